@@ -1,0 +1,130 @@
+"""What the sync asks of a CRM. `hubspot/` is the one driver; tests have an in-memory one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from connector.errors import Permanent, Transient
+from connector.model import Change, Contact, Delivery, Item
+
+BATCH = 100
+"""Rows in one call at most (HubSpot: object batches take 100 inputs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row of a batch write.
+
+    ref: the caller's name for the row, unique within the batch; comes back in the Outcome.
+    id: contact id for `update`, value of the unique property for `upsert`.
+    properties: name -> text; "" clears.
+    """
+
+    ref: str
+    id: str
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row: either `contact` (as the CRM now holds it) or `error`.
+
+    created: an upsert made a new contact.
+    error: Exists (the email or a unique value belongs to another contact; record_id when named), Missing, Rejected
+        (with `refused` by property), Transient.
+    request: the CRM's own id of the call, for the history.
+    """
+
+    ref: str
+    contact: Contact | None = None
+    created: bool = False
+    error: Permanent | Transient | None = None
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property's definition in the portal. `options`: internal value -> label; empty unless an enumeration."""
+
+    name: str
+    type: str
+    field_type: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewProperty:
+    """A property to create. `type` and `field_type` in the CRM's words."""
+
+    name: str
+    label: str
+    type: str
+    field_type: str
+    group: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    unique: bool = False
+    description: str = ""
+
+
+class Crm(Protocol):
+    """A CRM. Every method may raise Transient; batch writes report per row and raise only when nothing is known of any row."""
+
+    name: str
+
+    def authenticate(self, delivery: Delivery, now: datetime) -> None:
+        """Raises BadSignature unless the delivery is signed by the CRM and fresh. Reads nothing but raw bytes."""
+
+    def split(self, delivery: Delivery) -> list[Item]:
+        """The events of an authenticated delivery. Raises BadDelivery when it is unreadable as a whole, TooManyItems."""
+
+    def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
+        """Whom one stored event is about. Raises BadDelivery."""
+
+    def read(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, Contact]:
+        """Contacts by record id, keyed by the id asked for; the contact's own id differs after a merge. Absent: gone.
+
+        Any number of ids; BATCH per call.
+        """
+
+    def find(self, key: str, values: Sequence[str], properties: Sequence[str]) -> dict[str, list[Contact]]:
+        """Contacts whose property `key` ("email" or any other) equals one of `values` exactly (email: in any case, primary
+        or additional address). Keyed by the value asked for; values nobody holds are absent."""
+
+    def upsert(self, key: str, rows: Sequence[Write], properties: Sequence[str]) -> list[Outcome]:
+        """Create or update contacts on the unique property `key`. At most BATCH rows with different ids and emails.
+
+        properties: what the returned contacts should tell beside what was written.
+        """
+
+    def update(self, rows: Sequence[Write], properties: Sequence[str]) -> list[Outcome]:
+        """Update contacts by record id. At most BATCH rows with different ids."""
+
+    def archive(self, ids: Sequence[str]) -> None:
+        """Archive contacts; those already gone count as done."""
+
+    def erase(self, contact_id: str) -> None:
+        """Delete one contact for good (HubSpot: gdpr-delete); one already gone counts as done."""
+
+    def changed_at(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, datetime]]:
+        """When each property of each contact last changed, from its history, UTC; 50 contacts a call."""
+
+    def pages(self, properties: Sequence[str], archived: bool = False) -> Iterator[list[Contact]]:
+        """All contacts, a page at a time."""
+
+    def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
+        """Contacts changed at or after `since` (UTC), oldest first; may lag some seconds and repeat contacts."""
+
+    def portal_id(self) -> int:
+        """The account the token belongs to."""
+
+    def properties(self) -> dict[str, Property]:
+        """The portal's contact properties by name."""
+
+    def create_group(self, name: str, label: str) -> None:
+        """Make a property group; one that exists is left alone."""
+
+    def create_property(self, new: NewProperty) -> None:
+        """Make a property. Raises Exists, Rejected."""

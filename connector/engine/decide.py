@@ -1,0 +1,203 @@
+"""What follows for one field under its mapping entry. Pure.
+
+The words in `Decision.rule` are what `explain` and the history show to people.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.engine.compare import Verdict, compare, follow, merge_sets
+from connector.engine.normalise import Reading
+from connector.mapping.model import Field
+from connector.model import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """One field as both sides hold it, in normal form.
+
+    known: whether base is an agreement; without one this is the first meeting of the two values.
+    """
+
+    base: Value
+    known: bool
+    user: Reading
+    contact: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When each side changed the field, UTC; None where it does not say."""
+
+    user: datetime | None = None
+    contact: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about one field.
+
+    to_contact, to_user: what to write there, in normal form; only meaningful where `writes_contact` / `writes_user`.
+    agreed: the base once those writes are confirmed.
+    settled: whether there is a base afterwards at all.
+    held: why a person has to decide; nothing is written to the side it concerns.
+    drift: the sides differ and the mapping says to leave it.
+    needs_times: a conflict that `newest` decides, and the contact's time is not known yet.
+    """
+
+    field: Field
+    sides: Sides
+    verdict: Verdict
+    rule: str
+    agreed: Value = None
+    settled: bool = True
+    writes_contact: bool = False
+    writes_user: bool = False
+    to_contact: Value = None
+    to_user: Value = None
+    held: str | None = None
+    drift: bool = False
+    conflict: bool = False
+    needs_times: bool = False
+
+
+def decide(field: Field, sides: Sides, times: Times | None, fallback: str) -> Decision:
+    """Decide one field. times: None when not asked for yet. fallback: who wins `newest` where a side gives no time."""
+    if field.type == "set":
+        return _decide_set(field, sides)
+    if sides.user.strange or (sides.contact.strange and field.direction != "to_contact"):
+        return _strange(field, sides)
+    user, contact = sides.user.value, sides.contact.value
+    if user == contact:
+        return Decision(field, sides, "neither", "both sides agree", agreed=user)
+    verdict = _verdict(field, sides)
+    if verdict == "neither":
+        return _leave(field, sides, "neither", "a blank does not overwrite a value (on_blank: keep)")
+    if verdict == "user":
+        return _from_user(field, sides)
+    if verdict == "contact":
+        return _from_contact(field, sides)
+    return _conflict(field, sides, times, fallback)
+
+
+def _verdict(field: Field, sides: Sides) -> Verdict:
+    """Who changed the field, when a blank that may not overwrite anything counts as no change."""
+    user, contact = sides.user.value, sides.contact.value
+    if not sides.known:
+        return "contact" if user is None else "user" if contact is None else "both"
+    verdict = compare(sides.base, user, contact)
+    if field.on_blank == "clear":
+        return verdict
+    if user is None and verdict in ("user", "both"):
+        return "contact" if verdict == "both" else "neither"
+    if contact is None and verdict in ("contact", "both"):
+        return "user" if verdict == "both" else "neither"
+    return verdict
+
+
+def _from_user(field: Field, sides: Sides) -> Decision:
+    first = "" if sides.known else "first link: the contact's blank is filled"
+    if field.direction == "to_user":
+        return _leave(field, sides, "user", "the user differs; direction: to_user leaves it until the contact changes")
+    return _write_contact(field, sides, "user", first or "only the user changed")
+
+
+def _from_contact(field: Field, sides: Sides) -> Decision:
+    if field.direction == "to_contact":
+        if field.enforce and sides.known:
+            return _write_contact(field, sides, "contact", "changed in the CRM; enforce: true puts the user's value back")
+        return _leave(field, sides, "contact", "the contact differs; direction: to_contact leaves it until the user changes")
+    rule = "only the contact changed" if sides.known else "first link: the user's blank is filled"
+    return _write_user(field, sides, "contact", rule)
+
+
+def _conflict(field: Field, sides: Sides, times: Times | None, fallback: str) -> Decision:
+    """Both moved, to different values: the direction decides where there is only one, else the policy."""
+    if field.direction == "to_contact":
+        return _write_contact(field, sides, "both", "both changed; direction: to_contact", conflict=sides.known)
+    if field.direction == "to_user":
+        return _write_user(field, sides, "both", "both changed; direction: to_user", conflict=sides.known)
+    met = "both changed" if sides.known else "first link: both have a value"
+    if field.conflict == "hold":
+        return _hold(field, sides, f"{met}; conflict: hold")
+    winner: str = field.conflict
+    if winner in ("user", "contact"):
+        rule = f"{met}; conflict: {winner}"
+    elif times is None:
+        return Decision(field, sides, "both", met, settled=False, needs_times=True)
+    elif times.user is None or times.contact is None or times.user == times.contact:
+        winner, rule = fallback, f"{met}; conflict: newest, but no time tells: {fallback}"
+    else:
+        winner = "user" if times.user > times.contact else "contact"
+        rule = f"{met}; conflict: newest is the {winner}"
+    if winner == "hold":
+        return _hold(field, sides, rule)
+    write = _write_user if winner == "contact" else _write_contact
+    return write(field, sides, "both", rule, conflict=True)
+
+
+def _decide_set(field: Field, sides: Sides) -> Decision:
+    """Sets are merged element by element; options one side does not know stay where they are and are held."""
+    user, contact = sides.user, sides.contact
+    base = sides.base if sides.known else None
+    emptied = field.on_blank == "keep" and sides.known
+    mine = base if emptied and user.value is None and not user.strange else user.value
+    theirs = base if emptied and contact.value is None and not contact.strange else contact.value
+    if field.direction == "both":
+        agreed = merge_sets(base, mine, theirs)
+        to_contact, to_user = agreed, agreed
+    elif field.direction == "to_contact":
+        agreed, to_contact, to_user = mine, mine if field.enforce else follow(base, mine, contact.value), user.value
+    else:
+        agreed, to_contact, to_user = theirs, contact.value, follow(base, theirs, user.value)
+    writes_contact = to_contact != contact.value and not (emptied and contact.value is None and mine == base)
+    writes_user = to_user != user.value and not (emptied and user.value is None and theirs == base)
+    writes = writes_contact or writes_user
+    strange = [f"the user's {one!r}" for one in user.strange]
+    strange += [f"the contact's {one!r}" for one in contact.strange if field.direction != "to_contact"]
+    return Decision(
+        field, sides, _set_verdict(sides), "merged element by element" if writes else "nothing to add or remove", agreed=agreed,
+        writes_contact=writes_contact, writes_user=writes_user,
+        to_contact=_with_strange(to_contact, contact.strange), to_user=to_user,
+        held=f"{', '.join(strange)} is not in `values`" if strange else None,
+        drift=not writes and user.value != contact.value,
+    )  # fmt: skip
+
+
+def _set_verdict(sides: Sides) -> Verdict:
+    return compare(sides.base if sides.known else None, sides.user.value, sides.contact.value)
+
+
+def _with_strange(value: Value, strange: tuple[str, ...]) -> Value:
+    """A contact's set with the options the mapping does not know, which must survive our writing."""
+    return tuple(sorted({*(value if isinstance(value, tuple) else ()), *strange})) or None
+
+
+def _write_contact(field: Field, sides: Sides, verdict: Verdict, rule: str, conflict: bool = False) -> Decision:
+    value = sides.user.value
+    return Decision(
+        field, sides, verdict, rule, agreed=value, writes_contact=True, to_contact=value, conflict=conflict
+    )  # fmt: skip
+
+
+def _write_user(field: Field, sides: Sides, verdict: Verdict, rule: str, conflict: bool = False) -> Decision:
+    value = sides.contact.value
+    return Decision(
+        field, sides, verdict, rule, agreed=value, writes_user=True, to_user=value, conflict=conflict
+    )  # fmt: skip
+
+
+def _leave(field: Field, sides: Sides, verdict: Verdict, rule: str) -> Decision:
+    """Write nothing; the base stays what it was."""
+    drift = field.direction != "both"
+    return Decision(field, sides, verdict, rule, agreed=sides.base, settled=sides.known, drift=drift)
+
+
+def _strange(field: Field, sides: Sides) -> Decision:
+    side = "user" if sides.user.strange else "contact"
+    option = (sides.user.strange or sides.contact.strange)[0]
+    return _hold(field, sides, f"the {side}'s option {option!r} is not in `values`")
+
+
+def _hold(field: Field, sides: Sides, why: str) -> Decision:
+    return Decision(field, sides, "both", why, agreed=sides.base, settled=sides.known, held=why)

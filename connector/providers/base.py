@@ -1,0 +1,63 @@
+"""What the sync asks of an identity provider. One module each; `registry` knows them by kind."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from connector.model import Change, Delivery, Item, User
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do as configured. A mapping that asks for more is refused by `check`."""
+
+    read: bool = False
+    find: bool = False
+    list: bool = False
+    list_changed: bool = False
+    create: bool = False
+    update: bool = False
+    consent: bool = False
+    membership: bool = False
+    delete: bool = False
+
+
+class Provider(Protocol):
+    """An identity provider as configured. Reading and writing may raise Transient, Missing, Rejected."""
+
+    name: str
+    capabilities: Capabilities
+
+    def authenticate(self, delivery: Delivery, now: datetime) -> None:
+        """Raises BadSignature unless the delivery is signed by the provider and fresh. Reads nothing but raw bytes."""
+
+    def split(self, delivery: Delivery) -> list[Item]:
+        """The events of an authenticated delivery. Raises BadDelivery when it is unreadable as a whole, TooManyItems."""
+
+    def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
+        """Whom one stored event is about. Raises BadDelivery."""
+
+    def fetch(self, user_id: str) -> User:
+        """One user as it is now. Raises Missing once the provider has deleted it."""
+
+    def find(self, email: str) -> list[User]:
+        """Users with this email address, none to several."""
+
+    def pages(self) -> Iterator[list[User]]:
+        """All users, a page at a time. Raises Rejected on a listing that does not end or repeats itself."""
+
+    def changed_since(self, since: datetime) -> Iterator[list[User]]:
+        """Users changed at or after `since` (UTC), oldest first; overlap is the caller's business."""
+
+    def create(self, values: Mapping[str, Any], key: str) -> User:
+        """Create a user; `key` makes a repeat harmless. Raises Exists when the email is taken, Rejected."""
+
+    def update(self, user_id: str, values: Mapping[str, Any], etag: str | None) -> User:
+        """Set these fields and no others; None clears. Returns the user as the provider now holds it.
+
+        Raises Stale when the user changed since `etag` was given, Missing, Rejected.
+        """
+
+    def delete(self, user_id: str) -> None:
+        """Delete a user; one already gone counts as done."""

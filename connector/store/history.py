@@ -1,0 +1,69 @@
+"""The history: every effect and every decision worth explaining, append-only."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+
+from connector.store.tables import history
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One effect on one link.
+
+    kind: contact.create, contact.update, contact.link, contact.archive, user.create, user.update, conflict, hold, unlink ...
+    changes: per property or field: {"field", "side", "from", "to", "base", "user", "contact", "rule"}.
+    request, answer: the remote side's id of the call, and what it said.
+    """
+
+    link_id: int
+    kind: str
+    delivery: str | None = None
+    run: int | None = None
+    mapping: str | None = None
+    changes: Sequence[dict[str, Any]] = field(default_factory=list)
+    request: str | None = None
+    answer: str | None = None
+    at: datetime | None = None
+
+
+class History:
+    """Queries on `history`."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Append entries; `at` is now."""
+        if entries:
+            now = self._tx.now
+            self._db.execute(insert(history), [asdict(entry) | {"at": now, "changes": list(entry.changes)} for entry in entries])
+
+    def of_link(self, link_id: int, limit: int = 100) -> list[Entry]:
+        """A link's latest entries, oldest first."""
+        columns = [history.c[name] for name in Entry.__dataclass_fields__]
+        query = select(*columns).where(history.c.link_id == link_id).order_by(history.c.id.desc()).limit(limit)
+        return [Entry(**row._mapping) for row in self._db.execute(query)][::-1]
+
+    def kinds_of_run(self, run: int) -> dict[str, int]:
+        """How many effects of each kind a run had."""
+        query = select(history.c.kind, func.count()).where(history.c.run == run).group_by(history.c.kind)
+        return dict(self._db.execute(query).all())
+
+    def count_since(self, kind: str, since: datetime) -> int:
+        """How many effects of a kind there were since a time, reconciles left out."""
+        here = (history.c.kind == kind) & (history.c.at >= since) & history.c.run.is_(None)
+        return self._db.execute(select(func.count()).select_from(history).where(here)).scalar_one()
+
+    def latest(self, after: int, limit: int = 200) -> list[tuple[int, Entry]]:
+        """Entries with a higher id than `after`, oldest first, with their ids."""
+        columns = [history.c[name] for name in Entry.__dataclass_fields__]
+        query = select(history.c.id, *columns).where(history.c.id > after).order_by(history.c.id).limit(limit)
+        return [(row.id, Entry(**{k: v for k, v in row._mapping.items() if k != "id"})) for row in self._db.execute(query)]

@@ -1,0 +1,103 @@
+"""The inbox: deliveries as raw bytes, one row per event, each key once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from connector.model import Item
+from connector.store.tables import inbox
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One row on its way through intake."""
+
+    id: int
+    source: str
+    sender_id: str
+    body: bytes
+    meta: dict[str, str]
+    received_at: datetime
+    tries: int
+
+
+class Inbox:
+    """Queries on `inbox`, inside one transaction."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def add(self, rows: Sequence[tuple[str, Item]]) -> set[tuple[str, str]]:
+        """Keep (source, item) pairs; returns the (source, key) of those that were new. Repeats are left alone."""
+        if not rows:
+            return set()
+        now = self._tx.now
+        insert = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.source, inbox.c.key)
+        values = {(source, item.key): _row(source, item, now) for source, item in reversed(rows)}
+        return {(source, key) for source, key in self._db.execute(statement, list(reversed(values.values())))}
+
+    def claim(self, limit: int) -> list[Stored]:
+        """Pending rows that are due, oldest first, locked for this transaction; others skip them."""
+        query = (
+            select(inbox.c.id, inbox.c.source, inbox.c.sender_id, inbox.c.body, inbox.c.meta, inbox.c.received_at, inbox.c.tries)
+            .where(inbox.c.due_at <= self._tx.moment)
+            .order_by(inbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [Stored(*row) for row in self._db.execute(query)]
+
+    def done(self, ids: Iterable[int]) -> None:
+        """These rows were understood and turned into work."""
+        rows = [{"row": i} for i in ids]
+        if rows:
+            self._db.execute(update(inbox).where(inbox.c.id == bindparam("row")).values(state="done", due_at=None), rows)
+
+    def quarantine(self, row: int, reason: str) -> None:
+        """Set one row aside, with why."""
+        self._db.execute(update(inbox).where(inbox.c.id == row).values(state="quarantined", due_at=None, reason=reason))
+
+    def postpone(self, ids: Sequence[int], wait: timedelta) -> None:
+        """Look at these rows again after `wait`."""
+        values = {"tries": inbox.c.tries + 1, "due_at": self._tx.now + wait}
+        self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
+
+    def waiting(self) -> int:
+        """How many rows are due."""
+        return self._count(inbox.c.due_at <= self._tx.moment)
+
+    def counts(self) -> dict[str, int]:
+        """Rows by state."""
+        found: dict[str, int] = dict(self._db.execute(select(inbox.c.state, func.count()).group_by(inbox.c.state)).all())
+        return {state: found.get(state, 0) for state in ("pending", "done", "quarantined")}
+
+    def oldest_due(self) -> datetime | None:
+        """When the row that has waited longest became due."""
+        return self._db.execute(select(func.min(inbox.c.due_at)).where(inbox.c.due_at <= self._tx.moment)).scalar()
+
+    def _count(self, condition: Any) -> int:
+        return self._db.execute(select(func.count()).select_from(inbox).where(condition)).scalar_one()
+
+
+def _row(source: str, item: Item, now: datetime) -> dict[str, Any]:
+    return {
+        "source": source,
+        "key": item.key,
+        "sender_id": item.sender_id,
+        "body": item.body,
+        "meta": dict(item.meta),
+        "state": "quarantined" if item.problem else "pending",
+        "reason": item.problem,
+        "received_at": now,
+        "due_at": None if item.problem else now,
+    }

@@ -1,0 +1,200 @@
+"""The links: finding them, ringing them, leasing them with a fencing token, recording what became of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+
+from connector.model import Contact, Link, LinkState, User
+from connector.store.rows import contact_columns, email_of, from_row, user_columns
+from connector.store.tables import Moment, alias, link
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+ANSWERABLE = (LinkState.PENDING, LinkState.ACTIVE)
+"""States in which a hint makes a link due; the others wait for a person or for ever."""
+
+
+class Links:
+    """Queries on `link`, inside one transaction."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def get(self, link_id: int) -> Link | None:
+        """One link by its own id."""
+        return next(iter(self._where(link.c.id == link_id)), None)
+
+    def by_users(self, provider: str, user_ids: Iterable[str]) -> dict[str, Link]:
+        """A provider's links by user id."""
+        found = self._where((link.c.provider == provider) & link.c.user_id.in_(list(user_ids)))
+        return {row.user_id: row for row in found if row.user_id is not None}
+
+    def by_contacts(self, contact_ids: Iterable[str]) -> dict[str, list[Link]]:
+        """Links by contact id asked for, former ids of merged contacts included."""
+        ids = list(contact_ids)
+        found: dict[str, list[Link]] = {}
+        for row in self._where(link.c.contact_id.in_(ids)):
+            found.setdefault(row.contact_id or "", []).append(row)
+        query = select(alias.c.former_id, link).join_from(alias, link).where(alias.c.former_id.in_(ids))
+        for one in self._db.execute(query):
+            former = found.setdefault(one.former_id, [])
+            if all(known.id != one.id for known in former):
+                former.append(from_row(one))
+        return found
+
+    def by_email(self, email: str) -> list[Link]:
+        """Links whose user or contact was last seen with this address (in normal form)."""
+        return self._where(link.c.email == email)
+
+    def create(self, rows: Sequence[dict[str, Any]]) -> None:
+        """New links from attributes of `model.Link`; due now if their state can be."""
+        now = self._tx.now
+        self._db.execute(insert(link), [_new(row, now) for row in rows])
+
+    def notice(self, link_id: int, values: dict[str, Any], due: datetime | None) -> None:
+        """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already."""
+        changes = dict(values)
+        if due is not None:
+            changes["due_at"] = case((link.c.due_at <= due, link.c.due_at), else_=literal(due, Moment()))
+            changes["rung"] = link.c.rung + 1
+        self._db.execute(update(link).where(link.c.id == link_id).values(changes))
+
+    def see_user(self, link_id: int, user: User, **values: Any) -> None:
+        """Store a newer observation of the user, without ringing."""
+        self._db.execute(update(link).where(link.c.id == link_id).values(user_columns(user) | values))
+
+    def lease(self, limit: int, owner: str, lasting: timedelta, run: int | None = None) -> list[Link]:
+        """Take up to `limit` due links for `owner`, oldest first; nobody else gets them until the lease ends.
+
+        A link marked `lone` comes in a batch of its own. Each lease has a new, higher fencing token.
+        """
+        taken = self._lease(limit, owner, lasting, run, lone=False)
+        return taken or self._lease(1, owner, lasting, run, lone=True)
+
+    def _lease(self, limit: int, owner: str, lasting: timedelta, run: int | None, lone: bool) -> list[Link]:
+        due = and_(self._due(), link.c.lone == lone, *([link.c.run == run] if run is not None else []))
+        chosen = select(link.c.id).where(due).order_by(link.c.due_at, link.c.id).limit(limit).with_for_update(skip_locked=True)
+        values = {"token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting}
+        statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
+        return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
+
+    def renew(self, links: Sequence[Link], lasting: timedelta) -> set[int]:
+        """Extend our leases; returns the ids of those that are still ours."""
+        mine = [and_(link.c.id == one.id, link.c.token == one.token) for one in links]
+        if not mine:
+            return set()
+        statement = update(link).where(or_(*mine)).values(lease_until=self._tx.now + lasting).returning(link.c.id)
+        return set(self._db.execute(statement).scalars())
+
+    def current(self, links: Sequence[Link]) -> dict[int, Link]:
+        """The rows of our leases as they stand, locked; those that somebody took over in the meantime are left out."""
+        tokens = {one.id: one.token for one in links}
+        query = select(link).where(link.c.id.in_(tokens)).with_for_update()
+        return {row.id: from_row(row) for row in self._db.execute(query) if row.token == tokens[row.id]}
+
+    def record(self, link_id: int, token: int, values: dict[str, Any]) -> bool:
+        """Write what became of a leased link and end the lease. False: a successor has it, nothing was written."""
+        statement = update(link).where((link.c.id == link_id) & (link.c.token == token))
+        ended = {"lease_until": None, "lease_owner": None}
+        return self._db.execute(statement.values(_columns(values) | ended)).rowcount == 1
+
+    def remove(self, link_id: int) -> None:
+        """Forget a provisional link that led to nobody."""
+        self._db.execute(delete(link).where(link.c.id == link_id))
+
+    def release(self, owners: Iterable[str]) -> int:
+        """End the leases of owners known to be dead. Returns how many."""
+        return self._db.execute(update(link).where(link.c.lease_owner.in_(list(owners))).values(lease_until=None)).rowcount
+
+    def owners(self) -> list[str]:
+        """Who holds leases."""
+        query = select(link.c.lease_owner).where(link.c.lease_until > self._tx.moment).distinct()
+        return [owner for owner in self._db.execute(query).scalars() if owner]
+
+    def waiting(self, run: int | None = None) -> int:
+        """How many links could be leased now."""
+        due = and_(self._due(), *([link.c.run == run] if run is not None else []))
+        return self._db.execute(select(func.count()).select_from(link).where(due)).scalar_one()
+
+    def busy(self, run: int) -> int:
+        """How many links of a run are due now, or on lease."""
+        working = or_(link.c.due_at <= self._tx.moment, link.c.lease_until > self._tx.moment)
+        return self._db.execute(select(func.count()).select_from(link).where((link.c.run == run) & working)).scalar_one()
+
+    def creating(self) -> bool:
+        """Whether some link without a contact is on lease: a contact we do not know may be its."""
+        query = select(link.c.id).where(link.c.contact_id.is_(None) & (link.c.lease_until > self._tx.moment)).limit(1)
+        return self._db.execute(query).first() is not None
+
+    def page(self, provider: str, after: int, limit: int, states: Sequence[LinkState] = ANSWERABLE) -> list[Link]:
+        """A provider's links in these states by id, for walking through all of them."""
+        here = (link.c.provider == provider) & (link.c.id > after) & link.c.state.in_(states)
+        query = select(link).where(here).order_by(link.c.id).limit(limit)
+        return [from_row(row) for row in self._db.execute(query)]
+
+    def ring_for(self, run: int, link_ids: Sequence[int], values: dict[str, Any] | None = None) -> None:
+        """Make these links due now on behalf of a run."""
+        changes = {"run": run, "due_at": self._tx.now, "rung": link.c.rung + 1} | (values or {})
+        statement = update(link).where(link.c.id == bindparam("row")).values(changes)
+        if link_ids:
+            self._db.execute(statement, [{"row": i} for i in link_ids])
+
+    def counts(self) -> dict[str, int]:
+        """Links by state, all states named."""
+        found: dict[str, int] = dict(self._db.execute(select(link.c.state, func.count()).group_by(link.c.state)).all())
+        return {state.value: found.get(state.value, 0) for state in LinkState}
+
+    def sums(self) -> tuple[int, int]:
+        """Held fields and drifting fields over all links that synchronise."""
+        query = select(func.sum(link.c.held_fields), func.sum(link.c.drift_fields)).where(link.c.state == LinkState.ACTIVE)
+        held, drift = self._db.execute(query).one()
+        return int(held or 0), int(drift or 0)
+
+    def oldest_due(self) -> datetime | None:
+        """When the link that has waited longest became due."""
+        return self._db.execute(select(func.min(link.c.due_at)).where(link.c.due_at <= self._tx.moment)).scalar()
+
+    def _due(self) -> Any:
+        free = or_(link.c.lease_until.is_(None), link.c.lease_until <= self._tx.moment)
+        return and_(link.c.due_at <= self._tx.moment, free)
+
+    def _where(self, condition: Any) -> list[Link]:
+        return [from_row(row) for row in self._db.execute(select(link).where(condition).order_by(link.c.id))]
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """Model attributes to columns: users, contacts and counters are spread out."""
+    out = dict(values)
+    if "user" in out:
+        out |= user_columns(out.pop("user"))
+    if "contact" in out:
+        out |= contact_columns(out.pop("contact"))
+    if "held" in out:
+        out["held_fields"] = len(out["held"])
+    if "drift" in out:
+        out["drift"] = list(out["drift"])
+        out["drift_fields"] = len(out["drift"])
+    return out
+
+
+_ATTRIBUTES = {one.name for one in fields(Link)}
+
+
+def _new(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    unknown = row.keys() - _ATTRIBUTES
+    assert not unknown, f"not columns of a new link: {unknown}"
+    user: User | None = row.get("user")
+    contact: Contact | None = row.get("contact")
+    state = row.get("state", LinkState.PENDING)
+    blank: dict[str, Any] = {
+        "user_id": None, "contact_id": None, "reason": None, "base": {}, "echo": {}, "held": {}, "drift": [],
+        "user_gone": False, "refetch": False, "lone": False, "run": None, "cause": None,
+    }  # fmt: skip
+    sides = user_columns(user) | contact_columns(contact) | {"email": email_of(user, contact)}
+    due = now if state in ANSWERABLE else None
+    return blank | row | sides | {"state": state, "due_at": due, "rung": 1, "created_at": now}

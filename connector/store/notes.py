@@ -1,0 +1,141 @@
+"""Small tables beside the links: former ids, parked work, cursors and marks, tombstones."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from connector.model import Value
+from connector.store.tables import alias, cursor, link, parked, tombstone
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+
+class Aliases:
+    """Contact ids that lead to a link's present contact."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def add(self, link_id: int, provider: str, former_id: str) -> None:
+        """Remember that a link used to be reached by this contact id; saying it twice is fine."""
+        make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        row = {"provider": provider, "former_id": former_id, "link_id": link_id, "at": self._tx.now}
+        self._db.execute(make(alias).on_conflict_do_nothing(), row)
+
+    def find(self, former_ids: Iterable[str]) -> dict[str, list[int]]:
+        """Link ids by former contact id."""
+        query = select(alias.c.former_id, alias.c.link_id).where(alias.c.former_id.in_(list(former_ids)))
+        found: dict[str, list[int]] = {}
+        for former, link_id in self._db.execute(query):
+            found.setdefault(former, []).append(link_id)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """Work that waits for a person. `link` is the link's name, `what` the property or "link", `value` what was refused."""
+
+    id: int
+    link_id: int
+    link: str
+    what: str
+    reason: str
+    since: datetime
+    attempts: int
+    value: Value = None
+
+
+class Parked:
+    """Queries on `parked`."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def put(self, link_id: int, what: str, reason: str, attempts: int, value: Value = None) -> None:
+        """Park a property ("link": the whole link) with its reason; parking it again renews reason and value."""
+        values: dict[str, Any] = {"reason": reason, "attempts": attempts, "value": value}
+        here = (parked.c.link_id == link_id) & (parked.c.what == what)
+        if not self._db.execute(update(parked).where(here).values(values)).rowcount:
+            self._db.execute(insert(parked).values(link_id=link_id, what=what, since=self._tx.now, **values))
+
+    def of_links(self, link_ids: Iterable[int]) -> dict[int, list[ParkedRow]]:
+        """Rows by link."""
+        found: dict[int, list[ParkedRow]] = {}
+        for row in self._rows(parked.c.link_id.in_(list(link_ids))):
+            found.setdefault(row.link_id, []).append(row)
+        return found
+
+    def rows(self) -> list[ParkedRow]:
+        """All rows, oldest first."""
+        return self._rows(parked.c.id > 0)
+
+    def drop(self, ids: Sequence[int]) -> None:
+        """Forget these rows."""
+        self._db.execute(delete(parked).where(parked.c.id.in_(ids)))
+
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._db.execute(select(func.count()).select_from(parked)).scalar_one()
+
+    def _rows(self, condition: Any) -> list[ParkedRow]:
+        columns = [parked.c[name] for name in ("id", "link_id", "what", "reason", "since", "attempts", "value")]
+        query = select(*columns, link.c.provider, link.c.user_id, link.c.contact_id).join_from(parked, link).where(condition)
+        return [
+            ParkedRow(
+                row.id,
+                row.link_id,
+                f"{row.provider}:{row.user_id or f'contact {row.contact_id}'}",
+                row.what,
+                row.reason,
+                row.since,
+                row.attempts,
+                tuple(row.value) if isinstance(row.value, list) else row.value,
+            )
+            for row in self._db.execute(query.order_by(parked.c.id))
+        ]
+
+
+class Cursors:
+    """Named marks with the time they were set."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def get(self, name: str) -> tuple[str, datetime] | None:
+        """Value and time of a mark."""
+        row = self._db.execute(select(cursor.c.value, cursor.c.at).where(cursor.c.name == name)).first()
+        return (row.value, row.at) if row else None
+
+    def set(self, name: str, value: str = "") -> None:
+        """Set a mark now."""
+        make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        values = {"value": value, "at": self._tx.now}
+        self._db.execute(make(cursor).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+class Tombstones:
+    """Keyed hashes of erased identities."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def add(self, hashes: Iterable[str], kind: str) -> None:
+        """Remember these; saying it twice is fine."""
+        make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        rows = [{"hash": value, "kind": kind, "at": self._tx.now} for value in hashes]
+        if rows:
+            self._db.execute(make(tombstone).on_conflict_do_nothing(), rows)
+
+    def among(self, hashes: Iterable[str]) -> set[str]:
+        """Those of `hashes` that are remembered."""
+        return set(self._db.execute(select(tombstone.c.hash).where(tombstone.c.hash.in_(list(hashes)))).scalars())

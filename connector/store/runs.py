@@ -1,0 +1,57 @@
+"""Runs (reconcile, backfill ...) and the lock that lets only one go at a time."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+
+from connector.store.tables import cursor, run
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+
+class Runs:
+    """Queries on `run`, and named locks kept in `cursor`."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def start(self, kind: str, provider: str | None) -> int:
+        """Begin a run; returns its id."""
+        values: dict[str, Any] = {
+            "kind": kind,
+            "provider": provider,
+            "state": "running",
+            "started_at": self._tx.now,
+            "summary": {},
+        }
+        return int(self._db.execute(insert(run).values(values).returning(run.c.id)).scalar_one())
+
+    def finish(self, run_id: int, state: str, summary: dict[str, Any]) -> None:
+        """End a run as done, failed or stopped."""
+        self._db.execute(update(run).where(run.c.id == run_id).values(state=state, ended_at=self._tx.now, summary=summary))
+
+    def last(self, kind: str) -> datetime | None:
+        """When the latest finished run of a kind ended."""
+        query = select(run.c.ended_at).where((run.c.kind == kind) & (run.c.state == "done"))
+        return self._db.execute(query.order_by(run.c.id.desc()).limit(1)).scalar()
+
+    def lock(self, name: str, holder: str, lasting: timedelta) -> bool:
+        """Take or extend a lock; False while somebody else holds it. It lapses `lasting` after the last extension."""
+        if self._db.dialect.name == "postgresql":  # SQLite's writers come one by one as it is
+            self._db.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"lock:{name}"))))
+        until = self._tx.now + lasting
+        found = self._tx.cursors.get(f"lock:{name}")
+        if found is not None:
+            held_by, _, expires = found[0].partition("|")
+            if held_by != holder and expires and float(expires) > self._tx.now.timestamp():
+                return False
+        self._tx.cursors.set(f"lock:{name}", f"{holder}|{until.timestamp()}")
+        return True
+
+    def unlock(self, name: str, holder: str) -> None:
+        """Give a lock back; somebody else's stays."""
+        here = (cursor.c.name == f"lock:{name}") & cursor.c.value.startswith(f"{holder}|", autoescape=True)
+        self._db.execute(update(cursor).where(here).values(value="|0"))

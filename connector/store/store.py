@@ -1,0 +1,129 @@
+"""Opening transactions, and turning the database's troubles into ours."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Connection, literal, select, type_coerce
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from connector.errors import Unavailable
+from connector.store.engine import database_time, open_engine
+from connector.store.history import History
+from connector.store.inbox import Inbox
+from connector.store.links import Links
+from connector.store.notes import Aliases, Cursors, Parked, Tombstones
+from connector.store.runs import Runs
+from connector.store.tables import Moment
+
+
+class Tx:
+    """One transaction. The queries are grouped by table."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], datetime] | None) -> None:
+        self.connection = connection
+        self._clock = clock
+
+    @property
+    def moment(self) -> Any:
+        """Now as an SQL expression: the database's clock, or a given one in a simulation."""
+        return literal(self._clock(), Moment()) if self._clock else type_coerce(database_time(), Moment())
+
+    @cached_property
+    def now(self) -> datetime:
+        """The transaction's time by the database's clock."""
+        if self._clock:
+            return self._clock()
+        return datetime.fromtimestamp(self.connection.execute(select(database_time())).scalar_one(), UTC)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Deliveries as they came."""
+        return Inbox(self)
+
+    @cached_property
+    def links(self) -> Links:
+        """Pairs of user and contact."""
+        return Links(self)
+
+    @cached_property
+    def history(self) -> History:
+        """Every effect."""
+        return History(self)
+
+    @cached_property
+    def parked(self) -> Parked:
+        """What failed for good, with a reason."""
+        return Parked(self)
+
+    @cached_property
+    def aliases(self) -> Aliases:
+        """Former ids."""
+        return Aliases(self)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """Named marks: how far a listing came, when something last happened."""
+        return Cursors(self)
+
+    @cached_property
+    def tombstones(self) -> Tombstones:
+        """Keyed hashes of people who must not come back."""
+        return Tombstones(self)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Reconciles and other runs, and the lock that keeps them apart."""
+        return Runs(self)
+
+
+class Store:
+    """A database. Everything it cannot do right now is `Unavailable`, so that callers answer 503 or wait.
+
+    clock: for simulations only; without it the database's own time counts.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], datetime] | None = None) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        self._clock = clock
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """A transaction that may write; commits at the end, rolls back on any exception."""
+        with ours(), self.engine.begin() as connection:
+            yield Tx(connection, self._clock)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A transaction that only reads: it waits for no writer on SQLite."""
+        with ours(), self.engine.connect().execution_options(reading=True) as connection:
+            yield Tx(connection, self._clock)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def ours() -> Iterator[None]:
+    """Connection refused, locked, disk full, read-only, timeouts: all of them pass. Never repeats values of a statement."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable(f"database: {_kind(error)}") from None
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(f"database: {_kind(error)}") from None
+        raise
+
+
+def _kind(error: Exception) -> str:
+    original = getattr(error, "orig", None)
+    if original is None:
+        return "no free connection"
+    first = str(original).strip().splitlines()[0] if str(original).strip() else ""
+    return f"{type(original).__name__}: {first[:120]}"

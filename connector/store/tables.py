@@ -1,0 +1,230 @@
+"""The tables. Times are seconds since 1970 (UTC) as doubles, JSON is ASCII text: both read the same on SQLite and PostgreSQL."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in Python, seconds since 1970 in the database."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> float | None:
+        """Aware datetime to seconds."""
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
+        """Seconds to aware datetime."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as ASCII text, so that any string a sender may use can be stored on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Compact JSON."""
+        return None if value is None else json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """What was stored."""
+        return None if value is None else json.loads(value)
+
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("key", String(300), nullable=False),
+    Column("sender_id", String(300), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("meta", Json, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text),
+    Column("received_at", Moment, nullable=False),
+    Column("due_at", Moment),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("source", "key"),
+    Index("inbox_due", "due_at", sqlite_where=text("due_at is not null"), postgresql_where=text("due_at is not null")),
+    Index("inbox_received", "received_at"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("user_id", String(300)),
+    Column("contact_id", String(64)),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text),
+    Column("email", String(320)),
+    Column("base", Json, nullable=False),
+    Column("echo", Json, nullable=False),
+    Column("user", Json),
+    Column("user_updated_at", Moment),
+    Column("contact", Json),
+    Column("contact_updated_at", Moment),
+    Column("held", Json, nullable=False),
+    Column("held_fields", Integer, nullable=False, server_default="0"),
+    Column("drift", Json, nullable=False),
+    Column("drift_fields", Integer, nullable=False, server_default="0"),
+    Column("user_gone", Boolean, nullable=False),
+    Column("gone_since", Moment),
+    Column("refetch", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failed_since", Moment),
+    Column("lone", Boolean, nullable=False),
+    Column("due_at", Moment),
+    Column("rung", Integer, nullable=False, server_default="0"),
+    Column("lease_until", Moment),
+    Column("lease_owner", String(120)),
+    Column("token", Integer, nullable=False, server_default="0"),
+    Column("run", Key),
+    Column("cause", String(300)),
+    Column("created_at", Moment, nullable=False),
+    Column("settled_at", Moment),
+    UniqueConstraint("provider", "user_id"),
+    Index(
+        "link_active_contact",
+        "provider",
+        "contact_id",
+        unique=True,
+        sqlite_where=text("state = 'active'"),
+        postgresql_where=text("state = 'active'"),
+    ),
+    Index("link_contact", "contact_id"),
+    Index("link_email", "email"),
+    Index("link_due", "due_at", sqlite_where=text("due_at is not null"), postgresql_where=text("due_at is not null")),
+    Index("link_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("former_id", String(300), nullable=False),
+    Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("provider", "former_id", "link_id"),
+    Index("alias_former", "former_id"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("delivery", String(300)),
+    Column("run", Key),
+    Column("mapping", String(64)),
+    Column("changes", Json, nullable=False),
+    Column("request", Text),
+    Column("answer", Text),
+    Index("history_link", "link_id", "id"),
+    Index("history_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+    Index("history_kind", "kind", "at"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("event_id", String(300), nullable=False),
+    Column("user_id", String(300), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("occurred_at", Moment),
+    Column("details", Json, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("due_at", Moment),
+    UniqueConstraint("provider", "event_id"),
+    Index("activity_due", "due_at", sqlite_where=text("due_at is not null"), postgresql_where=text("due_at is not null")),
+)
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
+    Column("purpose", String(120), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("occurred_at", Moment),
+    Column("learnt_at", Moment, nullable=False),
+    Column("source", Text),
+    Column("legal_basis", String(64)),
+    Column("text_version", Text),
+    Column("delivery", String(300)),
+    Index("consent_link", "link_id", "purpose", "id"),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
+    Column("what", String(200), nullable=False),
+    Column("value", Json),
+    Column("reason", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    UniqueConstraint("link_id", "what"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("provider", String(64)),
+    Column("state", String(12), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("summary", Json, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+)

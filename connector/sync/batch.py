@@ -1,0 +1,109 @@
+"""One batch: up to a hundred due links, seen together, decided one by one, written together."""
+
+import structlog
+
+from connector.crm.base import BATCH
+from connector.engine.plan import Step
+from connector.errors import ConnectorError, Unavailable
+from connector.model import Link, LinkState
+from connector.sync import brakes, contacts, linking, observe, users
+from connector.sync.case import Case, cases
+from connector.sync.record import record
+from connector.sync.work import LEASE, Work
+
+log = structlog.get_logger()
+
+
+def lease(work: Work, limit: int = BATCH, run: int | None = None) -> list[Link]:
+    """Take up to `limit` due links. Empty when nothing is due. Raises Unavailable."""
+    with work.store.read() as tx:
+        if not tx.links.waiting(run):
+            return []
+    with work.store.write() as tx:
+        links = tx.links.lease(limit, work.owner, LEASE, run)
+    work.reached("leased")
+    return links
+
+
+def settle(work: Work, links: list[Link]) -> int:
+    """Bring leased links into agreement, as far as that goes today. Returns how many there were.
+
+    A link that could not be settled has a new due time or is parked; only the database's absence is raised (Unavailable).
+    """
+    with work.store.read() as tx:
+        parked = tx.parked.of_links([link.id for link in links])
+        now = tx.now
+    batch = cases(work, links, parked, now)
+    try:
+        _see_and_write(work, batch)
+    except Exception as error:
+        log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
+        _mistake(batch, error)
+    record(work, batch)
+    return len(batch)
+
+
+def _see_and_write(work: Work, batch: list[Case]) -> None:
+    observe.observe(work, batch)
+    for case in _open(batch):
+        case.decide()
+    _provisional(work, batch)
+    _unlinked(work, batch)
+    observe.conflict_times(work, batch)
+    users.freshen(work, batch)
+    contacts.update(work, _open(batch, Step.WRITE))
+    users.update(work, _open(batch, Step.WRITE))
+    brakes.check_deletes(work, _open(batch, Step.ARCHIVE, Step.ERASE))
+    contacts.archive(work, _open(batch, Step.ARCHIVE))
+    contacts.erase(work, _open(batch, Step.ERASE))
+    users.delete(work, _open(batch, Step.DELETE_USER))
+    for case in _open(batch, Step.DELETED):
+        case.end(LinkState.DELETED, case.decided.reason, "user.gone")
+    for case in _open(batch, Step.UNLINK):
+        case.end(LinkState.UNLINKED, case.decided.reason, "unlink")
+
+
+def _provisional(work: Work, batch: list[Case]) -> None:
+    """Contacts whose user is found or created become links like any other."""
+    waiting = linking.find_users(work, _open(batch, Step.CREATE_USER, Step.FIND_USER))
+    users.create(work, [case for case in waiting if case.decided.step is Step.CREATE_USER])
+    attached = [case for case in batch if case.open and case.link.user_id is None and "user_id" in case.values]
+    for case in attached:
+        users.attach(case, None)
+    found = [case for case in attached if case.seen.user is None]
+    observe.fetch(work, [case for case in found if case.provider.capabilities.read])
+    for case in found:
+        if case.open:
+            case.decide()
+
+
+def _unlinked(work: Work, batch: list[Case]) -> None:
+    """Users without a contact: found by other means than email, created optimistically, or linked to what exists."""
+    known = linking.match_first(work, _open(batch, Step.FIND_CONTACT), by_id=True, by_email=True)
+    creating = _open(batch, Step.CREATE_CONTACT)
+    again = [case for case in creating if case.link.token > 1]  # an earlier attempt may have got through unheard
+    new = linking.match_first(work, again, by_id=True)
+    new += linking.match_first(work, [case for case in creating if case.link.token == 1])
+    taken = contacts.create(work, new)
+    linking.resolve_taken(work, taken)
+    for case in known:
+        case.values["reason"] = "no contact matches; lifecycle.user_created: link_only"
+
+
+def _open(batch: list[Case], *steps: Step) -> list[Case]:
+    return [case for case in batch if case.open and (not steps or (case.plan is not None and case.plan.step in steps))]
+
+
+def _mistake(batch: list[Case], error: Exception) -> None:
+    """A mistake of ours, not of one link's making as far as we know: everybody is tried again, alone if it goes on."""
+    for case in batch:
+        if case.error is None and not case.on_contact and not case.on_user:
+            case.error = error if isinstance(error, ConnectorError) else Unavailable(f"unexpected {type(error).__name__}")
+
+
+def _place(error: Exception) -> str:
+    """Where it happened, without the message: that may hold a person's data."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"

@@ -1,0 +1,35 @@
+"""Stopping mass harm before its first effect beyond the limit."""
+
+from datetime import datetime, timedelta
+
+from connector.model import LinkState
+from connector.store.history import History
+from connector.sync.case import Case
+from connector.sync.work import Work
+
+HOUR = timedelta(hours=1)
+DELETIONS = ("contact.archive", "contact.erase")
+
+
+def check_deletes(work: Work, batch: list[Case]) -> None:
+    """Hold the deletions that would go beyond the limit, counted per run and, for live deliveries, per rolling hour."""
+    if not batch:
+        return
+    with work.store.read() as tx:
+        allowed = work.brakes.allowed_deletes(tx.links.counts()[LinkState.ACTIVE])
+        done = {run: _done(tx.history, run, tx.now - HOUR) for run in {case.link.run for case in batch}}
+    if allowed is None:
+        return
+    for case in batch:
+        done[case.link.run] += 1
+        if done[case.link.run] > allowed:
+            where = f"run {case.link.run}" if case.link.run else "one hour"
+            reason = f"brake: more than {allowed} deletions in {where} (brakes.deletes, brakes.deletes_percent); release to go on"
+            case.end(LinkState.HELD, reason, "brake")
+
+
+def _done(history: History, run: int | None, since: datetime) -> int:
+    if run is not None:
+        kinds = history.kinds_of_run(run)
+        return sum(kinds.get(kind, 0) for kind in DELETIONS)
+    return sum(history.count_since(kind, since) for kind in DELETIONS)

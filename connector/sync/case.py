@@ -1,0 +1,162 @@
+"""One link on its way through a batch: what was seen of it, what was planned, what became of it."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from connector.engine.decide import Decision
+from connector.engine.plan import Plan, Policy, Seen, contact_reading, plan, user_reading
+from connector.errors import ConnectorError, Locked
+from connector.mapping.model import Mapping as FieldMapping
+from connector.model import Contact, Link, LinkState, User, Value
+from connector.providers.base import Provider
+from connector.store.history import Entry
+from connector.store.notes import ParkedRow
+from connector.sync.work import LEASE, Work
+
+
+@dataclass
+class Case:
+    """Mutable on purpose: it lives for one batch in one thread.
+
+    seen: both sides as observed. plan: what to do. values: columns of the link to record. entries: history to record.
+    refused: property (or "user.field") -> (reason, value) that the other side refused for good.
+    on_contact, on_user: user fields whose writes to that side were read back as asked.
+    echo: what the CRM made of our value, where it reformats.
+    error: why this link could not be settled. again: look again at once. replaced_by: another link took this one's contact.
+    """
+
+    link: Link
+    mapping: FieldMapping
+    provider: Provider
+    policy: Policy
+    parked: list[ParkedRow] = field(default_factory=list)
+    seen: Seen = field(default_factory=lambda: Seen(None, None))
+    fetched: bool = False
+    plan: Plan | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    refused: dict[str, tuple[str, Value]] = field(default_factory=dict)
+    on_contact: set[str] = field(default_factory=set)
+    on_user: set[str] = field(default_factory=set)
+    echo: dict[str, Value] = field(default_factory=dict)
+    error: ConnectorError | None = None
+    due: datetime | None = None
+    again: bool = False
+    replaced_by: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Still on its way: no failure, no final state."""
+        return self.error is None and "state" not in self.values and self.replaced_by is None
+
+    @property
+    def decided(self) -> Plan:
+        """The plan, once there is one."""
+        assert self.plan is not None
+        return self.plan
+
+    def decide(self) -> Plan:
+        """Plan from what was seen, leaving out what was refused before with the same value."""
+        refused = {row.what: row.value for row in self.parked} | {what: value for what, (_, value) in self.refused.items()}
+        self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
+        return self.plan
+
+    def end(self, state: LinkState, reason: str, kind: str) -> None:
+        """The link reaches a state that is not `active`."""
+        self.values |= {"state": state, "reason": reason}
+        self.note(kind, answer=reason)
+
+    def note(self, kind: str, changes: list[dict[str, Any]] | None = None, request: str = "", answer: str = "") -> None:
+        """Remember one effect or decision for the history."""
+        link = self.link
+        told = Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
+        self.entries.append(told)
+
+    def described(self, written: Container[str], side: str) -> list[dict[str, Any]]:
+        """The history's words for the fields in `written` (property or user field names)."""
+        return [
+            _described(one, side)
+            for one in self.decided.decisions
+            if (one.field.contact if side == "contact" else one.field.user) in written
+        ]
+
+    def confirm(self, asked: Mapping[str, str], answered: Contact, created: bool = False) -> None:
+        """Compare a contact write with its answer, property by property: a 2xx that changed nothing is a failure."""
+        before = self.seen.contact
+        properties = dict(before.properties if before else {}) | dict(answered.properties)
+        now = Contact(answered.id, properties, answered.updated_at or (before.updated_at if before else None))
+        for one in self.decided.decisions:
+            if one.field.contact not in asked:
+                continue
+            got = contact_reading(one.field, now)
+            if got.value == one.to_contact or (one.field.type == "set" and _full(got.value, got.strange) == one.to_contact):
+                self.on_contact.add(one.field.user)
+            elif got.value == one.sides.contact.value or (created and got.value is None):
+                self.refused[one.field.contact] = ("the CRM accepted the write but did not change the value", one.to_contact)
+            else:
+                self.echo[one.field.user] = got.value
+                self.on_contact.add(one.field.user)
+        self.seen = replace(self.seen, contact=now, contact_gone=False)
+
+    def confirm_user(self, asked: Mapping[str, Any], answered: User) -> None:
+        """Compare a user write with its answer, field by field."""
+        for one in self.decided.decisions:
+            if one.field.user not in asked:
+                continue
+            if user_reading(one.field, answered).value == one.to_user:
+                self.on_user.add(one.field.user)
+            else:
+                why = "the provider accepted the write but holds another value"
+                self.refused[f"user.{one.field.user}"] = (why, one.to_user)
+        self.saw_user(answered)
+
+    def saw_user(self, user: User) -> None:
+        """The user as it is now."""
+        self.seen = replace(self.seen, user=user, user_gone=False)
+
+
+def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:
+    """One case for each leased link whose provider is configured; the others stay leased and untouched."""
+    found = []
+    for link in links:
+        if (mapping := work.mappings.get(link.provider)) is None:
+            continue
+        provider = work.providers[link.provider]
+        writable = provider.capabilities.update
+        policy = Policy(mapping, work.id_property(link.provider), writable, work.grace, now)
+        found.append(Case(link, mapping, provider, policy, parked.get(link.id, [])))
+    return found
+
+
+def still_ours(work: Work, batch: list[Case]) -> list[Case]:
+    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written."""
+    if not batch:
+        return []
+    with work.store.write() as tx:
+        ours = tx.links.renew([case.link for case in batch], LEASE)
+    for case in batch:
+        if case.link.id not in ours:
+            case.error = Locked(f"{case.link.name}: another worker took over")
+    return [case for case in batch if case.link.id in ours]
+
+
+def _full(value: Value, strange: tuple[str, ...]) -> Value:
+    return tuple(sorted({*(value if isinstance(value, tuple) else ()), *strange})) or None
+
+
+def _described(one: Decision, side: str) -> dict[str, Any]:
+    before = one.sides.contact.value if side == "contact" else one.sides.user.value
+    return {
+        "field": one.field.user,
+        "property": one.field.contact,
+        "side": side,
+        "from": before,
+        "to": one.to_contact if side == "contact" else one.to_user,
+        "base": one.sides.base,
+        "user": one.sides.user.value,
+        "contact": one.sides.contact.value,
+        "rule": one.rule,
+        "line": one.field.line,
+    }

@@ -1,0 +1,98 @@
+"""What CRM events mean for links: an edit, a creation, a deletion that may turn out to be a merge, a merge, an erasure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from connector.engine.plan import tells_nothing_new
+from connector.model import Change, Link, LinkState
+from connector.store import Tx
+from connector.store.inbox import Stored
+from connector.store.links import ANSWERABLE
+from connector.sync.work import Work
+
+
+def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list[Stored]:
+    """Ring the links these events are about. Returns rows to look at again shortly.
+
+    That is those about contacts nobody is linked to while we are creating contacts: the event may have overtaken the answer
+    to our own call.
+    """
+    ids = {one for _, change in changes for one in (change.record_id, *change.former_ids)}
+    links = tx.links.by_contacts(ids) if ids else {}
+    creating = bool(changes) and tx.links.creating()
+    later = []
+    for row, change in changes:
+        if change.kind == "contact.merged":
+            _merged(tx, links, row, change)
+            links |= tx.links.by_contacts({change.record_id, *change.former_ids})
+            continue
+        found = links.get(change.record_id, [])
+        if not found and creating and row.tries == 0:
+            later.append(row)
+        elif not found and change.kind == "contact.created":
+            _created(work, tx, row, change)
+            links |= tx.links.by_contacts([change.record_id])
+        for link in found:
+            _notice(work, tx, link, row, change)
+    return later
+
+
+def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:
+    cause = {"cause": row.sender_id}
+    if change.kind == "contact.erased" and link.state != LinkState.ERASED:
+        blank: dict[str, Any] = {"user": None, "contact": None, "base": {}, "echo": {}, "held": {}, "email": None, "due_at": None}
+        tx.links.notice(link.id, {**blank, **cause, "state": LinkState.ERASED, "reason": "erased in the CRM"}, None)
+    if link.state not in ANSWERABLE or link.provider not in work.mappings:
+        return
+    if change.kind == "contact.deleted":
+        tx.links.notice(link.id, cause | {"gone_since": link.gone_since or tx.now}, tx.now + work.grace)
+    elif change.kind == "contact.restored" or (change.kind == "contact.changed" and _matters(work, link, change)):
+        tx.links.notice(link.id, cause, tx.now)
+
+
+def _matters(work: Work, link: Link, change: Change) -> bool:
+    """Whether an edit is of a mapped property and tells something we do not know: our own writes come back as events."""
+    mapping = work.mappings[link.provider]
+    if change.property is None:
+        return True
+    if change.property not in {rule.contact for rule in mapping.fields}:
+        return False
+    known = link.contact
+    if known is None or change.property not in known.properties:
+        return True
+    return not tells_nothing_new(mapping, known, change.property, change.value)
+
+
+def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:
+    """A contact nobody is linked to: provisional links for the providers whose mapping wants a user for it."""
+    rows = [
+        {"provider": provider, "contact_id": change.record_id, "cause": row.sender_id}
+        for provider, mapping in work.mappings.items()
+        if mapping.lifecycle.contact_created != "ignore"
+    ]
+    if rows:
+        tx.links.create(rows)
+
+
+def _merged(tx: Tx, links: dict[str, list[Link]], row: Stored, change: Change) -> None:
+    """Links follow to the survivor; its former ids become aliases. Two users of one provider on it wait for a person."""
+    met = {link.id: link for one in (change.record_id, *change.former_ids) for link in links.get(one, [])}
+    by_provider: dict[str, list[Link]] = {}
+    for link in met.values():
+        if link.state in (*ANSWERABLE, LinkState.HELD):
+            by_provider.setdefault(link.provider, []).append(link)
+    for provider, found in by_provider.items():
+        for link in found:
+            follow(tx, link, change.record_id, row.sender_id, hold=len(found) > 1)
+            for former in change.former_ids:
+                tx.aliases.add(link.id, provider, former)
+
+
+def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
+    """Point a link to the contact its own was merged into; `hold` when another user's link leads there too."""
+    values = {"contact_id": contact_id, "gone_since": None, "cause": cause}
+    if hold:
+        reason = "its contact was merged with another user's contact; unlink one of them"
+        tx.links.notice(link.id, {**values, "state": LinkState.HELD, "reason": reason, "due_at": None}, None)
+    else:
+        tx.links.notice(link.id, values, tx.now)

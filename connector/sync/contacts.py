@@ -1,0 +1,152 @@
+"""Writing contacts: one call for up to a hundred links, each row answered for by itself."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from connector.crm.base import BATCH, Outcome, Write
+from connector.engine.plan import Step
+from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient
+from connector.model import LinkState
+from connector.sync.case import Case, still_ours
+from connector.sync.observe import properties
+from connector.sync.work import Work
+
+Call = Callable[[Sequence[Write]], list[Outcome]]
+
+ATTEMPTS = 3
+"""Writes of one row in one batch at most: each retry leaves out what was refused."""
+
+
+def create(work: Work, batch: list[Case]) -> list[Case]:
+    """Write unlinked users optimistically, on the property that carries their id. Returns those whose contact exists already.
+
+    Idempotent: a repeat after a crash finds the contact by the same id.
+    """
+    taken: list[Case] = []
+    for provider in dict.fromkeys(case.link.provider for case in batch):
+        mine = [case for case in batch if case.link.provider == provider]
+        for group in _without_clashes(mine, _identity):
+            key = work.id_property(provider)
+            wanted = properties(work, group)
+
+            def upsert(rows: Sequence[Write], key: str = key, wanted: list[str] = wanted) -> list[Outcome]:
+                return work.crm.upsert(key, rows, wanted)
+
+            _write(work, group, "contact.create", upsert, lambda case: case.link.user_id or "")
+            taken += [case for case in group if isinstance(case.error, Exists)]
+    for case in taken:
+        case.plan = replace(case.decided, step=Step.FIND_CONTACT)
+    return taken
+
+
+def update(work: Work, batch: list[Case]) -> None:
+    """Write what differs to known contacts. Two links to one contact go in separate calls."""
+    writing = [case for case in batch if case.open and case.decided.contact_writes]
+    for group in _without_clashes(writing, _contact_id):
+        wanted = properties(work, group)
+
+        def call(rows: Sequence[Write], wanted: list[str] = wanted) -> list[Outcome]:
+            return work.crm.update(rows, wanted)
+
+        _write(work, group, "contact.update", call, _contact_id)
+
+
+def archive(work: Work, batch: list[Case]) -> None:
+    """Archive the contacts of deleted users."""
+    batch = still_ours(work, batch)
+    if not batch:
+        return
+    try:
+        work.crm.archive(list(dict.fromkeys(_contact_id(case) for case in batch)))
+    except ConnectorError as error:
+        for case in batch:
+            case.error = error
+        return
+    work.reached("contacts archived")
+    for case in batch:
+        case.end(LinkState.DELETED, case.decided.reason, "contact.archive")
+
+
+def erase(work: Work, batch: list[Case]) -> None:
+    """Erase the contacts of deleted users for good, where the mapping says so."""
+    for case in still_ours(work, batch):
+        try:
+            work.crm.erase(_contact_id(case))
+        except ConnectorError as error:
+            case.error = error
+        else:
+            case.end(LinkState.DELETED, case.decided.reason, "contact.erase")
+
+
+def _contact_id(case: Case) -> str:
+    contact = case.seen.contact
+    return contact.id if contact else case.link.contact_id or ""
+
+
+def _identity(case: Case) -> str:
+    """What the CRM would take for the same person: two of them in one call would fail it."""
+    return case.decided.contact_writes.get("email") or f"user {case.link.user_id}"
+
+
+def _without_clashes(batch: list[Case], key: Callable[[Case], str]) -> Iterator[list[Case]]:
+    """The batch in groups of at most BATCH without two cases of one key."""
+    waiting = batch
+    while waiting:
+        group: dict[str, Case] = {}
+        rest = []
+        for case in waiting:
+            if len(group) < BATCH and key(case) not in group:
+                group[key(case)] = case
+            else:
+                rest.append(case)
+        yield list(group.values())
+        waiting = rest
+
+
+def _write(work: Work, group: list[Case], kind: str, call: Call, key: Callable[[Case], str]) -> None:
+    """Write rows; those refused for a property go again without it. Failures are set on the cases."""
+    writing = group
+    for _ in range(ATTEMPTS):
+        rows = {str(case.link.id): case for case in still_ours(work, writing) if case.decided.contact_writes}
+        if not rows:
+            return
+        try:
+            outcomes = call([Write(ref, key(case), case.decided.contact_writes) for ref, case in rows.items()])
+        except ConnectorError as error:
+            for case in rows.values():
+                case.error = error
+            return
+        work.reached(kind)
+        writing = [rows[one.ref] for one in outcomes if _take(rows[one.ref], one, kind)]
+        if not writing:
+            return
+    for case in writing:
+        case.error = Rejected(f"contact of {case.link.name}: the CRM refuses one property after another")
+
+
+def _take(case: Case, outcome: Outcome, kind: str) -> bool:
+    """Take one row's answer. True: write again, without what was refused."""
+    asked = dict(case.decided.contact_writes)
+    if outcome.contact is not None:
+        created = kind == "contact.create" and outcome.created
+        case.note(kind, case.described(asked, "contact"), outcome.request, "created" if created else "written")
+        case.confirm(asked, outcome.contact, created)
+        case.again = case.again or (kind == "contact.create" and not outcome.created)
+        return False
+    error = outcome.error
+    if isinstance(error, Exists) and kind == "contact.update":
+        error = Rejected(str(error), {"email": "another contact has this address"} if "email" in asked else {})
+    if isinstance(error, Missing):
+        case.seen = replace(case.seen, contact=None, contact_gone=True)
+        case.decide()
+        return False
+    if isinstance(error, Rejected) and (refused := error.refused.keys() & asked.keys()):
+        values = {one.field.contact: one.to_contact for one in case.decided.decisions}
+        case.refused |= {name: (error.refused[name], values.get(name)) for name in refused}
+        case.note("refused", case.described(refused, "contact"), outcome.request, str(error))
+        step = case.decided.step
+        case.decide()
+        case.plan = replace(case.decided, step=step)
+        return True
+    case.error = error or Transient("the CRM did not answer for this row")
+    return False

@@ -1,0 +1,169 @@
+"""From deliveries to due links. Events are hints: they say whom to look at, and sometimes carry what would be read anyway.
+
+One transaction takes rows, notices and marks them done, so a crash repeats all of it or nothing of it.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from connector.engine.plan import same_user, whole
+from connector.errors import BadDelivery
+from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
+from connector.store import Tx
+from connector.store.inbox import Stored
+from connector.store.links import ANSWERABLE
+from connector.sync import contact_events
+from connector.sync.work import Work
+
+LIMIT = 500
+"""Rows in one transaction."""
+
+SECOND_LOOK = timedelta(seconds=3)
+"""Wait before an event about an unknown contact is looked at again while a creation of ours is under way."""
+
+CRM = "crm"
+"""The inbox source of CRM deliveries; every other source is a provider's name."""
+
+FINAL = (LinkState.DELETED, LinkState.ERASED, LinkState.MERGED, LinkState.UNLINKED)
+"""States no delivery brings a link back from."""
+
+log = structlog.get_logger()
+
+
+def take(work: Work, limit: int = LIMIT) -> int:
+    """Turn pending deliveries into due links. Returns how many rows were looked at. Raises Unavailable."""
+    with work.store.read() as tx:
+        if not tx.inbox.waiting():
+            return 0
+    with work.store.write() as tx:
+        rows = tx.inbox.claim(limit)
+        read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
+        users: dict[str, list[tuple[Stored, Change]]] = {}
+        for row, change in read:
+            if row.source != CRM and change.kind in USER_KINDS:
+                users.setdefault(row.source, []).append((row, change))
+        for provider, changes in users.items():
+            _notice_users(work, tx, provider, changes)
+        contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
+        later = contact_events.notice(work, tx, contacts)
+        tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
+        waiting = {row.id for row in later}
+        tx.inbox.done(row.id for row, _ in read if row.id not in waiting)
+        work.reached("intake before commit")
+    return len(rows)
+
+
+def _read(work: Work, tx: Tx, row: Stored) -> Change | None:
+    """What a row says; a row that cannot be read is set aside and stops nobody else."""
+    sender = work.crm if row.source == CRM else work.providers.get(row.source)
+    try:
+        if sender is None:
+            raise BadDelivery("no provider of this name is configured any more")
+        return sender.read_item(row.body, row.meta)
+    except BadDelivery as error:
+        tx.inbox.quarantine(row.id, str(error))
+    except Exception as error:  # a reader's own mistake must not block the inbox; the row is kept and shown
+        log.error("intake.unreadable", row=row.id, source=row.source, error=type(error).__name__)
+        tx.inbox.quarantine(row.id, f"the reader failed: {type(error).__name__}")
+    return None
+
+
+def _notice_users(work: Work, tx: Tx, provider: str, changes: list[tuple[Stored, Change]]) -> None:
+    known = tx.links.by_users(provider, {change.record_id for _, change in changes})
+    mapping = work.mappings.get(provider)
+    if mapping is None:
+        return
+    new: dict[str, dict[str, Any]] = {}
+    for row, change in changes:
+        link = known.get(change.record_id)
+        if link is not None:
+            known[change.record_id] = _notice_known(work, tx, link, row, change)
+        else:
+            _notice_unknown(work, new, provider, row, change)
+    fresh = [values for values in new.values() if values["state"] != LinkState.PENDING or _wanted(work, provider)]
+    if fresh:
+        tx.links.create(fresh)
+
+
+def _wanted(work: Work, provider: str) -> bool:
+    return work.mappings[provider].lifecycle.user_created != "ignore"
+
+
+def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, row: Stored, change: Change) -> None:
+    """The first deliveries about a user. A deletion seen first is kept, so that a late creation brings nobody back."""
+    before = new.get(change.record_id)
+    if before is not None and before["state"] == LinkState.DELETED:
+        return
+    if change.kind in ("user.deleted", "erasure.requested"):
+        gone = {"state": LinkState.DELETED, "reason": "the user was deleted before it was ever seen", "user": None}
+        new[change.record_id] = _fresh(provider, row, change) | gone
+        return
+    values = before or _fresh(provider, row, change)
+    user = _carried(change, row.received_at)
+    if user is not None and (values["user"] is None or newer(user, values["user"])):
+        values["user"] = user
+    complete = values["user"] is not None and whole(work.mappings[provider], values["user"])
+    values["refetch"] = not complete and work.providers[provider].capabilities.read
+    values["cause"] = row.sender_id
+    new[change.record_id] = values
+
+
+def _fresh(provider: str, row: Stored, change: Change) -> dict[str, Any]:
+    return {
+        "provider": provider, "user_id": change.record_id, "state": LinkState.PENDING, "user": None, "refetch": False,
+        "cause": row.sender_id, "reason": None,
+    }  # fmt: skip
+
+
+def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> Link:
+    """A delivery about a user we have a link for: a deletion, a newer observation, or a reason to read the user again.
+
+    Returns the link as it is then, for the next delivery about it.
+    """
+    if link.state in FINAL:
+        return link
+    can_read = work.providers[link.provider].capabilities.read
+    ring = tx.now if link.state in ANSWERABLE else None
+    if change.kind in ("user.deleted", "erasure.requested"):
+        tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring)
+        return replace(link, user_gone=True)
+    user = _carried(change, row.received_at)
+    mapping = work.mappings[link.provider]
+    if user is not None and link.user is not None and not can_read:
+        user = _laid_over(link.user, user)
+    if user is not None and link.user is not None and same_user(mapping, user, link.user) and not link.user_gone:
+        if newer(user, link.user):
+            tx.links.see_user(link.id, user)
+        return link  # it tells nothing new: an echo of our own write, or a repeat
+    stale = user is not None and link.user is not None and not newer(user, link.user)
+    if user is None or stale or (can_read and not whole(mapping, user)):
+        if can_read and change.kind != "user.login":
+            tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring)
+        return link
+    tx.links.see_user(link.id, user, cause=row.sender_id)
+    tx.links.notice(link.id, {"refetch": link.user_gone and can_read}, ring)
+    return replace(link, user=user)
+
+
+def _carried(change: Change, received_at: datetime) -> User | None:
+    """The user a delivery carries, with a version: its own time of change, or else the event's."""
+    user = change.user
+    if user is None or not user.values:
+        return None
+    version = user.updated_at or change.occurred_at
+    if version is None or version > received_at + timedelta(minutes=10):  # a time from the future orders nothing
+        return None
+    return User(user.id, user.values, version, user.etag, user.memberships, user.consents)
+
+
+def newer(one: User, other: User) -> bool:
+    """Whether `one` is a later observation than `other`; without a time on either side nobody knows."""
+    return one.updated_at is not None and (other.updated_at is None or one.updated_at > other.updated_at)
+
+
+def _laid_over(old: User, new: User) -> User:
+    """What a receive-only provider tells now, over what it told before: an absent field is not a blank one."""
+    return User(new.id, {**old.values, **new.values}, new.updated_at, new.etag, new.memberships or old.memberships, new.consents)

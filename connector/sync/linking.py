@@ -1,0 +1,171 @@
+"""Which contact an unlinked user belongs to, and the other way round. One candidate links, several wait for a person."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from connector.engine.normalise import Unreadable, to_contact
+from connector.engine.plan import Step, additional_emails, user_reading
+from connector.errors import ConnectorError, Exists, Transient
+from connector.mapping.model import Field
+from connector.model import Contact, LinkState
+from connector.sync.case import Case
+from connector.sync.observe import properties
+from connector.sync.work import Work
+
+
+def match_first(work: Work, batch: list[Case], by_id: bool = False, by_email: bool = False) -> list[Case]:
+    """Users that have a contact already, found by the mapping's `match` list, become links; the others are returned.
+
+    by_id: look for the user's id on a contact first; a creation whose answer never came is found that way.
+    by_email: also look by email. The optimistic way leaves email to the CRM, which refuses a second contact with it.
+    """
+    rest = []
+    for provider in dict.fromkeys(case.link.provider for case in batch):
+        mine = [case for case in batch if case.link.provider == provider]
+        candidates: dict[int, dict[str, Contact]] = {case.link.id: {} for case in mine}
+        keys = [work.id_property(provider)] if by_id else []
+        keys += [name for name in work.mappings[provider].match if by_email or name != "email"]
+        for key in keys:
+            looking = [case for case in mine if case.open and not candidates[case.link.id]]
+            _search(work, looking, key, candidates)
+        for case in mine:
+            if case.open and candidates[case.link.id]:
+                link_to(work, case, list(candidates[case.link.id].values()))
+            elif case.open:
+                rest.append(case)
+    return rest
+
+
+def _search(work: Work, batch: list[Case], key: str, candidates: dict[int, dict[str, Contact]]) -> None:
+    """Look contacts up by one key; whoever is found is put into `candidates`."""
+    values: dict[str, list[Case]] = {}
+    name = key
+    for case in batch:
+        rule = case.mapping.field_by_user(key)
+        name = rule.contact if rule else key
+        value = _sought(rule, case)
+        if value:
+            values.setdefault(value, []).append(case)
+    if not values:
+        return
+    try:
+        found = work.crm.find(name, list(values), properties(work, batch))
+    except Transient as error:
+        for case in batch:
+            case.error = error
+        return
+    for value, contacts in found.items():
+        for case in values.get(value, []):
+            candidates[case.link.id] |= {contact.id: contact for contact in contacts}
+
+
+def _sought(rule: Field | None, case: Case) -> str | None:
+    """What to look for: the user's id, or the value of a match field; nothing when that cannot be read."""
+    if rule is None:
+        return case.link.user_id
+    try:
+        return to_contact(user_reading(rule, case.seen.user).value)
+    except Unreadable:
+        return None
+
+
+def resolve_taken(work: Work, batch: list[Case]) -> None:
+    """Users whose email the CRM says is taken: read the contact it named, or look by email where it named none."""
+    named = {case.link.id: case.error.record_id for case in batch if isinstance(case.error, Exists) and case.error.record_id}
+    for case in batch:
+        case.error = None
+    allowed = [case for case in batch if "email" in case.mapping.match]
+    for case in batch:
+        if case not in allowed:
+            case.end(LinkState.HELD, "a contact with this email exists, and `match` does not name email", "hold")
+    try:
+        found = work.crm.read(list(dict.fromkeys(named.values())), properties(work, allowed)) if named and allowed else {}
+    except Transient as error:
+        for case in allowed:
+            case.error = error
+        return
+    unnamed = []
+    for case in allowed:
+        contact = found.get(named.get(case.link.id, ""))
+        if contact is not None and _holds_email(case, contact):
+            link_to(work, case, [contact])
+        else:
+            unnamed.append(case)
+    for case in match_first(work, unnamed, by_id=True, by_email=True):
+        case.again = True  # nobody has it any more: create it the next time
+
+
+def _holds_email(case: Case, contact: Contact) -> bool:
+    """Whether the contact the CRM named really has the address: the id came out of a message's text."""
+    rule = case.mapping.field_by_user("email")
+    email = _sought(rule, case) if rule else None
+    return bool(email) and email in {(contact.properties.get("email") or "").strip().lower(), *additional_emails(contact)}
+
+
+def link_to(work: Work, case: Case, candidates: list[Contact]) -> None:
+    """Link to the one candidate that is free; otherwise hold the link, saying why."""
+    if len(candidates) > 1:
+        ids = ", ".join(sorted(one.id for one in candidates))
+        case.end(LinkState.HELD, f"{len(candidates)} contacts match ({ids}); relink to one of them", "hold")
+        return
+    contact = candidates[0]
+    other = contact.properties.get(work.id_property(case.link.provider))
+    if other and other != case.link.user_id and _belongs_to_another(work, case, contact):
+        reason = f"contact {contact.id} is linked to another user of {case.link.provider}; unlink that one or merge the users"
+        case.end(LinkState.HELD, reason, "hold")
+        return
+    if _cut(work, case, contact):
+        case.end(LinkState.HELD, f"contact {contact.id} was unlinked before; relink if it shall follow this user", "hold")
+        return
+    case.seen = replace(case.seen, contact=contact)
+    case.decide()
+    case.plan = replace(case.decided, step=Step.WRITE)
+    case.note("contact.link", answer=f"contact {contact.id}")
+
+
+def _belongs_to_another(work: Work, case: Case, contact: Contact) -> bool:
+    """Another user's id on the contact counts unless that user is known to be gone."""
+    other = contact.properties.get(work.id_property(case.link.provider)) or ""
+    with work.store.read() as tx:
+        link = tx.links.by_users(case.link.provider, [other]).get(other)
+    return link is None or link.state not in (LinkState.DELETED, LinkState.ERASED)
+
+
+def _cut(work: Work, case: Case, contact: Contact) -> bool:
+    """A link of this provider to the contact that a person or a deletion cut stays cut."""
+    with work.store.read() as tx:
+        links = tx.links.by_contacts([contact.id]).get(contact.id, [])
+    return any(link.provider == case.link.provider and link.state == LinkState.UNLINKED for link in links)
+
+
+def find_users(work: Work, batch: list[Case]) -> list[Case]:
+    """Contacts without a user: attach the one user that has the contact's id or email. Returns those that have none."""
+    rest = []
+    for case, found in zip(batch, work.readers.map(lambda case: _find_user(work, case), batch), strict=True):
+        if isinstance(found, ConnectorError):
+            case.error = found
+        elif len(found) > 1:
+            case.end(LinkState.HELD, f"{len(found)} users have this contact's email; relink to one of them", "hold")
+        elif found:
+            case.values["user_id"] = found[0]
+        else:
+            rest.append(case)
+    return rest
+
+
+def _find_user(work: Work, case: Case) -> list[str] | ConnectorError:
+    contact = case.seen.contact
+    assert contact is not None
+    if known := contact.properties.get(work.id_property(case.link.provider)):
+        return [known]
+    email = (contact.properties.get("email") or "").strip().lower()
+    if not email or not case.provider.capabilities.find:
+        return []
+    try:
+        return _ids(user.id for user in case.provider.find(email))
+    except ConnectorError as error:
+        return error
+
+
+def _ids(found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(found))

@@ -1,0 +1,107 @@
+"""Seeing both sides of a batch: users from the store or their provider, contacts in one read."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from connector.engine.plan import wanted_properties
+from connector.errors import ConnectorError, Missing, Transient
+from connector.model import LinkState, User
+from connector.sync.case import Case
+from connector.sync.work import Work
+
+
+def observe(work: Work, batch: list[Case]) -> None:
+    """Fill in `seen` of each case; a side that cannot be read fails its own cases only."""
+    for case in batch:
+        case.seen = replace(case.seen, user=case.link.user, user_gone=case.link.user_gone and not _readable(case))
+    fetch(work, [case for case in batch if _needs_fetch(case)])
+    read_contacts(work, [case for case in batch if case.open and case.link.contact_id])
+    _shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
+
+
+def fetch(work: Work, batch: list[Case]) -> None:
+    """Read users from their providers, several at a time."""
+    for case, found in zip(batch, work.readers.map(_fetch, batch), strict=True):
+        case.fetched = True
+        if isinstance(found, User):
+            case.saw_user(found)
+        elif isinstance(found, Missing):
+            _missing(case)
+        else:
+            case.error = found
+
+
+def _fetch(case: Case) -> User | ConnectorError:
+    try:
+        return case.provider.fetch(case.link.user_id or "")
+    except ConnectorError as error:
+        return error
+
+
+def _missing(case: Case) -> None:
+    """Gone, unless nobody ever saw this user: then its event may have come before the provider committed it."""
+    unseen = case.link.user is None and case.link.contact_id is None and not case.link.user_gone
+    case.seen = replace(case.seen, user=None, user_gone=not unseen)
+
+
+def _needs_fetch(case: Case) -> bool:
+    link = case.link
+    return bool(link.user_id) and _readable(case) and (link.refetch or link.user is None or link.user_gone)
+
+
+def _readable(case: Case) -> bool:
+    return case.provider.capabilities.read
+
+
+def read_contacts(work: Work, batch: list[Case]) -> None:
+    """Read the contacts of these cases by id, all of them in as few calls as the CRM allows."""
+    if not batch:
+        return
+    ids = list(dict.fromkeys(case.link.contact_id or "" for case in batch))
+    try:
+        found = work.crm.read(ids, properties(work, batch))
+    except Transient as error:
+        for case in batch:
+            case.error = error
+        return
+    for case in batch:
+        contact = found.get(case.link.contact_id or "")
+        case.seen = replace(case.seen, contact=contact, contact_gone=contact is None)
+
+
+def _shared(work: Work, batch: list[Case]) -> None:
+    """Whether the contact of a deleted user belongs to another link, too."""
+    if not batch:
+        return
+    with work.store.read() as tx:
+        links = tx.links.by_contacts([case.link.contact_id or "" for case in batch])
+    for case in batch:
+        others = links.get(case.link.contact_id or "", [])
+        shared = any(one.id != case.link.id and one.state == LinkState.ACTIVE for one in others)
+        case.seen = replace(case.seen, shared=shared)
+
+
+def properties(work: Work, batch: Iterable[Case]) -> list[str]:
+    """Everything the mappings of these cases look at on a contact."""
+    wanted: set[str] = set()
+    for name in {case.link.provider for case in batch}:
+        wanted.update(wanted_properties(work.mappings[name], work.id_property(name)))
+    return sorted(wanted)
+
+
+def conflict_times(work: Work, batch: list[Case]) -> None:
+    """For conflicts that the newest change wins: when the contacts' properties changed, then plan again."""
+    asking = [case for case in batch if case.open and case.plan and case.plan.needs_times]
+    if not asking:
+        return
+    names = sorted({name for case in asking for name in case.decided.needs_times})
+    try:
+        times = work.crm.changed_at([case.seen.contact.id for case in asking if case.seen.contact], names)
+    except Transient as error:
+        for case in asking:
+            case.error = error
+        return
+    for case in asking:
+        assert case.seen.contact is not None
+        case.seen = replace(case.seen, times=times.get(case.seen.contact.id, {}))
+        case.decide()

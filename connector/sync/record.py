@@ -1,0 +1,213 @@
+"""Recording a batch: new base, what was seen, history, what is parked, when to look again. One transaction, fencing checked."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from connector.engine.plan import Step
+from connector.errors import Locked, Paused, Permanent, Transient, Unavailable
+from connector.model import Link, LinkState, User, Value
+from connector.store import Tx
+from connector.store.links import ANSWERABLE
+from connector.store.rows import email_of
+from connector.sync.case import Case
+from connector.sync.intake import newer
+from connector.sync.work import Work
+
+UNSEEN = 5
+"""Looks at a user its provider does not know, before the event about it is dropped with a reason."""
+
+HEALTHY = timedelta(seconds=5)
+"""How often at most the mark "this provider's links settle" is renewed."""
+
+log = structlog.get_logger()
+
+
+def record(work: Work, batch: list[Case]) -> None:
+    """Write what became of every case that is still ours; a successor's row is left alone."""
+    with work.store.write() as tx:
+        current = tx.links.current([case.link for case in batch])
+        for case in batch:
+            row = current.get(case.link.id)
+            if row is None or isinstance(case.error, Locked):
+                log.warning("record.fenced", link=case.link.id)
+                continue
+            _record(work, tx, case, row)
+        work.reached("record before commit")
+
+
+def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
+    if (row.state, row.contact_id) != (case.link.state, case.link.contact_id):  # merged, erased or cut while we worked
+        due = tx.now if row.state in ANSWERABLE else None
+        tx.links.record(row.id, row.token, {"due_at": due})
+        tx.history.add(case.entries)
+        return
+    values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
+    if case.replaced_by is not None:
+        return
+    if row.rung != case.link.rung or (case.again and values.get("due_at") is None and "state" not in case.values):
+        values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
+    if row.rung != case.link.rung and row.refetch and not case.link.refetch:
+        values.pop("refetch", None)
+        values.pop("user_gone", None)
+    if values.get("state", row.state) not in ANSWERABLE:
+        values["due_at"] = None
+    kept = _keep(tx, case, values | {"settled_at": tx.now})
+    if kept:
+        _park(tx, case)
+        tx.history.add(case.entries)
+
+
+def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
+    """Write the row; when its contact turns out to have another active link, hold this one."""
+    moves = values.get("contact_id", case.link.contact_id) != case.link.contact_id or values.get("state") != case.link.state
+    if not moves:
+        return tx.links.record(case.link.id, case.link.token, values)
+    try:
+        with tx.connection.begin_nested():
+            return tx.links.record(case.link.id, case.link.token, values)
+    except IntegrityError:
+        reason = f"contact {values.get('contact_id')} is linked to another user of {case.link.provider}; unlink one of them"
+        case.note("hold", answer=reason)
+        held = {"state": LinkState.HELD, "reason": reason, "due_at": None}
+        return tx.links.record(case.link.id, case.link.token, values | held)
+
+
+def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
+    """A link that could be looked at: what it agreed on, and its state."""
+    plan, seen = case.decided, case.seen
+    user = _newest(row.user, seen.user)
+    values: dict[str, Any] = {
+        "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
+        "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
+    }  # fmt: skip
+    if case.fetched:
+        values |= {"refetch": False, "user_gone": seen.user_gone}
+    if "user_id" in case.values and case.link.user_id and _hand_over(tx, case):
+        return values
+    if plan.step is Step.WAIT:
+        _waiting(work, tx, case, values)
+    elif plan.step is Step.FORGET and case.link.user_id is None:
+        case.replaced_by = ""
+        tx.links.remove(case.link.id)
+    elif "state" not in case.values and seen.contact is not None and case.link.user_id:
+        values |= _agreed(case) | {"state": LinkState.ACTIVE, "reason": None, "contact_id": seen.contact.id}
+        if case.link.contact_id not in (None, seen.contact.id):
+            tx.aliases.add(case.link.id, case.link.provider, case.link.contact_id or "")
+    elif plan.step is Step.FIND_USER and "state" not in case.values:
+        case.replaced_by = ""
+        tx.links.remove(case.link.id)
+    elif plan.reason or "state" not in case.values:
+        values["reason"] = plan.reason or "no contact matches; lifecycle.user_created: link_only"
+    _mark_healthy(tx, case)
+    return values | case.values
+
+
+def _waiting(work: Work, tx: Tx, case: Case, values: dict[str, Any]) -> None:
+    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped with a reason."""
+    values["due_at"] = case.decided.until
+    if case.seen.user is None and not case.seen.user_gone:
+        values["attempts"] = case.link.attempts + 1
+        values["due_at"] = tx.now + timedelta(seconds=work.retries.first * 2**case.link.attempts)
+        if values["attempts"] >= UNSEEN:
+            case.end(LinkState.DELETED, "the provider never knew this user", "drop")
+            values["due_at"] = None
+
+
+def _agreed(case: Case) -> dict[str, Any]:
+    """The base after this batch: fields nobody needed to write, and those whose writes were confirmed."""
+    base: dict[str, Value] = dict(case.link.base)
+    for one in case.decided.decisions:
+        name = one.field.user
+        wrote_contact = not one.writes_contact or name in case.on_contact
+        wrote_user = not one.writes_user or name in case.on_user
+        if one.settled and wrote_contact and wrote_user:
+            base[name] = one.agreed
+    mapped = {one.user for one in case.mapping.fields}
+    echo = {name: value for name, value in case.link.echo.items() if base.get(name) == case.link.base.get(name)} | case.echo
+    return {
+        "base": {name: value for name, value in base.items() if name in mapped},
+        "echo": {name: value for name, value in echo.items() if name in mapped},
+        "held": case.decided.held,
+        "drift": case.decided.drift,
+    }
+
+
+def _newest(stored: User | None, seen: User | None) -> User | None:
+    """A delivery may have brought a later observation while we worked."""
+    if seen is None or (stored is not None and newer(stored, seen)):
+        return stored
+    return seen
+
+
+def _hand_over(tx: Tx, case: Case) -> bool:
+    """A provisional link whose user has a link already: that one takes the contact, this one goes."""
+    user_id = str(case.values["user_id"])
+    other = tx.links.by_users(case.link.provider, [user_id]).get(user_id)
+    if other is None or other.id == case.link.id:
+        return False
+    if other.state in (LinkState.PENDING, LinkState.HELD) and other.contact_id in (None, case.link.contact_id):
+        taken = {"contact_id": case.link.contact_id, "state": LinkState.ACTIVE, "token": other.token + 1}
+        tx.links.notice(other.id, taken, tx.now)
+    tx.links.remove(case.link.id)
+    case.replaced_by = user_id
+    return True
+
+
+def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
+    """A link that could not be settled: later with backoff, or parked with a reason."""
+    error, link = case.error, case.link
+    assert error is not None
+    since = link.failed_since or tx.now
+    values: dict[str, Any] = {"failed_since": since}
+    if isinstance(error, Permanent):
+        case.refused["link"] = (str(error), None)
+        return values | {"due_at": None, "attempts": link.attempts + 1}
+    assert isinstance(error, Transient)
+    attempts = link.attempts
+    if isinstance(error, Unavailable) and _others_settle(tx, link.provider, since):
+        attempts += 1
+        values |= {"attempts": attempts, "lone": attempts >= 2}
+        if attempts >= work.retries.attempts:
+            case.refused["link"] = (f"{error}; gave up after {attempts} attempts", None)
+            return values | {"due_at": None}
+    wait = error.retry_in if isinstance(error, Paused) and error.retry_in else _backoff(work, since, tx.now)
+    return values | {"due_at": tx.now + timedelta(seconds=wait)}
+
+
+def _backoff(work: Work, since: datetime, now: datetime) -> float:
+    """Seconds: as long again as it has failed already, within the configured bounds, with jitter."""
+    plain = max(work.retries.first, min(work.retries.longest, (now - since).total_seconds()))
+    return plain * (0.75 + 0.5 * random.random())  # noqa: S311 - spreads load, guards nothing
+
+
+def _others_settle(tx: Tx, provider: str, since: datetime) -> bool:
+    """Whether links of this provider have settled since this one began to fail; otherwise a whole side is out."""
+    mark = tx.cursors.get(f"healthy:{provider}")
+    return mark is not None and mark[1] > since
+
+
+def _mark_healthy(tx: Tx, case: Case) -> None:
+    mark = tx.cursors.get(f"healthy:{case.link.provider}")
+    if mark is None or tx.now - mark[1] > HEALTHY or (case.link.failed_since and mark[1] < case.link.failed_since):
+        tx.cursors.set(f"healthy:{case.link.provider}")
+
+
+def _park(tx: Tx, case: Case) -> None:
+    """Park what was refused, and forget parked rows whose property agrees now or is not to be written any more."""
+    for what, (reason, value) in case.refused.items():
+        before = next((row.attempts for row in case.parked if row.what == what), 0)
+        tx.parked.put(case.link.id, what, reason, before + 1, value)
+    if case.error is None and case.decided.decisions:
+        tx.parked.drop([row.id for row in case.parked if row.what not in case.refused and not _still_refused(case, row.what)])
+
+
+def _still_refused(case: Case, what: str) -> bool:
+    return any(
+        (what == one.field.contact and one.writes_contact and one.field.user not in case.on_contact)
+        or (what == f"user.{one.field.user}" and one.writes_user and one.field.user not in case.on_user)
+        for one in case.decided.decisions
+    )

@@ -1,0 +1,123 @@
+"""Writing users: one call each, several at a time, with the version we read so that nobody's edit is overwritten unseen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from connector.engine.plan import Step, same_user
+from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale
+from connector.model import LinkState, User
+from connector.sync.case import Case, still_ours
+from connector.sync.observe import fetch
+from connector.sync.work import Work
+
+
+def freshen(work: Work, batch: list[Case]) -> None:
+    """Read users again before they are written: what is stored may be older than what the person has now."""
+    stale = [case for case in batch if case.open and case.decided.user_writes and not case.fetched and _readable(case)]
+    before = {case.link.id: case.seen.user for case in stale}
+    fetch(work, stale)
+    for case in stale:
+        known, step = before[case.link.id], case.decided.step
+        if case.open and not (known and case.seen.user and same_user(case.mapping, known, case.seen.user)):
+            case.decide()
+            if step is not Step.WRITE or case.decided.needs_times:
+                case.again = True
+
+
+def create(work: Work, batch: list[Case]) -> None:
+    """Create users for contacts that have none. The contact's id is the idempotency key, so a repeat makes no second user."""
+    batch = [case for case in still_ours(work, batch) if _can_create(case)]
+
+    def call(case: Case) -> User:
+        return case.provider.create(case.decided.user_writes, f"{case.link.provider}-contact-{case.link.contact_id}")
+
+    for case, found in zip(batch, work.readers.map(lambda case: _try(call, case), batch), strict=True):
+        if isinstance(found, User):
+            work.reached("user.create")
+            case.note("user.create", case.described(case.decided.user_writes, "user"), answer=f"user {found.id}")
+            case.confirm_user(case.decided.user_writes, found)
+            case.values["user_id"] = found.id
+        elif isinstance(found, Exists) and found.record_id:
+            case.values["user_id"] = found.record_id
+        else:
+            case.error = found
+
+
+def _can_create(case: Case) -> bool:
+    if not case.provider.capabilities.create:
+        case.end(LinkState.HELD, "the provider cannot create users; lifecycle.contact_created asks for it", "hold")
+    elif not case.decided.user_writes:
+        case.end(LinkState.HELD, "the contact has no value in any mapped field to create a user from", "hold")
+    return case.open
+
+
+def update(work: Work, batch: list[Case]) -> None:
+    """Write what differs to the users."""
+    writing = still_ours(work, [case for case in batch if case.open and case.decided.user_writes and not case.again])
+
+    def call(case: Case) -> User:
+        etag = case.seen.user.etag if case.seen.user else None
+        return case.provider.update(case.link.user_id or "", case.decided.user_writes, etag)
+
+    for case, found in zip(writing, work.readers.map(lambda case: _try(call, case), writing), strict=True):
+        asked = case.decided.user_writes
+        if isinstance(found, User):
+            work.reached("user.update")
+            case.note("user.update", case.described(asked, "user"), answer="written")
+            case.confirm_user(asked, found)
+        else:
+            _failed(case, found)
+
+
+def delete(work: Work, batch: list[Case]) -> None:
+    """Delete the users whose contacts were deleted, where the mapping says so."""
+    for case in still_ours(work, batch):
+        try:
+            case.provider.delete(case.link.user_id or "")
+        except ConnectorError as error:
+            case.error = error
+        else:
+            case.end(LinkState.DELETED, case.decided.reason, "user.delete")
+
+
+def _failed(case: Case, error: ConnectorError) -> None:
+    if isinstance(error, Stale | Missing):
+        case.values["refetch"] = True
+        case.again = True
+    elif isinstance(error, Exists):
+        _refuse(case, {"email": "another user has this address"}, str(error))
+    elif isinstance(error, Rejected):
+        _refuse(case, error.refused or dict.fromkeys(case.decided.user_writes, "the provider refuses the write"), str(error))
+    else:
+        case.error = error
+
+
+def _refuse(case: Case, refused: dict[str, str], answer: str) -> None:
+    """Park the refused fields; the others go at the next look."""
+    values = {one.field.user: one.to_user for one in case.decided.decisions}
+    named = {name: why for name, why in refused.items() if name in case.decided.user_writes}
+    case.refused |= {f"user.{name}": (why, values.get(name)) for name, why in named.items()}
+    case.note("refused", case.described(named, "user"), answer=answer)
+    if not named:
+        case.error = Rejected(answer)
+    case.again = case.again or len(named) < len(case.decided.user_writes)
+
+
+def attach(case: Case, user: User | None) -> None:
+    """Go on with a provisional link whose user is known now: it is a link like any other from here on."""
+    case.link = replace(case.link, user_id=case.values["user_id"])
+    if user is not None:
+        case.saw_user(user)
+    case.decide()
+
+
+def _readable(case: Case) -> bool:
+    return case.provider.capabilities.read
+
+
+def _try(call: Callable[[Case], User], case: Case) -> Any:
+    try:
+        return call(case)
+    except ConnectorError as error:
+        return error

@@ -1,0 +1,78 @@
+"""What the sync works with: the store, the CRM, the providers and their mappings. Handed in, never looked up."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+
+from connector.crm.base import Crm
+from connector.mapping.model import Mapping as FieldMapping
+from connector.providers.base import Provider
+from connector.store import Store
+
+LEASE = timedelta(seconds=60)
+"""How long a batch has before others may take its links over; renewed before each call to the outside."""
+
+READERS = 8
+"""Provider calls under way at once in one process: providers have no batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and how patiently a failing link is tried before it is parked. `first` and `longest` in seconds."""
+
+    attempts: int = 8
+    first: float = 2
+    longest: float = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """How many deletions a run, or an hour of live deliveries, may make: see `brakes` in the configuration. 0: no limit."""
+
+    deletes: int = 50
+    deletes_percent: float = 5
+    floor: int = 20
+
+    def allowed_deletes(self, active: int) -> int | None:
+        """The most deletions allowed among `active` links; None: no limit."""
+        limits = [self.deletes] if self.deletes else []
+        if self.deletes_percent:
+            limits.append(max(self.floor, int(active * self.deletes_percent / 100)))
+        return min(limits) if limits else None
+
+
+def _nothing(where: str) -> None:
+    """Called at each point where a crash would hurt most; simulations crash there."""
+
+
+def _silent() -> None:
+    """Without a broker the sweep alone finds what is due."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One process's tools. `owner` names the process in leases; `ring` wakes another worker up; `reached` is for simulations."""
+
+    store: Store
+    crm: Crm
+    providers: Mapping[str, Provider]
+    mappings: Mapping[str, FieldMapping]
+    retries: Retries = Retries()
+    brakes: Brakes = Brakes()
+    grace: timedelta = timedelta(seconds=60)
+    owner: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}")
+    ring: Callable[[], None] = _silent
+    reached: Callable[[str], None] = _nothing
+
+    @cached_property
+    def readers(self) -> ThreadPoolExecutor:
+        """Threads for provider calls."""
+        return ThreadPoolExecutor(READERS, thread_name_prefix="provider")
+
+    def id_property(self, provider: str) -> str:
+        """The unique contact property that carries the ids of a provider's users."""
+        return f"{provider}_user_id"

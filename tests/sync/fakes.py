@@ -1,0 +1,283 @@
+"""An in-memory CRM and identity provider for simulations: the same promises as the real ones, and every write counted."""
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from connector.crm.base import Outcome
+from connector.errors import BadDelivery, Exists, Missing, Rejected, Stale
+from connector.model import Change, Contact, User
+from connector.providers.base import Capabilities
+
+EVERYTHING = Capabilities(True, True, True, True, True, True, True, True, True)
+
+
+class FakeCrm:
+    """Contacts by id; emails unique in any case; deliveries are `Change` objects kept by the body that names them."""
+
+    name = "crm"
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.contacts: dict[str, dict[str, str]] = {}
+        self.archived: dict[str, dict[str, str]] = {}
+        self.merged: dict[str, str] = {}
+        self.times: dict[tuple[str, str], datetime] = {}
+        self.log: list[tuple[str, str, dict[str, str]]] = []
+        self.calls: Counter[str] = Counter()
+        self.events: list[Change] = []
+        self.told: dict[bytes, Change] = {}
+        self.noop: set[str] = set()
+        self.refuses: dict[str, str] = {}
+        self.fails: list[Exception] = []
+        self.names_existing = True
+        self._ids = itertools.count(1001)
+
+    def _call(self, name):
+        self.calls[name] += 1
+        if self.fails:
+            raise self.fails.pop(0)
+
+    # what the sync calls
+
+    def read_item(self, body, meta):
+        if body not in self.told:
+            raise BadDelivery("not a delivery of this fake")
+        return self.told[body]
+
+    def read(self, ids, properties):
+        self._call("read")
+        return {one: self._contact(self._now(one)) for one in ids if self._now(one) in self.contacts}
+
+    def find(self, key, values, properties):
+        self._call("find")
+        found = {}
+        for value in values:
+            hits = [i for i, p in self.contacts.items() if self._holds(p, key, value)]
+            if hits:
+                found[value] = [self._contact(i) for i in hits]
+        return found
+
+    def upsert(self, key, rows, properties):
+        self._call("upsert")
+        out = []
+        for row in rows:
+            known = next((i for i, p in self.contacts.items() if p.get(key) == row.id), None)
+            taken = self._email_owner(row.properties.get("email"), known)
+            if taken:
+                out.append(Outcome(row.ref, error=Exists("email taken", taken if self.names_existing else None)))
+                continue
+            if error := self._refusal(row):
+                out.append(Outcome(row.ref, error=error))
+                continue
+            contact_id = known or str(next(self._ids))
+            if known is None:
+                self.contacts[contact_id] = {}
+                self.events.append(Change("contact.created", contact_id))
+            self._store(contact_id, {**row.properties, key: row.id}, "us")
+            out.append(Outcome(row.ref, self._contact(contact_id), created=known is None))
+        return out
+
+    def update(self, rows, properties):
+        self._call("update")
+        assert len({row.id for row in rows}) == len(rows), "one contact twice in a batch"
+        out = []
+        for row in rows:
+            contact_id = self._now(row.id)
+            if contact_id not in self.contacts:
+                out.append(Outcome(row.ref, error=Missing("gone")))
+            elif self._email_owner(row.properties.get("email"), contact_id):
+                out.append(Outcome(row.ref, error=Exists("email taken")))
+            elif error := self._refusal(row):
+                out.append(Outcome(row.ref, error=error))
+            else:
+                self._store(contact_id, row.properties, "us")
+                out.append(Outcome(row.ref, self._contact(contact_id)))
+        return out
+
+    def archive(self, ids):
+        self._call("archive")
+        for one in ids:
+            if self._now(one) in self.contacts:
+                self.delete(self._now(one), by="us")
+
+    def erase(self, contact_id):
+        self.archive([contact_id])
+
+    def changed_at(self, ids, properties):
+        self._call("changed_at")
+        return {i: {p: self.times[i, p] for p in properties if (i, p) in self.times} for i in ids}
+
+    def pages(self, properties, archived=False):
+        yield [self._contact(i) for i in self.contacts]
+
+    def changed_since(self, since, properties):
+        yield [self._contact(i) for i in self.contacts]
+
+    # what people do in the CRM
+
+    def edit(self, contact_id, properties, by="person"):
+        self._store(contact_id, properties, by)
+
+    def create(self, properties, by="person"):
+        contact_id = str(next(self._ids))
+        self.contacts[contact_id] = {}
+        self.events.append(Change("contact.created", contact_id))
+        self._store(contact_id, properties, by)
+        return contact_id
+
+    def delete(self, contact_id, by="person"):
+        self.archived[contact_id] = self.contacts.pop(contact_id)
+        self.log.append((by, contact_id, {"": "deleted"}))
+        self.events.append(Change("contact.deleted", contact_id))
+
+    def merge(self, winner, loser):
+        new = str(next(self._ids))
+        absorbed = self.contacts.pop(loser)
+        kept = self.contacts.pop(winner)
+        self.contacts[new] = {**absorbed, **{k: v for k, v in kept.items() if v}}
+        others = [p["email"] for p in (kept, absorbed) if p.get("email") and p["email"] != self.contacts[new].get("email")]
+        self.contacts[new]["hs_additional_emails"] = ";".join(others)
+        for former, now in list(self.merged.items()):
+            if now in (winner, loser):
+                self.merged[former] = new
+        self.merged |= {winner: new, loser: new}
+        self.events += [Change("contact.deleted", winner), Change("contact.deleted", loser)]
+        self.events.append(Change("contact.merged", new, former_ids=(winner, loser)))
+        return new
+
+    @property
+    def writes(self):
+        """How many calls wrote something."""
+        return sum(self.calls[name] for name in ("upsert", "update", "archive"))
+
+    def _now(self, contact_id):
+        return self.merged.get(contact_id, contact_id)
+
+    def _contact(self, contact_id):
+        return Contact(contact_id, dict(self.contacts[contact_id]))
+
+    def _holds(self, properties, key, value):
+        if key == "email":
+            others = (properties.get("hs_additional_emails") or "").split(";")
+            return value in (properties.get("email"), *others)
+        return properties.get(key) == value
+
+    def _email_owner(self, email, but):
+        return next((i for i, p in self.contacts.items() if email and i != but and self._holds(p, "email", email.lower())), None)
+
+    def _refusal(self, row):
+        refused = {name: why for name, why in self.refuses.items() if row.properties.get(name)}
+        return Rejected("refused", refused) if refused else None
+
+    def _store(self, contact_id, properties, by):
+        held = self.contacts[contact_id]
+        for name, value in properties.items():
+            value = value.lower() if name == "email" else value
+            if name in self.noop or (held.get(name) or "") == value:
+                continue
+            held[name] = value
+            self.times[contact_id, name] = self.clock()
+            self.log.append((by, contact_id, {name: value}))
+            self.events.append(Change("contact.changed", contact_id, self.clock(), property=name, value=value))
+
+
+class FakeIdp:
+    """Users by id with versions; a user once removed is gone for good."""
+
+    def __init__(self, clock, name="members", capabilities=EVERYTHING):
+        self.clock = clock
+        self.name = name
+        self.capabilities = capabilities
+        self.users: dict[str, User] = {}
+        self.removed: set[str] = set()
+        self.log: list[tuple[str, str, dict[str, Any]]] = []
+        self.events: list[Change] = []
+        self.told: dict[bytes, Change] = {}
+        self.fails: list[Exception] = []
+        self.refuses: set[str] = set()
+        self.created: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+        self._ids = itertools.count(1)
+        self._etags = itertools.count(1)
+
+    def _call(self, name):
+        self.calls[name] += 1
+        if self.fails:
+            raise self.fails.pop(0)
+
+    # what the sync calls
+
+    def read_item(self, body, meta):
+        if body not in self.told:
+            raise BadDelivery("not a delivery of this fake")
+        return self.told[body]
+
+    def fetch(self, user_id):
+        self._call("fetch")
+        if user_id not in self.users:
+            raise Missing(f"user {user_id}")
+        return self.users[user_id]
+
+    def find(self, email):
+        self._call("find")
+        return [user for user in self.users.values() if user.values.get("email") == email]
+
+    def pages(self):
+        self._call("pages")
+        yield list(self.users.values())
+
+    def changed_since(self, since):
+        yield [user for user in self.users.values() if user.updated_at >= since]
+
+    def create(self, values, key):
+        self._call("create")
+        if key in self.created:
+            return self.users[self.created[key]]
+        taken = [user.id for user in self.find(values.get("email"))] if values.get("email") else []
+        if taken:
+            raise Exists("email taken", taken[0])
+        user_id = self.register(dict(values), by="us")
+        self.created[key] = user_id
+        return self.users[user_id]
+
+    def update(self, user_id, values, etag):
+        self._call("update")
+        if user_id not in self.users:
+            raise Missing(f"user {user_id}")
+        if etag is not None and etag != self.users[user_id].etag:
+            raise Stale("changed meanwhile")
+        if refused := self.refuses & values.keys():
+            raise Rejected("refused", dict.fromkeys(refused, "not allowed"))
+        self.edit(user_id, dict(values), by="us")
+        return self.users[user_id]
+
+    def delete(self, user_id):
+        self._call("delete")
+        if user_id in self.users:
+            self.remove(user_id, by="us")
+
+    # what people do
+
+    def register(self, values, by="person"):
+        user_id = f"u-{next(self._ids)}"
+        self.users[user_id] = self._made(user_id, values)
+        self.log.append((by, user_id, dict(values)))
+        self.events.append(Change("user.created", user_id, self.clock(), user=self.users[user_id]))
+        return user_id
+
+    def edit(self, user_id, values, by="person"):
+        self.users[user_id] = self._made(user_id, {**self.users[user_id].values, **values})
+        self.log.append((by, user_id, dict(values)))
+        self.events.append(Change("user.updated", user_id, self.clock(), user=self.users[user_id]))
+
+    def remove(self, user_id, by="person"):
+        gone = self.users.pop(user_id)
+        self.removed.add(user_id)
+        self.log.append((by, user_id, {"": "deleted"}))
+        self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(gone, values={})))
+
+    def _made(self, user_id, values):
+        return User(user_id, values, self.clock(), f"e{next(self._etags)}")
