@@ -1,0 +1,344 @@
+"""What an operator configures: config.yaml, and CONNECTOR_* variables that win over it.
+
+A variable's name is CONNECTOR_ and the path of the key, joined by two underscores: CONNECTOR_CRM__ACCESS_TOKEN. An empty one
+counts as not given, as does a key with nothing behind it in the file. Lists are given as JSON.
+Secrets are `SecretStr`: they do not show in a repr, in `describe()` or in an error.
+"""
+
+import difflib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from connector import settingwords as words
+from connector.errors import ConfigError
+from connector.mapping.schema import tidy
+from connector.yamlfile import Document, read, shown, validate
+from connector.yamlwords import MISSING, Finding, Loc, hidden, refuse, web_address
+
+PREFIX = "CONNECTOR_"
+FILE_VARIABLE = "CONNECTOR_CONFIG"
+DEFAULT_FILE = Path("config.yaml")
+OPEN = (("database_url",), ("broker_url",))
+"""Settings that are hidden because they may hold a password, and mostly hold none."""
+
+AVAILABLE = ("generic",)
+"""Kinds of provider that this version can run."""
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str | SecretStr) else value
+
+
+def _resolved(path: Path, info: ValidationInfo) -> Path:
+    """A path of the configuration is relative to its file; `context` holds the folder of that file, when there is one."""
+    if info.context is None:
+        return path
+    whole: Path = info.context / path
+    if not os.path.isfile(whole):
+        raise ValueError(f"no such file: {shown(whole)}")
+    return whole
+
+
+def _database(url: str, info: ValidationInfo) -> str:
+    return words.database_url(url, info.context)
+
+
+def _known_kind(kind: str) -> str:
+    return words.provider_kind(kind, AVAILABLE)
+
+
+Seconds = Annotated[float, Field(ge=0)]
+Limit = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Days = Annotated[int, Field(ge=0)]
+Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1)]
+Address = Annotated[Text, AfterValidator(web_address)]
+SECRET = {"type": ["string", "null"], "format": "password"}
+Token = Annotated[SecretStr, AfterValidator(words.token), WithJsonSchema(SECRET)]
+Tokens = Annotated[
+    tuple[Token, ...],
+    BeforeValidator(_one_or_more),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [SECRET, {"type": "array", "minItems": 1, "items": SECRET}]}),
+]
+Header = Annotated[Text, AfterValidator(words.header)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: no unknown keys, never changed after loading."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        validate_default=False,
+    )
+
+
+class Crm(Section):
+    """The CRM account."""
+
+    kind: Literal["hubspot"] = "hubspot"
+    portal_id: int = Field(gt=0, description="The account's id (Hub ID). Workers refuse any other account.")
+    access_token: Token = Field(description="Access token of the app, read and sent as a bearer token.")
+    webhook_secret: Tokens = Field(description="The app's client secret, which signs its webhooks; a list while rotating.")
+    base_url: Address = Field("https://api.hubapi.com", description="Where the API is.")
+    burst_limit: int = Field(190, gt=0, description="Calls per 10 seconds, all processes together.")
+    accept_v1_signature: bool = Field(False, description="Also accept HubSpot's old signature (legacy private apps only).")
+    api_version: Annotated[Text, AfterValidator(words.api_version)] = Field("v3", description="Version in the API's paths.")
+
+
+class Signature(Section):
+    """How a provider signs its webhooks. The defaults are those of Standard Webhooks."""
+
+    header: Header = Field("webhook-signature", description="Header with the signature.")
+    id_header: Header = Field("webhook-id", description="Header with the id of the delivery.")
+    timestamp_header: Header = Field("webhook-timestamp", description="Header with the time of sending, in seconds since 1970.")
+    signed: Literal["body", "timestamp.body", "id.timestamp.body"] = Field("id.timestamp.body", description="What is signed.")
+    digest: Literal["sha256", "sha512", "sha1"] = Field("sha256", description="Hash function of the HMAC.")
+    encoding: Literal["base64", "hex"] = Field("base64", description="How the signature is written.")
+    prefix: str = Field("v1,", description="What stands before the signature.")
+    key: Literal["whsec", "utf8", "hex", "base64"] = Field("whsec", description="How webhook_secret becomes the key.")
+    tolerance: Seconds = Field(300, description="Seconds a delivery may be older or newer than now.")
+
+
+class ProviderSettings(Section):
+    """One identity provider. Which keys belong to which kind is in `settingwords.KINDS`."""
+
+    kind: Annotated[Text, AfterValidator(_known_kind)] = Field(
+        description="Which system it is.", json_schema_extra={"enum": list(AVAILABLE)}
+    )
+    mapping: Annotated[Path, AfterValidator(_resolved)] = Field(description="The mapping file, relative to this one.")
+    webhook_secret: Tokens = Field((), description="Signs the webhooks; a list while rotating.")
+    api_url: Address | None = Field(None, description="Where its API is. Without one it is only listened to.")
+    api_key: Token | None = Field(None, description="Sent as a bearer token.")
+    signature: Signature = Field(default_factory=Signature, description="How webhooks are signed.")
+    auth_url: Address | None = Field(None, description="Where it gives out access tokens.")
+    client_id: Text | None = Field(None, description="Who asks for an access token.")
+    client_secret: Token | None = Field(None, description="Proves who asks for an access token.")
+    entry_point: Text | None = Field(None, description="Id of the entry point that calls are made for.")
+    events: dict[str, Text] = Field(default_factory=dict, description="The provider's name of an event -> our kind.")
+    event_path: Text | None = Field(None, description="JSON pointer to the event's name in a delivery.")
+    user_id_path: Text | None = Field(None, description="JSON pointer to the user's id in a delivery.")
+    shop: Text | None = Field(None, description="The shop: NAME.myshopify.com.")
+    api_version: Text | None = Field(None, description="Version of its API.")
+    domain: Text | None = Field(None, description="The tenant's domain.")
+    realm: Text | None = Field(None, description="The realm.")
+
+    @classmethod
+    def keys_for(cls, data: Mapping[str, Any]) -> Sequence[str]:
+        """The keys that a provider of this kind takes; for messages."""
+        kind = words.KINDS.get(str(data.get("kind")))
+        return words.COMMON + kind.keys if kind else tuple(cls.model_fields)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse(list(self._findings()))
+        return self
+
+    def _findings(self) -> Iterator[Finding]:
+        kind = words.KINDS[self.kind]
+        allowed = words.COMMON + kind.keys
+        for key in self.model_fields_set.difference(allowed):
+            yield Finding((key,), f"not a key of kind {self.kind}; allowed: {', '.join(allowed)}", on_key=True)
+        needed = kind.required + (("api_key",) if self.api_url and "api_key" in kind.keys else ())
+        for key in dict.fromkeys(needed):
+            if not getattr(self, key):
+                yield Finding((key,), MISSING)
+        if kind.chosen_secret:
+            for index, secret in enumerate(self.webhook_secret):
+                if problem := words.signing_key(secret.get_secret_value(), self.signature.key):
+                    yield Finding(("webhook_secret", index), problem)
+
+
+class Schedule(Section):
+    """Seconds between two rounds of each kind; 0 switches one off."""
+
+    sweep: Seconds = Field(10, description="Seconds: rings what is due, recovers expired leases.")
+    reconcile: Seconds = Field(3600, description="Seconds: incremental comparison, both sides.")
+    full_reconcile: Seconds = Field(86400, description="Seconds: comparison of everything.")
+    poll: Seconds = Field(300, description="Seconds: providers that are asked instead of telling.")
+    subscriptions: Seconds = Field(900, description="Seconds: rolling read of subscription statuses.")
+
+
+class Grace(Section):
+    """Waiting before something is believed."""
+
+    contact_deletion: Seconds = Field(60, description="Seconds before a deletion is believed: a merge looks like one.")
+
+
+class Brakes(Section):
+    """Limits of a run. It stops before the first effect beyond one; 0 switches a limit off."""
+
+    deletes: Limit = Field(50, description="Deletions.")
+    deletes_percent: Percent = Field(5, description="Deletions, percent of active links.")
+    opt_outs: Limit = Field(200, description="Consents withdrawn.")
+    opt_outs_percent: Percent = Field(5, description="Consents withdrawn, percent of active links.")
+    clears: Limit = Field(200, description="Fields blanked.")
+    clears_percent: Percent = Field(5, description="Fields blanked, percent of active links.")
+    floor: Limit = Field(20, description="A percent never stops this many effects or fewer.")
+
+
+class Retries(Section):
+    """How often and when a failed record is tried again, before it is parked."""
+
+    attempts: int = Field(8, ge=1, description="Attempts before a record is parked.")
+    first: Seconds = Field(2, description="Seconds before the second attempt; doubles each time.")
+    longest: Seconds = Field(3600, description="Seconds between two attempts at most.")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.longest < self.first:
+            refuse([Finding(("longest",), f"expected {self.first:g} (retries.first) or more, found {self.longest:g}")])
+        return self
+
+
+class Retention(Section):
+    """How long what is done with is kept."""
+
+    deliveries: Days = Field(30, description="Days: webhook deliveries as received.")
+    history: Days = Field(365, description="Days: what was written, and why.")
+
+
+class Settings(Section):
+    """The whole configuration. `load_settings` makes one; the constructor reads neither file nor environment."""
+
+    database_url: Annotated[Text, AfterValidator(_database)] = Field(
+        "sqlite:///connector.db",
+        repr=False,
+        validate_default=True,
+        description="sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME beyond one machine.",
+    )
+    broker_url: Annotated[Text, AfterValidator(words.broker_url)] = Field(
+        "memory://", repr=False, description="memory://, or redis://... or amqp://... beyond one process."
+    )
+    public_url: Address = Field("http://127.0.0.1:8000", description="This service as webhook senders call it.")
+    crm: Crm
+    providers: dict[Annotated[str, AfterValidator(words.provider_name)], ProviderSettings] = Field(
+        default_factory=dict,
+        description="Identity providers by name, which is part of URLs and of the property <name>_user_id.",
+    )
+    schedule: Schedule = Field(default_factory=Schedule)
+    grace: Grace = Field(default_factory=Grace)
+    brakes: Brakes = Field(default_factory=Brakes)
+    retries: Retries = Field(default_factory=Retries)
+    plan_max_age: Seconds = Field(86400, description="Seconds after which a plan file is not carried out any more.")
+    retention: Retention = Field(default_factory=Retention)
+    _path: Path | None = PrivateAttr(None)
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def path(self) -> Path | None:
+        """The file these settings were read from."""
+        return self._path
+
+    def describe(self) -> dict[str, Any]:
+        """All settings for people to read: secrets are ***."""
+        told: dict[str, Any] = words.masked(self.model_dump())
+        for provider in told["providers"].values():
+            for key in provider.keys() - ProviderSettings.keys_for(provider):
+                del provider[key]
+        return told
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works but should not stay so, for `check` and `doctor`."""
+        return self._warnings
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read `path`, or the file named by CONNECTOR_CONFIG, or config.yaml. Raises ConfigError with every finding."""
+    path = path or Path(environ.get(FILE_VARIABLE) or DEFAULT_FILE)
+    document = read(
+        path, f"copy config.example.yaml to it, or name another with --config or {FILE_VARIABLE}; `connector demo` needs none"
+    )
+    document = replace(document, data=_given(document.data))
+    for loc, name, value in _variables(environ):
+        document = document.override(loc, name, value)
+    settings = validate(document, Settings, context=path.parent.resolve(), missing=_missing)
+    settings._path = path
+    settings._warnings = tuple(_exposed(document))
+    return settings
+
+
+def _exposed(document: Document) -> Iterator[str]:
+    """Secrets in a file that everybody on the machine can read."""
+    if not document.path.stat().st_mode & stat.S_IROTH:
+        return
+    secrets = [loc for loc in document.values if hidden(Settings, loc) and loc not in document.names and loc not in OPEN]
+    if secrets:
+        yield document.finding(secrets[0], "a secret that every user of this machine can read: chmod o-r, or use the environment")
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of config.yaml, for editors. Nothing is required: any key can come from the environment."""
+    return tidy(Settings.model_json_schema(), "Configuration of the connector", drop=["required"])
+
+
+def _missing(loc: Loc) -> str:
+    """The message about a missing key."""
+    name = PREFIX + "__".join(str(part) for part in loc).upper()
+    return f"missing: give it here or as {name}" if re.fullmatch(r"\w+", name) else MISSING
+
+
+def _given(data: Any) -> Any:
+    """Without the keys that have nothing behind them."""
+    if isinstance(data, dict):
+        return {key: _given(value) for key, value in data.items() if value is not None}
+    return data
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Settings in the environment: path, name of the variable, value. Shorter paths first, so that longer ones win.
+
+    A variable that is none of ours is left alone (Kubernetes sets CONNECTOR_PORT), unless it looks like a misspelt one.
+    """
+    for name in sorted(environ, key=lambda name: (name.count("__"), name)):
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE or not environ[name].strip():
+            continue
+        loc = tuple(name[len(PREFIX) :].lower().split("__"))
+        if loc[0] in Settings.model_fields:
+            for inner, value in _leaves(_parsed(environ[name])):
+                yield (*loc, *inner), name, value
+        elif near := difflib.get_close_matches(loc[0], Settings.model_fields, 1, 0.8):
+            raise ConfigError(f"{name}: unknown setting; did you mean {PREFIX}{'__'.join([near[0], *loc[1:]]).upper()}?")
+
+
+def _parsed(text: str) -> Any:
+    """Text, or a JSON list or object whose numbers and switches are kept as text."""
+    if re.match(r"\s*[\[{]", text):
+        try:
+            return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        except (ValueError, RecursionError):
+            return text
+    return text.strip()
+
+
+def _leaves(value: Any, loc: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The entries of a JSON object, one by one; anything else is one entry."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, (*loc, key))
+    else:
+        yield loc, value

@@ -1,0 +1,147 @@
+"""What single settings may say: addresses, secrets, names, kinds of provider. No setting is read here.
+
+Every check returns the value as it is to be used, or raises ValueError; a message never contains a secret.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from connector.yamlwords import did_you_mean
+
+SHORTEST_TOKEN = 8
+SHORTEST_SIGNING_KEY = 16
+PLACEHOLDER = re.compile(
+    r"\W*|change[\W_]*(me|it)?|<.*>|x+|(my[\W_]*)?(secret|token|password|key)|to[\W_]*do|your[\W_].*", re.IGNORECASE
+)
+"""What examples have in the place of a secret."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The keys of one kind of provider, beside the common ones, and those that it cannot do without.
+
+    chosen_secret: the operator chooses the webhook secret and how it becomes a key; otherwise the provider issues it.
+    """
+
+    keys: tuple[str, ...]
+    required: tuple[str, ...]
+    chosen_secret: bool = False
+
+
+COMMON = ("kind", "mapping", "webhook_secret", "api_url")
+KINDS = {
+    "generic": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
+    "druid": Kind(
+        ("auth_url", "client_id", "client_secret", "entry_point", "events", "event_path", "user_id_path", "signature"),
+        ("webhook_secret", "api_url", "auth_url", "client_id", "client_secret"),
+    ),
+    "memberstack": Kind(("api_key",), ("webhook_secret", "api_key")),
+    "outseta": Kind(("api_key",), ("webhook_secret", "api_url", "api_key")),
+    "shopify": Kind(("shop", "api_key", "api_version"), ("webhook_secret", "shop", "api_key")),
+    "memberspace": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
+    "trustisto": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
+    "scim": Kind(("api_key",), ("api_url", "api_key")),
+    "auth0": Kind(("domain", "client_id", "client_secret"), ("domain", "client_id", "client_secret")),
+    "keycloak": Kind(("realm", "client_id", "client_secret"), ("api_url", "realm", "client_id", "client_secret")),
+}
+
+
+def provider_kind(kind: str, available: Sequence[str]) -> str:
+    """A kind of provider that this version can run."""
+    if kind in available:
+        return kind
+    if kind in KINDS:
+        raise ValueError(f"'{kind}' is not available in this version; available: {', '.join(available)}")
+    one_of = "one of " if len(available) > 1 else ""
+    raise ValueError(f"expected {one_of}{', '.join(available)}, found '{kind}'{did_you_mean(kind, available)}")
+
+
+def provider_name(name: str) -> str:
+    """A provider's name, which becomes part of URLs, of environment variables and of a contact property."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError("a provider's name is a letter, then lower-case letters, digits and _")
+    return name
+
+
+def database_url(url: str, folder: Path | None) -> str:
+    """A SQLAlchemy address. A relative SQLite file is put into `folder`."""
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+    file, mark, options = rest[1:].partition("?")
+    if folder is None or not scheme.startswith("sqlite") or not file or file.startswith(("/", ":memory:", "file:")):
+        return url
+    return f"{scheme}:///{folder / file}{mark}{options}"
+
+
+def broker_url(url: str) -> str:
+    """An address of a broker."""
+    if not re.match(r"(memory|redis|rediss|amqp|amqps)://", url):
+        raise ValueError("expected memory://, redis://HOST:PORT/NUMBER or amqp://USER:PASSWORD@HOST")
+    return url
+
+
+def api_version(version: str) -> str:
+    """A version as it stands in the CRM's paths."""
+    if not re.fullmatch(r"v\d|\d{4}-\d{2}", version):
+        raise ValueError(f"expected a version such as v3 or 2026-03, found '{version}'")
+    return version
+
+
+def header(name: str) -> str:
+    """The name of an HTTP header, in lower case."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("expected the name of an HTTP header")
+    return name.lower()
+
+
+def token(secret: SecretStr) -> SecretStr:
+    """A secret without white space around it, neither a placeholder nor too short to be one."""
+    text = secret.get_secret_value().strip()
+    if not text:
+        raise ValueError("a secret is missing")
+    if PLACEHOLDER.fullmatch(text):
+        raise ValueError("this is a placeholder: put the secret here or in the environment")
+    if len(text) < SHORTEST_TOKEN:
+        raise ValueError(f"too short for a secret: {SHORTEST_TOKEN} characters at least")
+    if not text.isprintable():
+        raise ValueError("a secret with a line break or a control character in it: copy it again")
+    return SecretStr(text)
+
+
+def signing_key(text: str, key: str) -> str:
+    """What is wrong with a secret that signs webhooks and is read as `key` says; nothing when it is empty."""
+    bare = text.removeprefix("whsec_") if key == "whsec" else text
+    try:
+        if key == "hex":
+            bytes.fromhex(bare)
+        elif key != "utf8":
+            base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        form = "whsec_ and base64" if key == "whsec" else key
+        return f"expected {form}, as signature.key says; for a secret that is plain text set signature.key: utf8"
+    if len(bare) < SHORTEST_SIGNING_KEY:
+        return f"too short to sign webhooks: {SHORTEST_SIGNING_KEY} characters at least"
+    return ""
+
+
+def masked(value: Any) -> Any:
+    """Plain data with secrets, and passwords in addresses, replaced by ***."""
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, dict):
+        return {key: masked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner) for inner in value]
+    if isinstance(value, str):
+        return re.sub(r"(?i)(?<=password=)[^&]*", "***", re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", value))
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,278 @@
+"""YAML files that people edit: read with positions, checked by a pydantic model, every finding at its line and column.
+
+Every scalar is kept as the text that stands in the file, so `NO`, `007` and `1.0` survive; the model decides what is a
+number or a switch. Null (`~`, `null`, nothing) is None. What makes a file mean something else than it seems to is refused:
+repeated keys, anchors and aliases, tags, several documents.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
+
+from connector.errors import ConfigError
+from connector.yamlwords import MISSING, Loc, explain
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 20
+MAX_LINE = 500
+NULLS = ("", "~", "null", "Null", "NULL")
+
+Position = tuple[int, int]
+"""Line and column, both from 1."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML file.
+
+    data: dicts, lists, texts and None.
+    values, keys: where each value and each key of `data` stands.
+    names: which of the values came from elsewhere, and the name they have there (an environment variable).
+    """
+
+    path: Path
+    raw: bytes
+    data: Any
+    values: Mapping[Loc, Position]
+    keys: Mapping[Loc, Position]
+    names: Mapping[Loc, str] = field(default_factory=dict)
+
+    def line(self, loc: Loc) -> int:
+        """The line of the value at `loc`, or of what contains it."""
+        return self.position(loc)[0]
+
+    def where(self, loc: Loc, on_key: bool = False) -> str:
+        """`file:line:column` of the value (or key) at `loc` or of what contains it; its name when it came from elsewhere."""
+        for length in range(len(loc), 0, -1):
+            here = loc[:length]
+            inside = (name for known, name in self.names.items() if known[:length] == here)
+            if here in self.names or here not in self.values:
+                if name := self.names.get(here) or next(inside, None):
+                    return name
+            else:
+                break
+        line, column = self.position(loc, on_key)
+        return f"{shown(self.path)}:{line}:{column}"
+
+    def finding(self, loc: Loc, message: str, on_key: bool = False) -> str:
+        """One line that says where and what."""
+        keys = ".".join(str(part) for part in loc)
+        return _line(f"{self.where(loc, on_key)}: {keys}{': ' if keys else ''}{message}")
+
+    def override(self, loc: tuple[str, ...], name: str, value: Any) -> "Document":
+        """The same document with the value at `loc` replaced by one from elsewhere. Only mappings are entered."""
+        data = _replaced(self.data, loc, value)
+        return replace(self, data=data, names={**self.names, loc: name})
+
+    def position(self, loc: Loc, on_key: bool = False) -> Position:
+        """Line and column of the value (or key) at `loc`, or of what contains it."""
+        for length in range(len(loc), 0, -1):
+            here = loc[:length]
+            if on_key and here == loc and loc in self.keys:
+                return self.keys[loc]
+            if here in self.values:
+                return self.values[here]
+        return self.values.get((), (1, 1))
+
+
+def _replaced(data: Any, loc: tuple[str, ...], value: Any) -> Any:
+    """With a value put in. What should be a mapping and is not stays as it is, to be told by the model."""
+    if not loc:
+        return value
+    if not isinstance(data, dict | None):
+        return data
+    inner = data or {}
+    return {**inner, loc[0]: _replaced(inner.get(loc[0]), loc[1:], value)}
+
+
+def shown(path: Path) -> str:
+    """A path as people see it: relative to the current folder when that is shorter."""
+    try:
+        return min(os.path.relpath(path), str(path), key=len)
+    except (OSError, ValueError):
+        return str(path)
+
+
+def _line(text: str) -> str:
+    """A finding as one line that any terminal can show, whatever was found."""
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return plain if len(plain) <= MAX_LINE else plain[: MAX_LINE - 3] + "..."
+
+
+def read(path: Path, way_out: str = "") -> Document:
+    """Read and parse one file. Raises ConfigError when it cannot be opened, is too large, not UTF-8 or not plain YAML.
+
+    way_out: what to do when the file is not there.
+    """
+    raw = _bytes(path, way_out)
+    text = _text(path, raw)
+    build = _Builder(path)
+    try:
+        build.run(YAML(typ="safe", pure=True).parse(text))
+    except YAMLError as error:
+        _refuse_syntax(path, text, error)
+    except ConfigError:
+        raise
+    except Exception as error:  # the YAML reader fails on odd input with whatever its code runs into
+        raise ConfigError(f"{shown(path)}:1:1: cannot be read as YAML ({type(error).__name__} in the YAML reader)") from error
+    if build.findings:
+        raise ConfigError(build.findings)
+    if build.data is None:
+        raise ConfigError(f"{shown(path)}:1:1: the file is empty")
+    return Document(path, raw, build.data, build.values, build.keys)
+
+
+def _bytes(path: Path, way_out: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{shown(path)}: no such file{': ' if way_out else ''}{way_out}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{shown(path)}: is a folder, not a file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise ConfigError(f"{shown(path)}: cannot be read: {reason}") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{shown(path)}: larger than {MAX_BYTES // 1024} KiB: is this the right file?")
+    return raw
+
+
+def _text(path: Path, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        raise ConfigError(f"{_at(path, before)}: not UTF-8: save the file with this encoding") from None
+
+
+def _at(path: Path, before: str) -> str:
+    """`file:line:column` of the character that follows the text `before`."""
+    return f"{shown(path)}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _refuse_syntax(path: Path, text: str, error: YAMLError) -> NoReturn:
+    """Turn a syntax error into one line, without the snippet that the YAML reader would show: it may be a secret."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        where = f"{shown(path)}:{mark.line + 1}:{mark.column + 1}"
+    else:
+        where = _at(path, text[: getattr(error, "position", 0)])
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "not valid YAML")
+    whole = f"{problem} {getattr(error, 'context', None) or ''}"
+    raise ConfigError(f"{where}: {next((words for sign, words in SYNTAX.items() if sign in whole), problem)}") from None
+
+
+SYNTAX = {
+    "tag": "text that starts with ! must be in quotes",
+    "alias": "text that starts with * must be in quotes",
+    "anchor": "text that starts with & must be in quotes",
+    "character '\\t'": "found a tab: indent with spaces",
+    "that cannot start any token": "text that starts with one of % @ ` must be in quotes",
+    "mapping values are not allowed here": "unexpected ':': wrong indentation, or text with ': ' that must be in quotes",
+    "could not find expected ':'": "expected 'key: value'",
+    "expected <block end>": "wrong indentation, or a quote or bracket too many",
+    "unexpected end of stream": "a quote is opened and never closed",
+    "<stream end>": "a bracket is opened and never closed",
+    "special characters are not allowed": "a control character, invisible in most editors: delete it",
+    "incompatible YAML document": "%YAML must be 1.1 or 1.2; better leave it out",
+}
+"""What the YAML reader says (a part of it, the first that fits), and how we say it."""
+
+
+class _Builder:
+    """Builds plain data from parser events, and remembers where everything stands."""
+
+    def __init__(self, path: Path) -> None:
+        self.data: Any = None
+        self.values: dict[Loc, Position] = {}
+        self.keys: dict[Loc, Position] = {}
+        self.findings: list[str] = []
+        self._path = path
+
+    def run(self, events: Iterator[Any]) -> None:
+        documents = 0
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._find(event, "a second document starts here (---): one file, one document")
+                    return
+                self.data = self._node(next(events), events, ())
+
+    def _find(self, event: Any, message: str) -> None:
+        self.findings.append(_line(f"{shown(self._path)}:{event.start_mark.line + 1}:{event.start_mark.column + 1}: {message}"))
+
+    def _node(self, event: Any, events: Iterator[Any], loc: Loc) -> Any:
+        self.values[loc] = (event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, AliasEvent):
+            self._find(event, "aliases are not used here: write the value out, or put text that starts with * in quotes")
+            return None
+        if event.anchor is not None:
+            self._find(event, "anchors are not used here: leave it out, or put text that starts with & in quotes")
+        if event.tag is not None:
+            self._find(event, "tags are not used here: leave it out, or put text that starts with ! in quotes")
+        if isinstance(event, ScalarEvent):
+            return None if not event.style and event.value in NULLS else event.value
+        if len(loc) >= MAX_DEPTH:
+            raise ConfigError(f"{shown(self._path)}:{self.values[loc][0]}:{self.values[loc][1]}: nested too deeply")
+        return self._mapping(events, loc) if isinstance(event, MappingStartEvent) else self._list(events, loc)
+
+    def _list(self, events: Iterator[Any], loc: Loc) -> list[Any]:
+        found: list[Any] = []
+        while not _ends(event := next(events)):
+            found.append(self._node(event, events, (*loc, len(found))))
+        return found
+
+    def _mapping(self, events: Iterator[Any], loc: Loc) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not _ends(event := next(events)):
+            key = self._key(event, events, loc)
+            here = (*loc, key)
+            if key in found:
+                self._find(event, f"{'.'.join(map(str, here))}: this key was used before, on line {self.keys[here][0]}: keep one")
+                self._node(next(events), events, (*loc, f"{key} (again)"))
+                continue
+            self.keys[here] = (event.start_mark.line + 1, event.start_mark.column + 1)
+            found[key] = self._node(next(events), events, here)
+            if found[key] is None:
+                self.values[here] = self.keys[here]  # the reader's position of nothing is that of what comes next
+        return found
+
+    def _key(self, event: Any, events: Iterator[Any], loc: Loc) -> str:
+        if isinstance(event, ScalarEvent):
+            if event.tag is not None or event.anchor is not None:
+                self._find(event, "a key is plain text, without anchor or tag")
+            return str(event.value)
+        self._find(event, "a key is plain text; text in {braces} or [brackets] must be in quotes")
+        if isinstance(event, MappingStartEvent | SequenceStartEvent):
+            self._node(event, events, (*loc, "?"))
+        return "?"
+
+
+def _ends(event: Any) -> bool:
+    return type(event).__name__ in ("MappingEndEvent", "SequenceEndEvent")
+
+
+def validate(document: Document, model: type[M], context: Any = None, missing: Callable[[Loc], str] | None = None) -> M:
+    """Make a model of the document. Raises ConfigError with everything that is wrong, in the order of the file.
+
+    context: for the model's validators.
+    missing: what to say of a key that is not there.
+    """
+    try:
+        return model.model_validate(document.data, context=context)
+    except ValidationError as error:
+        found = [finding for detail in error.errors(include_url=False) for finding in explain(document.data, model, detail)]
+    found.sort(key=lambda finding: document.position(finding.loc, on_key=True))
+    told = [f._replace(message=missing(f.loc)) if missing and f.message == MISSING else f for f in found]
+    raise ConfigError(list(dict.fromkeys(document.finding(*finding) for finding in told)))

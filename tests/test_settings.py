@@ -1,0 +1,400 @@
+"""The configuration: file, environment, defaults, and what is refused."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from connector.errors import ConfigError
+from connector.settings import AVAILABLE, ProviderSettings, Settings, config_schema, load_settings
+from connector.settingwords import COMMON, KINDS
+
+ROOT = Path(__file__).parents[1]
+KEY = "whsec_dGhpcyBpcyBvbmx5IGEgdGVzdCBrZXk="
+MINIMAL = f"""\
+crm:
+  portal_id: 12345678
+  access_token: pat-test-0001
+  webhook_secret: hush-hush
+providers:
+  members:
+    kind: generic
+    mapping: members.yaml
+    webhook_secret: {KEY}
+"""
+SECRETS = {
+    "CONNECTOR_CRM__ACCESS_TOKEN": "pat-test-0001",
+    "CONNECTOR_CRM__WEBHOOK_SECRET": "hush-hush",
+    "CONNECTOR_PROVIDERS__MEMBERS__WEBHOOK_SECRET": KEY,
+    "CONNECTOR_PROVIDERS__MEMBERS__API_KEY": "key-test-0001",
+}
+
+
+def write(folder: Path, text: str = MINIMAL) -> Path:
+    (folder / "members.yaml").touch()
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def loaded(folder: Path, text: str = MINIMAL, **environ: str) -> Settings:
+    return load_settings(write(folder, text), environ)
+
+
+def findings(folder: Path, text: str = MINIMAL, **environ: str) -> list[str]:
+    """What is wrong with a configuration, without the folder in front."""
+    path = write(folder, text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, environ)
+    return [finding.replace(f"{path}:", "") for finding in caught.value.findings]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = loaded(tmp_path)
+    assert settings.broker_url == "memory://"
+    assert settings.public_url == "http://127.0.0.1:8000"
+    assert (settings.crm.kind, settings.crm.base_url, settings.crm.burst_limit) == ("hubspot", "https://api.hubapi.com", 190)
+    assert (settings.crm.api_version, settings.crm.accept_v1_signature) == ("v3", False)
+    assert settings.schedule.model_dump() == {
+        "sweep": 10,
+        "reconcile": 3600,
+        "full_reconcile": 86400,
+        "poll": 300,
+        "subscriptions": 900,
+    }
+    assert settings.grace.contact_deletion == 60
+    assert settings.brakes.model_dump() == {
+        "deletes": 50,
+        "deletes_percent": 5,
+        "opt_outs": 200,
+        "opt_outs_percent": 5,
+        "clears": 200,
+        "clears_percent": 5,
+        "floor": 20,
+    }
+    assert settings.retries.model_dump() == {"attempts": 8, "first": 2, "longest": 3600}
+    assert settings.plan_max_age == 86400
+    assert settings.retention.model_dump() == {"deliveries": 30, "history": 365}
+
+
+def test_a_signature_is_that_of_standard_webhooks_by_default(tmp_path: Path) -> None:
+    assert loaded(tmp_path).providers["members"].signature.model_dump() == {
+        "header": "webhook-signature",
+        "id_header": "webhook-id",
+        "timestamp_header": "webhook-timestamp",
+        "signed": "id.timestamp.body",
+        "digest": "sha256",
+        "encoding": "base64",
+        "prefix": "v1,",
+        "key": "whsec",
+        "tolerance": 300,
+    }
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write(tmp_path)
+    settings = load_settings(Path("../config.yaml"), {})
+    assert settings.providers["members"].mapping == tmp_path / "members.yaml"
+    assert settings.database_url == f"sqlite:///{tmp_path}/connector.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite:///data/c.db?timeout=5", "sqlite:///{folder}/data/c.db?timeout=5"),
+        ("sqlite:////var/c.db", "sqlite:////var/c.db"),
+        ("'sqlite:///:memory:'", "sqlite:///:memory:"),
+        ("sqlite://", "sqlite://"),
+        ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
+        ("postgresql+psycopg://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
+    ],
+)
+def test_database_addresses(tmp_path: Path, url: str, meant: str) -> None:
+    assert loaded(tmp_path, f"database_url: {url}\n{MINIMAL}").database_url == meant.format(folder=tmp_path)
+
+
+def test_a_secret_may_be_a_list_while_rotating(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, MINIMAL.replace("webhook_secret: hush-hush", "webhook_secret: [hush-hush-new, hush-hush-old]"))
+    assert [secret.get_secret_value() for secret in settings.crm.webhook_secret] == ["hush-hush-new", "hush-hush-old"]
+    assert len(settings.providers["members"].webhook_secret) == 1
+
+
+def test_the_slash_at_the_end_of_an_address_does_not_matter(tmp_path: Path) -> None:
+    assert loaded(tmp_path, f"public_url: https://sync.example/\n{MINIMAL}").public_url == "https://sync.example"
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, CONNECTOR_CRM__PORTAL_ID="7", CONNECTOR_PROVIDERS__MEMBERS__SIGNATURE__TOLERANCE="60")
+    assert settings.crm.portal_id == 7
+    assert settings.providers["members"].signature.tolerance == 60
+
+
+def test_the_environment_gives_what_the_file_leaves_open(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, MINIMAL.replace("pat-test-0001", ""), CONNECTOR_CRM__ACCESS_TOKEN="pat-test-0002\n")
+    assert settings.crm.access_token.get_secret_value() == "pat-test-0002"
+
+
+def test_lists_and_sections_come_as_json(tmp_path: Path) -> None:
+    environ = {"CONNECTOR_CRM__WEBHOOK_SECRET": '["hush-hush-1", "hush-hush-2"]', "CONNECTOR_RETRIES": '{"attempts": 3}'}
+    settings = loaded(tmp_path, f"{MINIMAL}retries: {{first: 5}}\n", **environ)
+    assert len(settings.crm.webhook_secret) == 2
+    assert (settings.retries.attempts, settings.retries.first) == (3, 5)
+
+
+def test_an_empty_variable_is_not_given(tmp_path: Path) -> None:
+    assert loaded(tmp_path, CONNECTOR_CRM__PORTAL_ID="").crm.portal_id == 12345678
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
+    """Kubernetes sets such for a service called connector."""
+    environ = {
+        "CONNECTOR_PORT": "tcp://10.0.0.1:80",
+        "CONNECTOR_SERVICE_HOST": "10.0.0.1",
+        "CONNECTOR_CONFIG": "x",
+        "PATH": "/bin",
+    }
+    assert loaded(tmp_path, **environ).crm.portal_id == 12345678
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "finding"),
+    [
+        ("CONNECTOR_CRM__PORTAL_ID", "abc", "crm.portal_id: expected a whole number, found 'abc'"),
+        ("CONNECTOR_CRM__ACES_TOKEN", "pat-test-0002", "crm.aces_token: unknown key; did you mean access_token?"),
+        ("CONNECTOR_CRM__ACCESS_TOKEN", "x1y2", "crm.access_token: too short for a secret: 8 characters at least"),
+        ("CONNECTOR_DATABSE_URL", "sqlite://", "unknown setting; did you mean CONNECTOR_DATABASE_URL?"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path, name: str, value: str, finding: str) -> None:
+    assert findings(tmp_path, **{name: value}) == [f"{name}: {finding}"]
+
+
+def test_the_file_can_be_named_by_the_environment(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    settings = load_settings(None, {"CONNECTOR_CONFIG": str(path)})
+    assert settings.path == path
+
+
+def test_without_a_file_the_way_to_begin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, {})
+    (finding,) = caught.value.findings
+    assert finding.startswith("config.yaml: no such file: copy config.example.yaml")
+    assert "connector demo" in finding
+
+
+BAD = {
+    "unknown key": ("§databse_url: x\n" + MINIMAL, "databse_url: unknown key; did you mean database_url?"),
+    "no crm": ("§plan_max_age: 5\n", "crm: missing: give it here or as CONNECTOR_CRM"),
+    "portal id": (MINIMAL.replace("12345678", "§0"), "crm.portal_id: expected more than 0, found '0'"),
+    "secret left open": (
+        MINIMAL.replace("access_token: pat-test-0001", "§access_token:"),
+        "crm.access_token: missing: give it here or as ",
+    ),
+    "secret empty": (MINIMAL.replace("pat-test-0001", "§''"), "crm.access_token: a secret is missing"),
+    "placeholder": (MINIMAL.replace("pat-test-0001", "§changeme"), "crm.access_token: this is a placeholder"),
+    "dots": (MINIMAL.replace("pat-test-0001", "§..."), "crm.access_token: this is a placeholder"),
+    "two lines": (MINIMAL.replace("pat-test-0001", '§"pat-test\\n0001"'), "crm.access_token: a secret with a line break"),
+    "too short to sign": (
+        MINIMAL.replace(KEY, "§whsec_c2hvcnQ="),
+        "providers.members.webhook_secret.0: too short to sign webhooks: 16",
+    ),
+    "not base64": (
+        MINIMAL.replace(KEY, "§plain words of a secret"),
+        "providers.members.webhook_secret.0: expected whsec_ and base64, as ",
+    ),
+    "not hex": (
+        MINIMAL + "    signature: {key: hex}\n",
+        "providers.members.webhook_secret.0: expected hex, as signature.key says",
+    ),
+    "public address": ("public_url: §sync.example\n" + MINIMAL, "public_url: expected an address such as https://example.com"),
+    "database": ("database_url: §mysql://u:hush@h/db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
+    "broker": ("broker_url: §kafka://u:hush@h\n" + MINIMAL, "broker_url: expected memory://, redis://"),
+    "crm kind": (MINIMAL + "crm2: {}\n", "crm2: unknown key; did you mean crm?"),
+    "crm": (MINIMAL.replace("crm:\n", "crm:\n  kind: §salesforce\n"), "crm.kind: expected hubspot, found 'salesforce'"),
+    "api version": (
+        MINIMAL.replace("crm:\n", "crm:\n  api_version: §latest\n"),
+        "crm.api_version: expected a version such as v3",
+    ),
+    "provider name": (
+        MINIMAL.replace("members:", "§Our Members:"),
+        "providers.Our Members: a provider's name is a letter, then lower-ca",
+    ),
+    "unknown kind": (
+        MINIMAL.replace("generic", "§generc"),
+        "providers.members.kind: expected generic, found 'generc'; did you mean gen",
+    ),
+    "no mapping file": (MINIMAL.replace("members.yaml", "§none.yaml"), "providers.members.mapping: no such file: "),
+    "unknown key of a kind": (
+        MINIMAL + "    §shap: x\n",
+        "providers.members.shap: unknown key; allowed: kind, mapping, webhook_sec",
+    ),
+    "key of another kind": (
+        MINIMAL + "    §shop: x\n",
+        "providers.members.shop: not a key of kind generic; allowed: kind, mapping, ",
+    ),
+    "no api key": (
+        MINIMAL.replace("    kind", "    §kind") + "    api_url: https://id.example\n",
+        "providers.members.api_key: missing: gi",
+    ),
+    "signed": (
+        MINIMAL + "    signature: {signed: §id.body}\n",
+        "providers.members.signature.signed: expected one of body, timestamp.b",
+    ),
+    "header": (
+        MINIMAL + "    signature: {header: §'X Sig:'}\n",
+        "providers.members.signature.header: expected the name of an HTTP head",
+    ),
+    "negative seconds": (MINIMAL + "schedule: {sweep: §-1}\n", "schedule.sweep: expected 0 or more, found '-1'"),
+    "seconds with a unit": (MINIMAL + "schedule: {sweep: §10s}\n", "schedule.sweep: expected a number, found '10s'"),
+    "no end of seconds": (MINIMAL + "schedule: {sweep: §inf}\n", "schedule.sweep: expected a number, found 'inf'"),
+    "percent": (MINIMAL + "brakes: {deletes_percent: §101}\n", "brakes.deletes_percent: expected 100 or less, found '101'"),
+    "no attempts": (MINIMAL + "retries: {attempts: §0}\n", "retries.attempts: expected 1 or more, found '0'"),
+    "longest wait": (
+        MINIMAL + "retries: {first: 60, longest: §5}\n",
+        "retries.longest: expected 60 (retries.first) or more, found 5",
+    ),
+    "switch": (
+        MINIMAL.replace("crm:\n", "crm:\n  accept_v1_signature: §maybe\n"),
+        "crm.accept_v1_signature: expected true or false, f",
+    ),
+    "part of a day": (MINIMAL + "retention: {history: §0.5}\n", "retention.history: expected a whole number, found '0.5'"),
+    "a text for a section": (MINIMAL + "retention: §hush-hush\n", "retention: expected a mapping (key: value), found text"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
+def test_a_mistake_is_told_at_its_place(tmp_path: Path, text: str, message: str) -> None:
+    """§ stands before the place that the finding must name."""
+    before, mark, after = text.partition("§")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    (finding,) = findings(tmp_path, before + after)
+    place = f"{line}:{column}" if mark else finding.split(": ")[0]
+    assert finding.startswith(f"{place}: {message}")
+
+
+def test_an_error_never_shows_a_secret(tmp_path: Path) -> None:
+    text = (
+        MINIMAL.replace("pat-test-0001", "[hush, hush]").replace("hush-hush", "{hush: hush}").replace(KEY, "hush hush hush hush!")
+    )
+    told = findings(tmp_path, "database_url: mysql://u:hush@h\nbroker_url: [hush]\n" + text)
+    assert len(told) >= 4
+    assert not [finding for finding in told if "hush" in finding.split(": ", 2)[2]]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in AVAILABLE])
+def test_a_kind_of_a_later_version_is_refused(tmp_path: Path, kind: str) -> None:
+    (finding,) = findings(tmp_path, MINIMAL.replace("generic", kind))
+    assert finding.endswith(f"kind: '{kind}' is not available in this version; available: {', '.join(AVAILABLE)}")
+
+
+def test_every_key_of_every_kind_is_a_setting() -> None:
+    for kind in KINDS.values():
+        assert {*COMMON, *kind.keys} <= ProviderSettings.model_fields.keys()
+        assert {*kind.required} <= {*COMMON, *kind.keys}
+
+
+def test_the_way_out_for_a_plain_text_secret_works(tmp_path: Path) -> None:
+    text = MINIMAL.replace(KEY, "plain words of a secret") + "    signature: {key: utf8}\n"
+    assert loaded(tmp_path, text).providers["members"].signature.key == "utf8"
+
+
+def test_secrets_never_show(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "database_url: postgresql://joe:hush@pw@host/db?password=hush\n" + MINIMAL)
+    for told in (repr(settings), str(settings), json.dumps(settings.describe())):
+        for secret in ("hush", "pw@", "pat-test", KEY):
+            assert secret not in told
+    assert settings.describe()["database_url"] == "postgresql://joe:***@host/db?password=***"
+    assert settings.describe()["crm"]["access_token"] == "***"
+
+
+def test_describe_shows_the_keys_of_the_kind_only(tmp_path: Path) -> None:
+    assert set(loaded(tmp_path).describe()["providers"]["members"]) == {*COMMON, "api_key", "signature"}
+
+
+def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.chmod(0o644)
+    (warning,) = load_settings(path, {}).warnings
+    assert "config.yaml:3:17: crm.access_token: a secret that every user of this machine can read" in warning
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    assert load_settings(path, {}).warnings == ()
+
+
+def test_a_file_without_secrets_may_be_read_by_all(tmp_path: Path) -> None:
+    assert load_settings(ROOT / "config.example.yaml", SECRETS).warnings == ()
+
+
+def test_settings_never_change(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded(tmp_path).crm.portal_id = 1  # type: ignore[misc]
+
+
+def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every setting with its path."""
+    for name, value in model:
+        if isinstance(value, BaseModel):
+            yield from leaves(value, (*path, name))
+        elif name == "providers":
+            for provider, inner in value.items():
+                allowed = {*COMMON, *KINDS[inner.kind].keys}
+                yield from (leaf for leaf in leaves(inner, (*path, name, provider)) if leaf[0][2] in allowed)
+        else:
+            yield (*path, name), value
+
+
+YOURS = {("crm", "portal_id"), *(("providers", "members", key) for key in ("kind", "mapping", "api_url"))}
+SECRET = {tuple(name.removeprefix("CONNECTOR_").lower().split("__")) for name in SECRETS}
+
+
+def test_the_example_has_every_key_with_its_default() -> None:
+    example = YAML(typ="safe").load((ROOT / "config.example.yaml").read_text(encoding="utf-8"))
+    plain = Settings.model_validate(
+        {
+            "crm": {"portal_id": 1, "access_token": "pat-test-0001", "webhook_secret": "hush-hush"},
+            "providers": {"members": {"kind": "generic", "mapping": "x", "webhook_secret": KEY}},
+        }
+    )
+
+    def flat(data: dict[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+        found: dict[tuple[str, ...], Any] = {}
+        for key, value in data.items():
+            found |= flat(value, (*path, key)) if isinstance(value, dict) else {(*path, key): value}
+        return found
+
+    shown, real = flat(example), dict(leaves(plain))
+    assert shown.keys() == real.keys()
+    assert {path for path, value in shown.items() if value != real[path]} <= YOURS | SECRET
+    assert {path for path, value in shown.items() if value is None} == SECRET
+
+
+def test_the_example_loads_with_the_secrets_it_names() -> None:
+    text = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+    assert all(name in text for name in SECRETS)
+    settings = load_settings(ROOT / "config.example.yaml", SECRETS)
+    assert settings.providers["members"].mapping == ROOT / "mappings" / "generic.yaml"
+
+
+def test_the_example_alone_asks_for_its_secrets() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(ROOT / "config.example.yaml", {})
+    assert {finding.rpartition(" ")[2] for finding in caught.value.findings} == set(SECRETS)
+
+
+def test_the_schema_accepts_the_example() -> None:
+    Draft202012Validator.check_schema(config_schema())
+    example = YAML(typ="safe").load((ROOT / "config.example.yaml").read_text(encoding="utf-8"))
+    Draft202012Validator(config_schema()).validate(example)
+
+
+def test_the_schema_refuses_an_unknown_key() -> None:
+    assert not Draft202012Validator(config_schema()).is_valid({"databse_url": "sqlite://"})
