@@ -139,7 +139,8 @@ def _contact_gone(link: Link, policy: Policy) -> Plan:
 
 
 def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
-    decisions = tuple(_decide(one, link, seen, policy) for one in policy.mapping.fields)
+    """The fields of a step. Those bound to a purpose are withheld: without consents there is none to stand on."""
+    decisions = tuple(_decide(one, link, seen, policy) for one in policy.mapping.fields if one.purpose is None)
     to_contacts = {
         one.field.contact: to_contact(one.to_contact)
         for one in decisions

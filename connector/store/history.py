@@ -57,6 +57,17 @@ class History:
         query = select(history.c.kind, func.count()).where(history.c.run == run).group_by(history.c.kind)
         return dict(self._db.execute(query).all())
 
+    def links_of_run(self, run: int) -> int:
+        """How many links a run did something to."""
+        query = select(func.count(history.c.link_id.distinct())).where(history.c.run == run)
+        return self._db.execute(query).scalar_one()
+
+    def clears_of_run(self, run: int) -> int:
+        """How many fields a run blanked."""
+        query = select(history.c.changes).where((history.c.run == run) & history.c.kind.in_(("contact.update", "user.update")))
+        rows = self._db.execute(query.execution_options(yield_per=500)).scalars()
+        return sum(change["to"] is None and change["from"] is not None for changes in rows for change in changes)
+
     def count_since(self, kind: str, since: datetime) -> int:
         """How many effects of a kind there were since a time, reconciles left out."""
         here = (history.c.kind == kind) & (history.c.at >= since) & history.c.run.is_(None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -71,6 +71,11 @@ class Inbox:
         """Look at these rows again after `wait`."""
         values = {"tries": inbox.c.tries + 1, "due_at": self._tx.now + wait}
         self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
+
+    def forget(self, before: datetime) -> int:
+        """Delete what is done and was received before a time. Returns how many rows went."""
+        old = (inbox.c.state == "done") & (inbox.c.received_at < before)
+        return self._db.execute(delete(inbox).where(old)).rowcount
 
     def waiting(self) -> int:
         """How many rows are due."""

@@ -144,6 +144,10 @@ class Links:
         if link_ids:
             self._db.execute(statement, [{"row": i} for i in link_ids])
 
+    def end_run(self, run: int) -> None:
+        """The run is over: its links are links like any other."""
+        self._db.execute(update(link).where(link.c.run == run).values(run=None))
+
     def counts(self) -> dict[str, int]:
         """Links by state, all states named."""
         found: dict[str, int] = dict(self._db.execute(select(link.c.state, func.count()).group_by(link.c.state)).all())

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import Value
-from connector.store.tables import alias, cursor, link, parked, tombstone
+from connector.store.tables import activity, alias, cursor, link, parked, tombstone
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
@@ -120,6 +120,18 @@ class Cursors:
         make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
         values = {"value": value, "at": self._tx.now}
         self._db.execute(make(cursor).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+class Activities:
+    """Queries on `activity`."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._db = tx.connection
+
+    def counts(self) -> dict[str, int]:
+        """Identity events by state."""
+        found = dict(self._db.execute(select(activity.c.state, func.count()).group_by(activity.c.state)).all())
+        return {state: found.get(state, 0) for state in ("pending", "sent")}
 
 
 class Tombstones:

@@ -15,7 +15,7 @@ from connector.store.engine import database_time, open_engine
 from connector.store.history import History
 from connector.store.inbox import Inbox
 from connector.store.links import Links
-from connector.store.notes import Aliases, Cursors, Parked, Tombstones
+from connector.store.notes import Activities, Aliases, Cursors, Parked, Tombstones
 from connector.store.runs import Runs
 from connector.store.tables import Moment
 
@@ -63,6 +63,11 @@ class Tx:
     def aliases(self) -> Aliases:
         """Former ids."""
         return Aliases(self)
+
+    @cached_property
+    def activities(self) -> Activities:
+        """Identity events to forward."""
+        return Activities(self)
 
     @cached_property
     def cursors(self) -> Cursors:

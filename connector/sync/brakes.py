@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from connector.model import LinkState
+from connector.settings import Brakes
 from connector.store.history import History
 from connector.sync.case import Case
 from connector.sync.work import Work
@@ -16,7 +17,7 @@ def check_deletes(work: Work, batch: list[Case]) -> None:
     if not batch:
         return
     with work.store.read() as tx:
-        allowed = work.brakes.allowed_deletes(tx.links.counts()[LinkState.ACTIVE])
+        allowed = _allowed(work.brakes, tx.links.counts()[LinkState.ACTIVE])
         done = {run: _done(tx.history, run, tx.now - HOUR) for run in {case.link.run for case in batch}}
     if allowed is None:
         return
@@ -26,6 +27,14 @@ def check_deletes(work: Work, batch: list[Case]) -> None:
             where = f"run {case.link.run}" if case.link.run else "one hour"
             reason = f"brake: more than {allowed} deletions in {where} (brakes.deletes, brakes.deletes_percent); release to go on"
             case.end(LinkState.HELD, reason, "brake")
+
+
+def _allowed(brakes: Brakes, active: int) -> int | None:
+    """The most deletions allowed among `active` links; None: no limit."""
+    limits = [brakes.deletes] if brakes.deletes else []
+    if brakes.deletes_percent:
+        limits.append(max(brakes.floor, int(active * brakes.deletes_percent / 100)))
+    return min(limits) if limits else None
 
 
 def _done(history: History, run: int | None, since: datetime) -> int:

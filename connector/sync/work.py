@@ -11,6 +11,7 @@ from functools import cached_property
 from connector.crm.base import Crm
 from connector.mapping.model import Mapping as FieldMapping
 from connector.providers.base import Provider
+from connector.settings import Brakes, Retries
 from connector.store import Store
 
 LEASE = timedelta(seconds=60)
@@ -18,31 +19,6 @@ LEASE = timedelta(seconds=60)
 
 READERS = 8
 """Provider calls under way at once in one process: providers have no batches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often and how patiently a failing link is tried before it is parked. `first` and `longest` in seconds."""
-
-    attempts: int = 8
-    first: float = 2
-    longest: float = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Brakes:
-    """How many deletions a run, or an hour of live deliveries, may make: see `brakes` in the configuration. 0: no limit."""
-
-    deletes: int = 50
-    deletes_percent: float = 5
-    floor: int = 20
-
-    def allowed_deletes(self, active: int) -> int | None:
-        """The most deletions allowed among `active` links; None: no limit."""
-        limits = [self.deletes] if self.deletes else []
-        if self.deletes_percent:
-            limits.append(max(self.floor, int(active * self.deletes_percent / 100)))
-        return min(limits) if limits else None
 
 
 def _nothing(where: str) -> None:
@@ -61,8 +37,8 @@ class Work:
     crm: Crm
     providers: Mapping[str, Provider]
     mappings: Mapping[str, FieldMapping]
-    retries: Retries = Retries()
-    brakes: Brakes = Brakes()
+    retries: Retries = field(default_factory=Retries)
+    brakes: Brakes = field(default_factory=Brakes)
     grace: timedelta = timedelta(seconds=60)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}")
     ring: Callable[[], None] = _silent

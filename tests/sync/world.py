@@ -9,7 +9,8 @@ from connector.model import Item
 from connector.store import Store
 from connector.store.migrate import upgrade
 from connector.sync import batch, intake
-from connector.sync.work import Brakes, Work
+from connector.settings import Brakes
+from connector.sync.work import Work
 
 from .fakes import FakeCrm, FakeIdp
 
@@ -61,7 +62,7 @@ class World:
         self.mapping = load(path)
         self.work = Work(
             self.store, self.crm, {"members": self.idp}, {"members": self.mapping}, owner="test",
-            grace=timedelta(seconds=60), reached=reached or (lambda where: None), **{"brakes": Brakes(0, 0), **settings},
+            grace=timedelta(seconds=60), reached=reached or (lambda where: None), **{"brakes": Brakes(deletes=0, deletes_percent=0), **settings},
         )  # fmt: skip
         self._keys = itertools.count(1)
 

@@ -1,0 +1,103 @@
+"""Putting the parts together from the configuration: the one place that knows which class stands behind which protocol."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from connector.crm.hubspot.driver import HubSpot
+from connector.crm.hubspot.limits import make_limiter
+from connector.crm.hubspot.webhooks import HubSpotWebhooks
+from connector.errors import ConfigError
+from connector.mapping.loader import load
+from connector.mapping.model import Mapping
+from connector.providers import registry
+from connector.providers.base import Provider
+from connector.settings import Settings
+from connector.store import Store
+from connector.sync.work import Work
+
+
+def build(settings: Settings, ring: Callable[[], None] | None = None, sweep_only: bool = False) -> Work:
+    """Everything the sync works with. Opens no connection yet. Raises ConfigError with all findings."""
+    mappings = load_mappings(settings)
+    options = {"ring": ring} if ring else {}
+    return Work(
+        store=Store(settings.database_url),
+        crm=open_crm(settings),
+        providers=open_providers(settings, mappings),
+        mappings=mappings,
+        retries=settings.retries,
+        brakes=settings.brakes,
+        grace=timedelta(seconds=settings.grace.contact_deletion),
+        **options,
+    )
+
+
+def load_mappings(settings: Settings) -> dict[str, Mapping]:
+    """The mapping of each provider. Raises ConfigError with the findings of all files."""
+    found: dict[str, Mapping] = {}
+    findings: list[str] = []
+    for name, provider in settings.providers.items():
+        try:
+            found[name] = load(provider.mapping)
+        except ConfigError as error:
+            findings += error.findings
+    if findings:
+        raise ConfigError(list(dict.fromkeys(findings)))
+    return found
+
+
+def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str, Provider]:
+    """The configured identity providers. Raises ConfigError when a mapping asks for what its provider cannot do."""
+    providers = {name: registry.build(name, provider) for name, provider in settings.providers.items()}
+    findings = [finding for name, provider in providers.items() for finding in beyond(provider, mappings[name])]
+    if findings:
+        raise ConfigError(findings)
+    return providers
+
+
+def beyond(provider: Provider, mapping: Mapping) -> list[str]:
+    """What a mapping asks of its provider that the provider, as configured, cannot do."""
+    can = provider.capabilities
+    found = []
+    if mapping.lifecycle.contact_created == "create_user" and not can.create:
+        found.append(
+            f"{mapping.path}: lifecycle.contact_created: create_user, but {provider.name} cannot create users (api_url?)"
+        )
+    if mapping.lifecycle.contact_deleted == "delete_user" and not can.delete:
+        found.append(
+            f"{mapping.path}: lifecycle.contact_deleted: delete_user, but {provider.name} cannot delete users (api_url?)"
+        )
+    found += [
+        f"{mapping.path}:{field.line}: {field.user}: direction: to_user, but {provider.name} takes no updates (api_url?)"
+        for field in mapping.fields
+        if field.direction == "to_user" and not can.update
+    ]
+    return found
+
+
+def open_crm(settings: Settings) -> HubSpot:
+    """The CRM, with one budget for all processes that share this configuration."""
+    crm = settings.crm
+    redis = settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
+    limiter = make_limiter(crm.burst_limit, redis, _rate_file(settings), f"hubspot-{crm.portal_id}")
+    secrets = [secret.get_secret_value() for secret in crm.webhook_secret]
+    return HubSpot(
+        crm.base_url,
+        crm.access_token.get_secret_value(),
+        crm.portal_id,
+        limiter,
+        HubSpotWebhooks(secrets, crm.portal_id, crm.accept_v1_signature),
+        version=crm.api_version,
+    )
+
+
+def _rate_file(settings: Settings) -> Path:
+    """Where processes of one machine share the call budget: beside the SQLite database, else in the temporary folder."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        return Path(f"{url.database}.rate")
+    return Path(tempfile.gettempdir()) / f"connector-{settings.crm.portal_id}.rate"

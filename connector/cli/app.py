@@ -1,0 +1,85 @@
+"""The program: its commands, and what a failure looks like to a person and to a script."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+import typer
+
+from connector.cli import check, database, demo, look, reconcile, repair, sandbox, up
+from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
+
+FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+EXIT_CODES: dict[type[Exception], int] = {
+    ConfigError: CONFIG,
+    Braked: BRAKED,
+    Locked: LOCKED,
+    Transient: UNREACHABLE,
+    ConnectorError: PROBLEMS,
+}
+
+GLOBAL = ("--config", "--json")
+"""Options that may stand before the command as well as after it."""
+
+program = typer.Typer(
+    name="connector",
+    help="Keeps an identity provider's users and a HubSpot portal's contacts in agreement, both ways.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for module in (demo, up, check, reconcile, look, repair, database, sandbox):
+    module.add_to(program)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit. 0 fine, 1 problems found, 2 usage, 3 configuration, 4 unreachable, 5 braked, 6 locked."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; every failure is one line on standard error. Returns the exit code."""
+    try:
+        command = typer.main.get_command(program)
+        result = command.main(_commands_first(arguments), prog_name="connector", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else FINE
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return USAGE
+    except click.ClickException as error:
+        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "connector"
+        return _complain(f"{error.format_message()}; see: {hint} --help", USAGE)
+    except click.Abort:
+        return _complain("interrupted", INTERRUPTED)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except ConnectorError as error:
+        return _complain(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PROBLEMS
+    except OSError as error:
+        return _complain(f"{error.filename or 'system'}: {error.strerror or error}", PROBLEMS)
+
+
+def _complain(message: str, code: int) -> int:
+    print("\n".join(line for line in message.splitlines() if line.strip()), file=sys.stderr)
+    return code
+
+
+def _commands_first(arguments: list[str]) -> list[str]:
+    """`connector --json status` is `connector status --json`."""
+    moved: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0].split("=")[0] in GLOBAL:
+        moved.append(rest.pop(0))
+        if moved[-1] == "--config" and rest:
+            moved.append(rest.pop(0))
+    return rest + moved if rest else moved
+
+
+Register = Callable[[typer.Typer], None]

@@ -1,0 +1,238 @@
+"""`demo`: a sandbox portal, a sandbox identity provider and the connector between them, with traffic to watch."""
+
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from connector.assembly import build
+from connector.cli.common import out, ready
+from connector.cli.logs import quiet_logs
+from connector.cli.traffic import Outcome, Traffic, play
+from connector.model import Link
+from connector.settings import Settings
+from connector.store.history import Entry
+from connector.sync import setup as portal_setup
+
+PACE = 1.0
+"""Seconds between two steps."""
+
+TRAFFIC = 60.0
+"""Seconds of traffic; after that the demo keeps running and is quiet."""
+
+SECRET = "whsec_" + "ZGVtby1zZWNyZXQtZGVtby1zZWNyZXQtMDAwMQ=="
+
+
+def add_to(program: typer.Typer) -> None:
+    """Register the command."""
+    program.command("demo")(demo)
+
+
+def demo(
+    port: Annotated[int, typer.Option("--port", help="Port of the connector; 0 takes a free one.")] = 8000,
+    duration: Annotated[float | None, typer.Option("--duration", metavar="S", help="End after S seconds.")] = None,
+) -> int:
+    """Watch it work: two sandboxes and the connector between them. Needs nothing installed or configured.
+
+    With --duration the exit code is 0 when changes arrived both ways, 1 when not.
+    """
+    quiet_logs(level=50)
+    with tempfile.TemporaryDirectory(prefix="connector-demo-") as folder, as_file(files("connector.cli")) as package:
+        return _Demo(Path(folder), package / "demo_files" / "members.yaml", port).run(duration)
+
+
+class _Demo:
+    def __init__(self, folder: Path, mapping: Path, port: int) -> None:
+        from connector.sandbox.identity import IdentityProvider
+        from connector.sandbox.portal import Portal
+        from connector.sandbox.server import serve
+
+        self._portal = Portal(token="demo-token", client_secret="demo-client-secret")
+        self._idp = IdentityProvider(token="demo-token", secret=SECRET)
+        for name, options in (("plan", {}), ("interests", {"film": "Film", "sport": "Sport", "music": "Music"})):
+            kind, field = ("enumeration", "checkbox") if options else ("string", "text")
+            self._portal.add_property(name, kind, field, options=options)
+        self._sides = [serve(self._portal.app), serve(self._idp.app)]
+        self._settings = Settings.model_validate(self._configuration(folder, mapping))
+        self._work = build(self._settings)
+        self._port = port
+        self._stopped = threading.Event()
+        self._ready = threading.Event()
+        self._failed: list[BaseException] = []
+        self._directions: dict[str, int] = {"user": 0, "crm": 0}
+        self._lost = 0
+
+    def _configuration(self, folder: Path, mapping: Path) -> dict[str, Any]:
+        portal, idp = (side.url for side in self._sides)
+        return {
+            "database_url": f"sqlite:///{folder / 'demo.db'}",
+            "crm": {
+                "portal_id": 12345678, "access_token": "demo-token", "webhook_secret": "demo-client-secret", "base_url": portal,
+            },
+            "providers": {
+                "members": {
+                    "kind": "generic", "mapping": str(mapping), "webhook_secret": SECRET, "api_url": idp, "api_key": "demo-token",
+                },
+            },
+            "grace": {"contact_deletion": 5},
+        }  # fmt: skip
+
+    def run(self, duration: float | None) -> int:
+        from connector.cli.service import Service
+
+        ready(self._work.store)
+        portal_setup.create(self._work, portal_setup.missing(self._work, self._work.crm.properties()))
+        self._settings = self._settings.model_copy(update={"public_url": f"http://127.0.0.1:{self._port}"})
+        service = Service(self._settings, self._work, "127.0.0.1", self._port, self._announce)
+        watching = threading.Thread(target=self._watch, args=(duration, service.stop), daemon=True)
+        watching.start()
+        try:
+            service.run()
+        finally:
+            self._stopped.set()
+            self._ready.set()
+            watching.join(5)
+            for side in self._sides:
+                side.stop()
+        if self._failed:
+            raise self._failed[0]
+        return 0 if duration is None or all(self._directions.values()) else 1
+
+    def _announce(self, url: str) -> None:
+        self._portal.webhook_url = f"{url}/webhooks/hubspot"
+        self._idp.webhook_url = f"{url}/webhooks/identity/members"
+        out.print(f"listening on {url}", markup=False)
+        out.print(f"  HubSpot sandbox    {self._sides[0].url}\n  identity sandbox   {self._sides[1].url}", markup=False)
+        self._ready.set()
+
+    def _watch(self, duration: float | None, stop: Callable[[], None]) -> None:
+        """Traffic and its display, in a thread of its own."""
+        self._ready.wait()
+        ends = time.monotonic() + duration if duration is not None else None
+        screen = _Screen() if sys.stdout.isatty() else _Lines()
+        try:
+            with screen:
+                self._play(screen, min(TRAFFIC, duration or TRAFFIC))
+                screen.tell(self._summary())
+                while not self._stopped.wait(0.2) and (ends is None or time.monotonic() < ends):
+                    pass
+        except Exception as error:
+            self._failed.append(error)
+        finally:
+            stop()
+
+    def _play(self, screen: "_Screen | _Lines", lasting: float) -> None:
+        ends = time.monotonic() + lasting
+        seen = 0
+        for step in Traffic(self._portal, self._idp).steps():
+            if time.monotonic() >= ends or self._stopped.is_set():
+                return
+            outcome = play(step, self._stopped.is_set)
+            self._directions[step.side] += outcome.seconds is not None
+            self._lost += outcome.seconds is None
+            seen, did = self._since(seen)
+            screen.show(outcome, did)
+            self._stopped.wait(PACE)
+
+    def _since(self, seen: int) -> tuple[int, list[str]]:
+        """What the connector did since history entry `seen`, in words."""
+        with self._work.store.read() as tx:
+            entries = tx.history.latest(seen)
+            links = {entry.link_id: tx.links.get(entry.link_id) for _, entry in entries}
+        return (entries[-1][0] if entries else seen), [_words(entry, links[entry.link_id]) for _, entry in entries]
+
+    def _summary(self) -> str:
+        to_crm, to_user = self._directions["user"], self._directions["crm"]
+        lost = f"; {self._lost} did not arrive" if self._lost else ""
+        return (
+            f"{to_crm} changes reached the CRM, {to_user} reached the identity provider, "
+            f"{self._portal.count()} HubSpot calls{lost}. Ctrl-C ends the demo."
+        )
+
+
+def _words(entry: Entry, link: Link | None) -> str:
+    names = ", ".join(change["property"] if change["side"] == "contact" else change["field"] for change in entry.changes)
+    where = f"contact {link.contact_id}" if link and link.contact_id else "contact"
+    texts = {
+        "contact.create": f"{where} created: {names}",
+        "contact.update": f"{where} updated: {names}",
+        "contact.link": f"linked to {where}",
+        "contact.archive": f"{where} archived",
+        "user.create": f"user created: {names}",
+        "user.update": f"user {link.user_id if link else ''} updated: {names}",
+    }
+    return texts.get(entry.kind, f"{entry.kind}: {entry.answer or ''}")
+
+
+COLOURS = {"user": "cyan", "crm": "magenta"}
+SIDES = {"user": "identity provider", "crm": "HubSpot"}
+
+
+def _line(outcome: Outcome, did: list[str]) -> tuple[str, str, str, str]:
+    took = f"{outcome.seconds * 1000:.0f} ms" if outcome.seconds is not None else "did not arrive"
+    return SIDES[outcome.step.side], f"{outcome.step.who} {outcome.step.what}", "; ".join(did) or "nothing", took
+
+
+class _Lines:
+    """Plain lines, for logs and pipes."""
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def show(self, outcome: Outcome, did: list[str]) -> None:
+        side, what, done, took = _line(outcome, did)
+        print(f"{time.strftime('%H:%M:%S')}  {side}: {what} -> {done} ({took})", flush=True)
+
+    def tell(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class _Screen:
+    """A table that grows on the terminal."""
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[str, Outcome, list[str]]] = deque(maxlen=24)
+        self._note = "traffic for a minute ..."
+        self._live = Live(self._table(), console=out, refresh_per_second=8)
+
+    def __enter__(self) -> "_Screen":
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def show(self, outcome: Outcome, did: list[str]) -> None:
+        self._rows.append((time.strftime("%H:%M:%S"), outcome, did))
+        self._live.update(self._table())
+
+    def tell(self, text: str) -> None:
+        self._note = text
+        self._live.update(self._table())
+
+    def _table(self) -> Group:
+        table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
+        for name, ratio in (("at", 0), ("side", 0), ("what happened there", 3), ("what the connector did", 4), ("took", 0)):
+            table.add_column(name, ratio=ratio or None, no_wrap=not ratio, justify="right" if name == "took" else "left")
+        for at, outcome, did in self._rows:
+            side, what, done, took = _line(outcome, did)
+            colour = COLOURS[outcome.step.side]
+            arrived = outcome.seconds is not None
+            table.add_row(
+                at, Text(side, colour), Text(what), Text(done, "green"), Text(took, "green" if arrived else "bold red")
+            )  # fmt: skip
+        return Group(table, Text(self._note, "dim"))

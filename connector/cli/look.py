@@ -1,0 +1,86 @@
+"""`status` and `show`: how things stand, and one person on both sides."""
+
+from typing import Annotated, Any
+
+import typer
+
+from connector.cli.common import Config, Json, out, print_json, print_pairs, print_rows, store_of, work_of
+from connector.sync import who
+from connector.sync.status import status as status_of
+
+Who = Annotated[str, typer.Argument(metavar="WHO", help="Email address, contact id, or provider:user_id.")]
+
+
+def add_to(program: typer.Typer) -> None:
+    """Register the commands."""
+    program.command("status")(status)
+    program.command("show")(show)
+
+
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Inbox, links by state, what is due, held and parked, the last sweep."""
+    told = status_of(store_of(config))
+    if as_json:
+        print_json(told)
+        return
+    oldest = f", the oldest for {told['oldest_due_seconds']} s" if told["due"] else ""
+    print_pairs("deliveries", told["inbox"])
+    print_pairs("links", told["links"])
+    print_pairs(
+        "waiting",
+        {
+            "due now": f"{told['due']}{oldest}",
+            "held": f"{told['held']} (questions for a person)",
+            "parked": f"{told['parked']} (connector parked list)",
+            "drift": f"{told['drift']} (fields that differ and are left alone)",
+        },
+    )
+    print_pairs("activities", told["activities"])
+    out.print(f"last sweep {told['last_sweep_at'] or 'never: is `connector up` running?'}", markup=False)
+
+
+def show(who_: Who, config: Config = None, as_json: Json = False) -> int:
+    """Both sides and base of one person, side by side, with the history. Exit code 1 when nobody is found."""
+    _, work = work_of(config)
+    with work.store.read() as tx:
+        found = [who.shown(work, tx, link) for link in who.find(tx, who_)]
+    if not found:
+        typer.echo(f"{who_}: nobody; give an email address, a contact id or provider:user_id", err=True)
+        return 1
+    if as_json:
+        print_json(found[0] if len(found) == 1 else found)
+        return 0
+    for one in found:
+        _print(one)
+    return 0
+
+
+def _print(one: dict[str, Any]) -> None:
+    link = one["link"]
+    why = f" ({link['reason']})" if link["reason"] else ""
+    out.print(f"{link['name']} <-> contact {link['contact_id'] or 'none'}: {link['state']}{why}", markup=False, style="bold")
+    rows = [
+        (f["user"], f["contact"], f["direction"], _text(f["user_value"]), _text(f["base"]), _text(f["contact_value"]), f["state"])
+        for f in one["fields"]
+    ]
+    print_rows(("user field", "property", "direction", "user", "base", "contact", "state"), rows)
+    if one["history"]:
+        out.print("history", style="bold")
+        print_rows(("at", "what", "cause", "details"), [_event(entry) for entry in one["history"]])
+
+
+def _event(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    changes = "; ".join(
+        f"{c['property'] if c['side'] == 'contact' else c['field']}: {_text(c['from'])} -> {_text(c['to'])} ({c['rule']})"
+        for c in entry["changes"]
+    )
+    cause = entry["delivery"] or (f"run {entry['run']}" if entry["run"] else "")
+    return str(entry["at"])[:19], entry["kind"], cause, changes or entry["answer"] or ""
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ";".join(value) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,116 @@
+"""`parked list|retry|drop` and `link hold|release|unlink|relink`."""
+
+from typing import Annotated
+
+import typer
+
+from connector.cli.common import Config, Json, out, print_json, print_rows, store_of
+from connector.cli.look import Who
+from connector.errors import Rejected
+from connector.model import Link
+from connector.store import Tx
+from connector.sync import repair, who
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the history.")]
+
+
+def add_to(program: typer.Typer) -> None:
+    """Register the commands."""
+    parked = typer.Typer(help="Work that failed for good and waits for a person.", no_args_is_help=True)
+    parked.command("list")(parked_list)
+    parked.command("retry")(parked_retry)
+    parked.command("drop")(parked_drop)
+    program.add_typer(parked, name="parked")
+    link = typer.Typer(help="Repair of single links.", no_args_is_help=True)
+    for name, command in (("hold", link_hold), ("release", link_release), ("unlink", link_unlink), ("relink", link_relink)):
+        link.command(name)(command)
+    program.add_typer(link, name="link")
+
+
+def parked_list(config: Config = None, as_json: Json = False) -> None:
+    """What is parked, with the reason."""
+    with store_of(config).read() as tx:
+        rows = tx.parked.rows()
+    if as_json:
+        told = [
+            {"id": r.id, "link": r.link, "what": r.what, "reason": r.reason, "since": r.since.isoformat(), "attempts": r.attempts}
+            for r in rows
+        ]
+        print_json(told)
+    elif rows:
+        table = [(r.id, r.link, r.what, r.reason, r.since.isoformat()[:19], r.attempts) for r in rows]
+        print_rows(("id", "link", "what", "reason", "since", "attempts"), table)
+    else:
+        out.print("nothing is parked")
+
+
+def parked_retry(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Ids from `parked list`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is parked.")] = False,
+    config: Config = None,
+) -> None:
+    """Try parked work again; a running worker picks it up with the next sweep."""
+    if bool(ids) == everything:
+        raise typer.BadParameter("give ids, or --all")
+    with store_of(config).write() as tx:
+        rows = [row for row in tx.parked.rows() if everything or row.id in (ids or [])]
+        _all_found(ids or [], [row.id for row in rows])
+        repair.retry(tx, rows)
+    out.print(f"{len(rows)} will be tried again")
+
+
+def parked_drop(
+    row_id: Annotated[int, typer.Argument(metavar="ID", help="Id from `parked list`.")], reason: Reason, config: Config = None
+) -> None:
+    """Give parked work up."""
+    with store_of(config).write() as tx:
+        rows = [row for row in tx.parked.rows() if row.id == row_id]
+        _all_found([row_id], [row.id for row in rows])
+        repair.drop(tx, rows[0], reason)
+    out.print(f"{row_id} dropped")
+
+
+def _all_found(asked: list[int], found: list[int]) -> None:
+    if missing := sorted(set(asked) - set(found)):
+        raise Rejected(f"not parked: {', '.join(map(str, missing))}; see: connector parked list")
+
+
+def link_hold(who_: Who, reason: Reason = "held by a person", config: Config = None) -> None:
+    """Stop synchronising one link until it is released."""
+    with store_of(config).write() as tx:
+        repair.hold(tx, link := _one(tx, who_), reason)
+    out.print(f"{link.name} is held", markup=False)
+
+
+def link_release(who_: Who, config: Config = None) -> None:
+    """Go on with a held link."""
+    with store_of(config).write() as tx:
+        repair.release(tx, link := _one(tx, who_))
+    out.print(f"{link.name} is released", markup=False)
+
+
+def link_unlink(who_: Who, config: Config = None) -> None:
+    """Cut one link; both sides stay as they are."""
+    with store_of(config).write() as tx:
+        repair.unlink(tx, link := _one(tx, who_))
+    out.print(f"{link.name} is unlinked", markup=False)
+
+
+def link_relink(
+    who_: Who,
+    contact: Annotated[str | None, typer.Option("--contact", metavar="ID", help="Contact id to link to.")] = None,
+    config: Config = None,
+) -> None:
+    """Bring a link back, or point it to another contact."""
+    with store_of(config).write() as tx:
+        repair.relink(tx, link := _one(tx, who_), contact)
+    out.print(f"{link.name} is linked again", markup=False)
+
+
+def _one(tx: Tx, who_: str) -> Link:
+    found = who.find(tx, who_)
+    if not found:
+        raise Rejected(f"{who_}: nobody; give an email address, a contact id or provider:user_id")
+    if len(found) > 1:
+        raise Rejected(f"{who_}: {len(found)} links; name one of {', '.join(link.name for link in found)}")
+    return found[0]

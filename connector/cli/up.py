@@ -1,0 +1,36 @@
+"""`up`: the whole connector in one process."""
+
+from typing import Annotated
+
+import typer
+
+from connector.cli.common import Config, out, work_of
+from connector.cli.logs import quiet_logs
+from connector.sync import setup as portal
+
+
+def add_to(program: typer.Typer) -> None:
+    """Register the command."""
+    program.command("up")(up)
+
+
+def up(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8000,
+    receiver_only: Annotated[bool, typer.Option("--receiver-only", help="No worker and scheduler: they run beside it.")] = False,
+    config: Config = None,
+) -> None:
+    """Receiver, worker and scheduler in one process. Refuses to start on a configuration that `check` refuses."""
+    from connector.cli.service import Service
+
+    quiet_logs()
+    settings, work = work_of(config)
+    for warning in settings.warnings:
+        out.print(f"warning: {warning}", markup=False)
+    work.crm.check_portal()
+    portal.require_id_properties(work)
+    Service(settings, work, host, port, _ready, receiver_only).run()
+
+
+def _ready(url: str) -> None:
+    out.print(f"listening on {url}", markup=False)

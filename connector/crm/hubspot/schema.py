@@ -1,0 +1,105 @@
+"""The portal itself: whose it is, and how its contact properties are defined.
+
+Facts (HubSpot API, properties and account information reference):
+- definitions come in one answer, without pages; sensitive ones only with further scopes;
+- a property is unwritable when its `modificationMetadata.readOnlyValue` or `calculated` is true;
+- `hasUniqueValue` is fixed when the property is made; a name is never changed;
+- a group must exist before a property in it; making what exists is answered 409.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.crm.base import NewProperty, Property
+from connector.crm.hubspot import paths
+from connector.crm.hubspot.transport import Transport
+from connector.errors import ConfigError, Exists, Unavailable
+
+
+class Schema:
+    """Definitions, and the account they belong to."""
+
+    def __init__(self, transport: Transport, portal_id: int) -> None:
+        self._transport = transport
+        self._expected = portal_id
+        self._known: dict[str, Property] | None = None
+
+    def portal_id(self) -> int:
+        """See Crm.portal_id."""
+        what = "account: read"
+        reply = self._transport.call(what, lambda api, options: api.account(options["_request_timeout"]))
+        portal = (reply.body or {}).get("portalId")
+        if not str(portal).isdigit():
+            raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id")
+        return int(str(portal))
+
+    def check_portal(self) -> None:
+        """Raises ConfigError when the token belongs to another portal than the configured one."""
+        actual = self.portal_id()
+        if actual != self._expected:
+            raise ConfigError(
+                f"crm.portal_id is {self._expected}, but crm.access_token belongs to portal {actual}: correct one of the two"
+            )
+
+    def properties(self) -> dict[str, Property]:
+        """See Crm.properties. Asks HubSpot each time."""
+        what = "properties: list"
+        reply = self._transport.call(what, lambda api, options: api.properties.get_all(paths.CONTACTS, **options))
+        found = (reply.body or {}).get("results")
+        if not isinstance(found, list):
+            raise Unavailable(f"hubspot: {what}: {reply.status} without results")
+        self._known = {one["name"]: _property(one) for one in found if one.get("name") and not one.get("archived")}
+        return dict(self._known)
+
+    def definition(self, name: str) -> Property | None:
+        """One property, from what was read before if it is in there: what matters of it never changes."""
+        if self._known is None or name not in self._known:
+            self.properties()
+        return (self._known or {}).get(name)
+
+    def create_group(self, name: str, label: str) -> None:
+        """See Crm.create_group."""
+        body = {"name": name, "label": label, "displayOrder": -1}
+        try:
+            self._transport.call(
+                f"property group {name}: create", lambda api, options: api.groups.create(paths.CONTACTS, body, **options)
+            )
+        except Exists:
+            return
+
+    def create_property(self, new: NewProperty) -> None:
+        """See Crm.create_property."""
+        body: dict[str, Any] = {
+            "name": new.name,
+            "label": new.label,
+            "type": new.type,
+            "fieldType": new.field_type,
+            "groupName": new.group,
+        }
+        body |= {"description": new.description, "hasUniqueValue": new.unique, "options": _options(new)}
+        self._transport.call(
+            f"property {new.name}: create", lambda api, options: api.properties.create(paths.CONTACTS, body, **options)
+        )
+
+
+def _options(new: NewProperty) -> list[dict[str, Any]]:
+    """Options as HubSpot wants them; a boolean has exactly two."""
+    wanted = new.options or ({"true": "Yes", "false": "No"} if new.type == "bool" else {})
+    return [
+        {"value": value, "label": label, "displayOrder": place, "hidden": False}
+        for place, (value, label) in enumerate(wanted.items())
+    ]
+
+
+def _property(definition: Mapping[str, Any]) -> Property:
+    guard = definition.get("modificationMetadata") or {}
+    kind = str(definition.get("type", ""))
+    options = {str(one.get("value")): str(one.get("label", "")) for one in definition.get("options") or []}
+    return Property(
+        name=str(definition["name"]),
+        type=kind,
+        field_type=str(definition.get("fieldType", "")),
+        options=options if kind == "enumeration" else {},
+        read_only=bool(guard.get("readOnlyValue") or definition.get("calculated")),
+        unique=bool(definition.get("hasUniqueValue")),
+    )

@@ -1,0 +1,79 @@
+"""When to start a batch: at once when a hundred links wait, else when it has been quiet for a moment.
+
+A burst of events arrives over a second or so. Starting on the first of them would spend one CRM call on one link; waiting a
+little makes full batches, and a single event still reaches the other side well within a second.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from connector.crm.base import BATCH
+from connector.model import Link
+from connector.sync import batch, intake
+from connector.sync.work import Work
+
+QUIET = 0.12
+"""Seconds without news after which what is there is taken."""
+
+LONGEST = 0.6
+"""Seconds that a link waits for company at most."""
+
+STEP = 0.02
+"""Seconds between two looks."""
+
+
+def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time.sleep) -> list[Link]:
+    """Take in deliveries until a batch is worth starting, and lease it. Empty when nothing is due. Raises Unavailable."""
+    started = changed = time.monotonic()
+    before = 0
+    while True:
+        took = intake.take(work)
+        with work.store.read() as tx:
+            waiting = tx.links.waiting()
+        if not took and not waiting:
+            return []
+        now = time.monotonic()
+        if took or waiting != before:
+            before, changed = waiting, now
+        if waiting >= limit or now - changed >= QUIET or now - started >= LONGEST:
+            return batch.lease(work, limit)
+        sleep(STEP)
+
+
+WORKING = 20.0
+"""Seconds after which a worker lets others have a turn."""
+
+_turn = threading.Lock()
+_next_in_line = threading.Semaphore(1)
+
+
+def work_off(work: Work) -> int:
+    """Settle what is due, batch after batch. Returns how many links were settled.
+
+    In one process one thread gathers while others settle; a second may wait for its turn, a third has nothing to add.
+    """
+    settled = 0
+    started = time.monotonic()
+    while links := _gather_in_turn(work):
+        settled += batch.settle(work, links)
+        if time.monotonic() - started > WORKING:
+            work.ring()
+            break
+    return settled
+
+
+def _gather_in_turn(work: Work) -> list[Link]:
+    if not _next_in_line.acquire(blocking=False):
+        return []  # whoever waits will see what we would see
+    try:
+        _turn.acquire()
+    finally:
+        _next_in_line.release()
+    try:
+        links = gather(work)
+        if len(links) == BATCH:
+            work.ring()  # there is probably more: another worker can begin on it
+        return links
+    finally:
+        _turn.release()

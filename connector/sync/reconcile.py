@@ -1,0 +1,158 @@
+"""Reconcile: look at everybody, whatever webhooks told us or did not.
+
+All users are listed, all linked contacts are read, and every link goes through the same batches as ever. Absence from a
+listing deletes nobody: users that a complete listing does not show are read one by one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connector.errors import Locked, Rejected
+from connector.model import Link, LinkState, User
+from connector.store import Tx
+from connector.sync import batch, intake
+from connector.sync.work import Work
+
+LOCK = "reconcile"
+LASTING = timedelta(minutes=2)
+"""How long the lock outlives its holder; extended while the run goes on."""
+
+PAGE = 500
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, of how many (0: not known)."""
+
+COUNTED = {
+    "contact.create": "creates", "contact.update": "updates", "user.create": "creates", "user.update": "updates",
+    "contact.link": "links", "contact.archive": "deletes", "contact.erase": "deletes", "user.delete": "deletes",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run did. summary: read, creates, updates, links, clears, deletes, consents, held, parked, unchanged, calls."""
+
+    run: int
+    summary: Mapping[str, int]
+    braked: int
+
+
+def reconcile(
+    work: Work, sleep: Callable[[float], None], providers: list[str], progress: Progress, calls: Callable[[], int]
+) -> Result:
+    """Bring everybody of these providers into agreement; returns when the last write is settled.
+
+    Works beside running workers. Raises Locked while another reconcile goes on, Unavailable, Rejected for a broken listing.
+    """
+    with work.store.write() as tx:
+        if not tx.runs.lock(LOCK, work.owner, LASTING):
+            raise Locked("another reconcile is running; wait for it, or see `connector status`")
+        run = tx.runs.start("reconcile", ",".join(providers))
+    before = calls()
+    try:
+        while intake.take(work):
+            progress("taking in deliveries", 0, 0)
+        read = sum(_mark(work, name, run, progress) for name in providers)
+        _settle(work, run, read, sleep, progress)
+    except BaseException:
+        _finish(work, run, "failed", {})
+        raise
+    with work.store.read() as tx:
+        summary = _summary(tx, run, read, calls() - before)
+        braked = tx.history.kinds_of_run(run).get("brake", 0)
+    _finish(work, run, "stopped" if braked else "done", summary)
+    return Result(run, summary, braked)
+
+
+def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
+    """List a provider's users and make all its links due. Returns how many."""
+    listed: set[str] | None = None
+    if work.providers[provider].capabilities.list:
+        listed = set()
+        for page in work.providers[provider].pages():
+            with work.store.write() as tx:
+                tx.runs.lock(LOCK, work.owner, LASTING)
+                _see(work, tx, provider, page, run)
+            listed.update(user.id for user in page)
+            progress(f"listing users of {provider}", len(listed), 0)
+    return _ring(work, provider, run, listed)
+
+
+def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> None:
+    known = tx.links.by_users(provider, [user.id for user in page])
+    wanted = work.mappings[provider].lifecycle.user_created != "ignore"
+    new = [user for user in page if user.id not in known] if wanted else []
+    tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
+    for user in page:
+        link = known.get(user.id)
+        if link is None or link.state in intake.FINAL:
+            continue
+        if link.user is None or user.updated_at is None or not intake.newer(link.user, user):
+            tx.links.see_user(link.id, user)
+
+
+def _ring(work: Work, provider: str, run: int, listed: set[str] | None) -> int:
+    """Make a provider's links due for this run; those a complete listing did not show are to be read by id."""
+    if listed is not None and not listed and next(_pages(work, provider), None):
+        raise Rejected(f"{provider}: the listing of users is empty although links expect users; nothing was done")
+    count = 0
+    for page in _pages(work, provider):
+        with work.store.write() as tx:
+            tx.runs.lock(LOCK, work.owner, LASTING)
+            absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
+            gone = set(absent)
+            tx.links.ring_for(run, [one.id for one in page if one.id not in gone])
+            tx.links.ring_for(run, absent, {"refetch": True})
+        count += len(page)
+    return count
+
+
+def _pages(work: Work, provider: str) -> Iterator[list[Link]]:
+    after = 0
+    while True:
+        with work.store.read() as tx:
+            page = tx.links.page(provider, after, PAGE)
+        if not page:
+            return
+        yield page
+        after = page[-1].id
+
+
+def _settle(work: Work, run: int, total: int, sleep: Callable[[float], None], progress: Progress) -> None:
+    """Work the run's links off, together with whoever else is working, until none is due or on lease."""
+    done = 0
+    while True:
+        links = batch.lease(work, run=run)
+        if links:
+            done += batch.settle(work, links)
+            progress("comparing", min(done, total), total)
+            with work.store.write() as tx:
+                tx.runs.lock(LOCK, work.owner, LASTING)
+            continue
+        with work.store.read() as tx:
+            if not tx.links.busy(run):
+                return
+        sleep(0.05)
+
+
+def _summary(tx: Tx, run: int, read: int, calls: int) -> dict[str, int]:
+    kinds = tx.history.kinds_of_run(run)
+    summary = dict.fromkeys(("creates", "updates", "links", "deletes"), 0)
+    for kind, count in kinds.items():
+        if kind in COUNTED:
+            summary[COUNTED[kind]] += count
+    changed = tx.history.links_of_run(run)
+    held, _ = tx.links.sums()
+    return {
+        "read": read, **summary, "clears": tx.history.clears_of_run(run), "consents": 0,
+        "held": held + tx.links.counts()[LinkState.HELD], "parked": tx.parked.count(), "unchanged": max(0, read - changed),
+        "calls": calls,
+    }  # fmt: skip
+
+
+def _finish(work: Work, run: int, state: str, summary: dict[str, int]) -> None:
+    with work.store.write() as tx:
+        tx.runs.finish(run, state, summary)
+        tx.links.end_run(run)
+        tx.runs.unlock(LOCK, work.owner)

@@ -1,0 +1,30 @@
+"""How things stand, as numbers."""
+
+from typing import Any
+
+from connector.model import LinkState
+from connector.store import Store
+from connector.sync.sweep import SWEPT
+
+
+def status(store: Store) -> dict[str, Any]:
+    """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "last_sweep_at"}.
+
+    `due` counts what is due now, deliveries and links; `held` questions that wait for a person, links and fields.
+    """
+    with store.read() as tx:
+        links = tx.links.counts()
+        held, drift = tx.links.sums()
+        oldest = [one for one in (tx.inbox.oldest_due(), tx.links.oldest_due()) if one]
+        swept = tx.cursors.get(SWEPT)
+        return {
+            "inbox": tx.inbox.counts(),
+            "links": links,
+            "due": tx.inbox.waiting() + tx.links.waiting(),
+            "oldest_due_seconds": round((tx.now - min(oldest)).total_seconds(), 1) if oldest else 0,
+            "held": held + links[LinkState.HELD],
+            "parked": tx.parked.count(),
+            "drift": drift,
+            "activities": tx.activities.counts(),
+            "last_sweep_at": swept[1].isoformat() if swept else None,
+        }
