@@ -17,13 +17,12 @@ from connector.providers import registry
 from connector.providers.base import Provider
 from connector.settings import Settings
 from connector.store import Store
-from connector.sync.work import Work
+from connector.sync.work import Work, silent
 
 
-def build(settings: Settings, ring: Callable[[], None] | None = None, sweep_only: bool = False) -> Work:
+def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     """Everything the sync works with. Opens no connection yet. Raises ConfigError with all findings."""
     mappings = load_mappings(settings)
-    options = {"ring": ring} if ring else {}
     return Work(
         store=Store(settings.database_url),
         crm=open_crm(settings),
@@ -32,7 +31,7 @@ def build(settings: Settings, ring: Callable[[], None] | None = None, sweep_only
         retries=settings.retries,
         brakes=settings.brakes,
         grace=timedelta(seconds=settings.grace.contact_deletion),
-        **options,
+        ring=ring,
     )
 
 

@@ -184,7 +184,7 @@ def full_reconcile() -> int:
 
     def do() -> int:
         work = runtime.verified()
-        result = reconcile(work, time.sleep, list(work.providers), _unseen, lambda: work.crm.calls)
+        result = reconcile(work, time.sleep, list(work.providers), _unseen)
         return result.summary["read"]
 
     return _quietly("full_reconcile", do)

@@ -1,18 +1,21 @@
-"""`reconcile`: compare everybody and repair what differs."""
+"""`reconcile` and `backfill`: compare everybody and repair what differs; load an existing base for the first time."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_pairs, progress, work_of
 from connector.errors import Braked
+from connector.sync import setup as portal
 from connector.sync.reconcile import reconcile as run_reconcile
 
 
 def add_to(program: typer.Typer) -> None:
-    """Register the command."""
+    """Register the commands."""
     program.command("reconcile")(reconcile)
+    program.command("backfill")(backfill)
 
 
 def reconcile(
@@ -22,11 +25,26 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Compare both sides and repair what differs; returns when the last write is settled. Exit code 5 when a brake stopped it."""
+    _run(config, as_json, provider, backfill=False, first=0)
+
+
+def backfill(
+    provider: ProviderName = None,
+    first: Annotated[int, typer.Option("--first", metavar="N", help="Only the first N users without a contact; 0: all.")] = 0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Load an existing base: users without a contact are looked up by email first, so that most are linked, not made."""
+    _run(config, as_json, provider, backfill=True, first=first)
+
+
+def _run(config: Path | None, as_json: bool, provider: str | None, backfill: bool, first: int) -> None:
     settings, work = work_of(config)
     names = chosen(settings, provider)
     work.crm.check_portal()
+    portal.require_id_properties(work)
     with progress(quiet=as_json) as tell:
-        result = run_reconcile(work, time.sleep, names, tell, lambda: work.crm.calls)
+        result = run_reconcile(work, time.sleep, names, tell, backfill, first)
     if as_json:
         print_json({"run": result.run, "summary": dict(result.summary)})
     else:

@@ -13,9 +13,7 @@ Webhook = Annotated[str | None, typer.Option("--webhook-url", metavar="URL", hel
 
 def add_to(program: typer.Typer) -> None:
     """Register the commands."""
-    sandbox = typer.Typer(
-        help="Stand-ins for HubSpot and an identity provider, in memory.", no_args_is_help=True
-    )
+    sandbox = typer.Typer(help="Stand-ins for HubSpot and an identity provider, in memory.", no_args_is_help=True)
     sandbox.command("hubspot")(hubspot)
     sandbox.command("identity")(identity)
     program.add_typer(sandbox, name="sandbox")

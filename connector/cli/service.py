@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ class Service:
     ) -> None:
         """receiver_only: no worker and no beat here; they run as `celery -A worker worker` and `celery -A worker beat`."""
         self._receiver_only = receiver_only
+        work = replace(work, ring=tasks.runtime.doorbell.ring)
         tasks.runtime.use(settings, work)
         self._settings = settings
         self._ready = ready
@@ -103,7 +105,7 @@ class Service:
             thread.join(max(0.1, ends - time.monotonic()))
 
 
-class _Worker(tasks.app.Worker):  # type: ignore[misc, name-defined]
+class _Worker(tasks.app.Worker):  # type: ignore[misc]
     """A worker that leaves the process's signals, title and logging alone."""
 
     def install_platform_tweaks(self, worker: Any) -> None:

@@ -73,6 +73,8 @@ class Crm(Protocol):
     """A CRM. Every method may raise Transient; batch writes report per row and raise only when nothing is known of any row."""
 
     name: str
+    calls: int
+    """HTTP calls made by this object so far."""
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """Raises BadSignature unless the delivery is signed by the CRM and fresh. Reads nothing but raw bytes."""
@@ -117,8 +119,8 @@ class Crm(Protocol):
     def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
         """Contacts changed at or after `since` (UTC), oldest first; may lag some seconds and repeat contacts."""
 
-    def portal_id(self) -> int:
-        """The account the token belongs to."""
+    def check_portal(self) -> None:
+        """Raises ConfigError when the token belongs to another account than the configured one."""
 
     def properties(self) -> dict[str, Property]:
         """The portal's contact properties by name."""

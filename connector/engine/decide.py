@@ -90,7 +90,7 @@ def _verdict(field: Field, sides: Sides) -> Verdict:
         return verdict
     if user is None and verdict in ("user", "both"):
         return "contact" if verdict == "both" else "neither"
-    if contact is None and verdict in ("contact", "both"):
+    if contact is None and verdict in ("contact", "both") and not field.enforce:
         return "user" if verdict == "both" else "neither"
     return verdict
 
@@ -104,7 +104,7 @@ def _from_user(field: Field, sides: Sides) -> Decision:
 
 def _from_contact(field: Field, sides: Sides) -> Decision:
     if field.direction == "to_contact":
-        if field.enforce and sides.known:
+        if field.enforce and sides.known and not (sides.user.value is None and field.on_blank == "keep"):
             return _write_contact(field, sides, "contact", "changed in the CRM; enforce: true puts the user's value back")
         return _leave(field, sides, "contact", "the contact differs; direction: to_contact leaves it until the user changes")
     rule = "only the contact changed" if sides.known else "first link: the user's blank is filled"
@@ -139,29 +139,43 @@ def _conflict(field: Field, sides: Sides, times: Times | None, fallback: str) ->
 def _decide_set(field: Field, sides: Sides) -> Decision:
     """Sets are merged element by element; options one side does not know stay where they are and are held."""
     user, contact = sides.user, sides.contact
-    base = sides.base if sides.known else None
-    emptied = field.on_blank == "keep" and sides.known
-    mine = base if emptied and user.value is None and not user.strange else user.value
-    theirs = base if emptied and contact.value is None and not contact.strange else contact.value
-    if field.direction == "both":
-        agreed = merge_sets(base, mine, theirs)
-        to_contact, to_user = agreed, agreed
-    elif field.direction == "to_contact":
-        agreed, to_contact, to_user = mine, mine if field.enforce else follow(base, mine, contact.value), user.value
-    else:
-        agreed, to_contact, to_user = theirs, contact.value, follow(base, theirs, user.value)
-    writes_contact = to_contact != contact.value and not (emptied and contact.value is None and mine == base)
-    writes_user = to_user != user.value and not (emptied and user.value is None and theirs == base)
+    agreed, to_contact, to_user = _merged(field, sides)
+    writes_contact, writes_user = to_contact != contact.value, to_user != user.value
     writes = writes_contact or writes_user
     strange = [f"the user's {one!r}" for one in user.strange]
     strange += [f"the contact's {one!r}" for one in contact.strange if field.direction != "to_contact"]
+    why = "is not in `values`" if field.values else "would be several options in the CRM"
     return Decision(
         field, sides, _set_verdict(sides), "merged element by element" if writes else "nothing to add or remove", agreed=agreed,
+        settled=sides.known or not field.enforce or user.value is not None or contact.value is None,
         writes_contact=writes_contact, writes_user=writes_user,
         to_contact=_with_strange(to_contact, contact.strange), to_user=to_user,
-        held=f"{', '.join(strange)} is not in `values`" if strange else None,
+        held=f"{', '.join(strange)} {why}" if strange else None,
         drift=not writes and user.value != contact.value,
     )  # fmt: skip
+
+
+def _merged(field: Field, sides: Sides) -> tuple[Value, Value, Value]:
+    """The base after merging a set, and what each side shall hold. A side emptied where blanks are kept has said nothing."""
+    user, contact = sides.user, sides.contact
+    base = sides.base if sides.known else None
+    keep = field.on_blank == "keep" and sides.known
+    mine = base if keep and user.value is None and not user.strange else user.value
+    theirs = base if keep and contact.value is None and not contact.strange else contact.value
+    if field.enforce and user.value is not None:
+        return mine, mine, user.value
+    if field.direction == "to_contact":
+        followed = mine if field.enforce and sides.known and not keep else follow(base, mine, contact.value)
+        agreed, to_contact, to_user = mine, followed, user.value
+    elif field.direction == "to_user":
+        agreed, to_contact, to_user = theirs, contact.value, follow(base, theirs, user.value)
+    else:
+        agreed = to_contact = to_user = merge_sets(base, mine, theirs)
+    if keep and contact.value is None and mine == base:
+        to_contact = None
+    if keep and user.value is None and theirs == base:
+        to_user = None
+    return agreed, to_contact, to_user
 
 
 def _set_verdict(sides: Sides) -> Verdict:
@@ -188,9 +202,8 @@ def _write_user(field: Field, sides: Sides, verdict: Verdict, rule: str, conflic
 
 
 def _leave(field: Field, sides: Sides, verdict: Verdict, rule: str) -> Decision:
-    """Write nothing; the base stays what it was."""
-    drift = field.direction != "both"
-    return Decision(field, sides, verdict, rule, agreed=sides.base, settled=sides.known, drift=drift)
+    """Write nothing although the sides differ; the base stays what it was."""
+    return Decision(field, sides, verdict, rule, agreed=sides.base, settled=sides.known, drift=True)
 
 
 def _strange(field: Field, sides: Sides) -> Decision:

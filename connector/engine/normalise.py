@@ -92,9 +92,10 @@ def _choice(text: str | None, values: Mapping[str, str] | None) -> Reading:
 
 
 def _set(elements: list[str], values: Mapping[str, str] | None) -> Reading:
-    known = {values[one] for one in elements if one in values} if values else set(elements)
-    strange = tuple(one for one in elements if values and one not in values)
-    return Reading(tuple(sorted(known)) or None, strange)
+    """Without `values` any option will do, except one the CRM would read as two."""
+    names = values or {one: one for one in elements if ";" not in one}
+    known = {names[one] for one in elements if one in names}
+    return Reading(tuple(sorted(known)) or None, tuple(one for one in elements if one not in names))
 
 
 def _elements(raw: Any) -> list[str]:
@@ -124,14 +125,18 @@ def _plain(rule: Field, raw: Any) -> Value:
 
 
 def _decimal(raw: Any) -> str:
-    """Canonical decimal text: no exponent, no leading or trailing zeros, no minus zero."""
-    text = str(raw).strip()
+    """Canonical decimal text: no exponent, no leading or trailing zeros, no minus zero; fractions as exact as JSON's are."""
     try:
+        text = str(raw).strip()  # Python itself refuses integers of more than 4300 digits
         number = Decimal(text)
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         raise Unreadable("is not a number") from None
     if not number.is_finite() or number.adjusted() > LONGEST_NUMBER or len(text) > 2 * LONGEST_NUMBER or "_" in text:
         raise Unreadable("is not a number")
+    if not number or number.adjusted() < -LONGEST_NUMBER:
+        return "0"
+    if number != number.to_integral_value():
+        number = Decimal(repr(float(number)))
     plain = format(number, "f")
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return "0" if plain in ("-0", "") else plain
@@ -161,7 +166,7 @@ _WORDS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no"
 
 def _date(rule: Field, raw: Any) -> Value:
     """YYYY-MM-DD; a time of day is cut off as written, milliseconds are read as UTC."""
-    text = None if isinstance(raw, bool) else _text(raw)
+    text = _moment(raw)
     if text is None:
         return None
     try:
@@ -174,7 +179,7 @@ def _date(rule: Field, raw: Any) -> Value:
 
 def _datetime(rule: Field, raw: Any) -> Value:
     """ISO 8601 UTC in whole seconds; without a zone it is read as UTC."""
-    text = None if isinstance(raw, bool) else _text(raw)
+    text = _moment(raw)
     if text is None:
         return None
     try:
@@ -183,6 +188,12 @@ def _datetime(rule: Field, raw: Any) -> Value:
     except (ValueError, OverflowError):
         raise Unreadable("is not a time (ISO 8601)") from None
     return at.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def _moment(raw: Any) -> str | None:
+    if isinstance(raw, bool):
+        raise Unreadable("is not a point in time")
+    return _text(raw)
 
 
 def _is_milliseconds(text: str) -> bool:

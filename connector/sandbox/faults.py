@@ -86,7 +86,8 @@ class Faults(CommonFaults):
     trace_ids: errors and results of a batch name the row's objectWriteTraceId.
     whole_batch: one bad row makes HubSpot refuse a whole upsert or update, without naming it.
     shuffle_results: results come in another order than the rows.
-    results_empty: batch writes are carried out and batch reads accepted, but the 2xx lists no results.
+    results_empty: batch writes are carried out, but the 2xx lists no results. reads_empty: batch reads find nothing, and no
+        error says so.
     silent_noop: properties whose writes are accepted and not stored.
     normalise: property -> one of WAYS, the form that is stored instead.
     localised: messages come in Portuguese.
@@ -101,6 +102,7 @@ class Faults(CommonFaults):
     whole_batch: bool = False
     shuffle_results: bool = True
     results_empty: bool = False
+    reads_empty: bool = False
     silent_noop: set[str] = field(default_factory=set)
     normalise: dict[str, str] = field(default_factory=dict)
     localised: bool = False

@@ -1,8 +1,8 @@
 """Puts an app on a port: in a thread of this process, or in the foreground until interrupted."""
 
-import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -14,23 +14,22 @@ START = 10.0
 
 
 class Server:
-    """An app served from a thread of its own. `url` is known at once, and answers."""
+    """An app served from a thread of its own, answering at `url`."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._socket = _listen(host, port)
-        self.url = _url(self._socket, host)
+        listening = _listen(host, port)
+        self.url = _url(listening, host)
         self._server = _uvicorn(app)
-        self._thread = threading.Thread(target=self._run, name=f"sandbox {self.url}", daemon=True)
-        self._started = threading.Event()
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, name=f"sandbox {self.url}", daemon=True
+        )
         self._thread.start()
-        if not self._started.wait(START):
-            raise RuntimeError(f"{self.url} did not come up")
+        self._wait_until_started()
 
     def stop(self) -> None:
-        """Stop serving; what is being answered gets a second to finish. Stopping twice is fine."""
+        """Stop serving; calls under way get a second to finish. Stopping twice is fine."""
         self._server.should_exit = True
         self._thread.join()
-        self._socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -38,13 +37,12 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        asyncio.get_running_loop().call_soon(self._started.set)
-        await self._server.serve(sockets=[self._socket])
+    def _wait_until_started(self) -> None:
+        ends = time.monotonic() + START
+        while not self._server.started:
+            if time.monotonic() > ends or not self._thread.is_alive():
+                raise RuntimeError(f"{self.url} did not come up")
+            time.sleep(0.005)
 
 
 def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Server:
@@ -54,31 +52,18 @@ def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Server:
 
 def run(app: ASGIApp, host: str, port: int, ready: Callable[[str], None] = lambda url: None) -> None:
     """Serve in the foreground until interrupted; `ready` is called with the URL. Raises OSError when the port is taken."""
-    listening = _listen(host, port)
-    server = _uvicorn(app)
-    with listening:
+    with _listen(host, port) as listening:
         ready(_url(listening, host))
-        server.run(sockets=[listening])
+        _uvicorn(app).run(sockets=[listening])
 
 
 def _uvicorn(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
+    return uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", timeout_graceful_shutdown=1, **quiet))  # type: ignore[arg-type]
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
-    listening.set_inheritable(True)
-    return listening
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
 
 
 def _url(listening: socket.socket, host: str) -> str:

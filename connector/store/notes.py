@@ -130,7 +130,7 @@ class Activities:
 
     def counts(self) -> dict[str, int]:
         """Identity events by state."""
-        found = dict(self._db.execute(select(activity.c.state, func.count()).group_by(activity.c.state)).all())
+        found: dict[str, int] = dict(self._db.execute(select(activity.c.state, func.count()).group_by(activity.c.state)).all())
         return {state: found.get(state, 0) for state in ("pending", "sent")}
 
 

@@ -1,5 +1,6 @@
 """Runs (reconcile, backfill ...) and the lock that lets only one go at a time."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ class Runs:
     def finish(self, run_id: int, state: str, summary: dict[str, Any]) -> None:
         """End a run as done, failed or stopped."""
         self._db.execute(update(run).where(run.c.id == run_id).values(state=state, ended_at=self._tx.now, summary=summary))
+
+    def kinds(self, run_ids: Iterable[int]) -> dict[int, str]:
+        """The kind of each of these runs."""
+        query = select(run.c.id, run.c.kind).where(run.c.id.in_(list(run_ids)))
+        return {row.id: row.kind for row in self._db.execute(query)}
 
     def last(self, kind: str) -> datetime | None:
         """When the latest finished run of a kind ended."""

@@ -68,6 +68,8 @@ def _provisional(work: Work, batch: list[Case]) -> None:
     waiting = linking.find_users(work, _open(batch, Step.CREATE_USER, Step.FIND_USER))
     users.create(work, [case for case in waiting if case.decided.step is Step.CREATE_USER])
     attached = [case for case in batch if case.open and case.link.user_id is None and "user_id" in case.values]
+    linking.refuse_taken_users(work, attached)
+    attached = [case for case in attached if case.open]
     for case in attached:
         users.attach(case, None)
     found = [case for case in attached if case.seen.user is None]
@@ -80,14 +82,27 @@ def _provisional(work: Work, batch: list[Case]) -> None:
 def _unlinked(work: Work, batch: list[Case]) -> None:
     """Users without a contact: found by other means than email, created optimistically, or linked to what exists."""
     known = linking.match_first(work, _open(batch, Step.FIND_CONTACT), by_id=True, by_email=True)
+    backfills = _backfills(work, batch)
     creating = _open(batch, Step.CREATE_CONTACT)
-    again = [case for case in creating if case.link.token > 1]  # an earlier attempt may have got through unheard
-    new = linking.match_first(work, again, by_id=True)
-    new += linking.match_first(work, [case for case in creating if case.link.token == 1])
+    first = [case for case in creating if case.link.run in backfills]
+    again = [case for case in creating if case not in first and case.link.token > 1]  # an earlier attempt may have got through
+    others = [case for case in creating if case not in first and case not in again]
+    new = linking.match_first(work, first, by_id=True, by_email=True)
+    new += linking.match_first(work, again, by_id=True)
+    new += linking.match_first(work, others)
     taken = contacts.create(work, new)
     linking.resolve_taken(work, taken)
     for case in known:
         case.values["reason"] = "no contact matches; lifecycle.user_created: link_only"
+
+
+def _backfills(work: Work, batch: list[Case]) -> set[int]:
+    """The runs among these cases' that load a base where most people have a contact already: they read before they write."""
+    runs = {case.link.run for case in batch if case.link.run is not None}
+    if not runs:
+        return set()
+    with work.store.read() as tx:
+        return {run for run, kind in tx.runs.kinds(runs).items() if kind == "backfill"}
 
 
 def _open(batch: list[Case], *steps: Step) -> list[Case]:

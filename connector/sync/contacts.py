@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from connector.crm.base import BATCH, Outcome, Write
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient
 from connector.model import LinkState
 from connector.sync.case import Case, still_ours
-from connector.sync.observe import properties
 from connector.sync.work import Work
 
 Call = Callable[[Sequence[Write]], list[Outcome]]
@@ -26,13 +26,8 @@ def create(work: Work, batch: list[Case]) -> list[Case]:
     for provider in dict.fromkeys(case.link.provider for case in batch):
         mine = [case for case in batch if case.link.provider == provider]
         for group in _without_clashes(mine, _identity):
-            key = work.id_property(provider)
-            wanted = properties(work, group)
-
-            def upsert(rows: Sequence[Write], key: str = key, wanted: list[str] = wanted) -> list[Outcome]:
-                return work.crm.upsert(key, rows, wanted)
-
-            _write(work, group, "contact.create", upsert, lambda case: case.link.user_id or "")
+            call = partial(work.crm.upsert, work.id_property(provider), properties=())
+            _write(work, group, "contact.create", call, lambda case: case.link.user_id or "")
             taken += [case for case in group if isinstance(case.error, Exists)]
     for case in taken:
         case.plan = replace(case.decided, step=Step.FIND_CONTACT)
@@ -43,12 +38,7 @@ def update(work: Work, batch: list[Case]) -> None:
     """Write what differs to known contacts. Two links to one contact go in separate calls."""
     writing = [case for case in batch if case.open and case.decided.contact_writes]
     for group in _without_clashes(writing, _contact_id):
-        wanted = properties(work, group)
-
-        def call(rows: Sequence[Write], wanted: list[str] = wanted) -> list[Outcome]:
-            return work.crm.update(rows, wanted)
-
-        _write(work, group, "contact.update", call, _contact_id)
+        _write(work, group, "contact.update", partial(work.crm.update, properties=()), _contact_id)
 
 
 def archive(work: Work, batch: list[Case]) -> None:
@@ -139,6 +129,9 @@ def _take(case: Case, outcome: Outcome, kind: str) -> bool:
     if isinstance(error, Missing):
         case.seen = replace(case.seen, contact=None, contact_gone=True)
         case.decide()
+        return False
+    if isinstance(error, Rejected) and kind == "contact.create" and "email" in error.refused:
+        case.error = Rejected(f"email: {error.refused['email']}; no contact is made without it")
         return False
     if isinstance(error, Rejected) and (refused := error.refused.keys() & asked.keys()):
         values = {one.field.contact: one.to_contact for one in case.decided.decisions}

@@ -153,6 +153,16 @@ def find_users(work: Work, batch: list[Case]) -> list[Case]:
     return rest
 
 
+def refuse_taken_users(work: Work, batch: list[Case]) -> None:
+    """Hold contacts whose user is linked to another contact already."""
+    for case in batch:
+        with work.store.read() as tx:
+            other = tx.links.by_users(case.link.provider, [str(case.values["user_id"])]).get(str(case.values["user_id"]))
+        if other and other.id != case.link.id and other.contact_id not in (None, case.link.contact_id):
+            case.values.pop("user_id")
+            case.end(LinkState.HELD, f"its user is linked to contact {other.contact_id}; merge the two", "hold")
+
+
 def _find_user(work: Work, case: Case) -> list[str] | ConnectorError:
     contact = case.seen.contact
     assert contact is not None

@@ -39,27 +39,28 @@ class Result:
 
 
 def reconcile(
-    work: Work, sleep: Callable[[float], None], providers: list[str], progress: Progress, calls: Callable[[], int]
+    work: Work, sleep: Callable[[float], None], providers: list[str], progress: Progress, backfill: bool = False, first: int = 0
 ) -> Result:
     """Bring everybody of these providers into agreement; returns when the last write is settled.
 
+    backfill: only users without a contact, at most `first` of them (0: all); contacts are read by email before any is made.
     Works beside running workers. Raises Locked while another reconcile goes on, Unavailable, Rejected for a broken listing.
     """
     with work.store.write() as tx:
         if not tx.runs.lock(LOCK, work.owner, LASTING):
             raise Locked("another reconcile is running; wait for it, or see `connector status`")
-        run = tx.runs.start("reconcile", ",".join(providers))
-    before = calls()
+        run = tx.runs.start("backfill" if backfill else "reconcile", ",".join(providers))
+    before = work.crm.calls
     try:
         while intake.take(work):
             progress("taking in deliveries", 0, 0)
-        read = sum(_mark(work, name, run, progress) for name in providers)
+        read = sum(_load(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
     except BaseException:
         _finish(work, run, "failed", {})
         raise
     with work.store.read() as tx:
-        summary = _summary(tx, run, read, calls() - before)
+        summary = _summary(tx, run, read, work.crm.calls - before)
         braked = tx.history.kinds_of_run(run).get("brake", 0)
     _finish(work, run, "stopped" if braked else "done", summary)
     return Result(run, summary, braked)
@@ -77,6 +78,24 @@ def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
             listed.update(user.id for user in page)
             progress(f"listing users of {provider}", len(listed), 0)
     return _ring(work, provider, run, listed)
+
+
+def _load(work: Work, provider: str, run: int, first: int) -> int:
+    """Take in up to `first` listed users that have no link yet. Returns how many."""
+    if not work.providers[provider].capabilities.list:
+        raise Rejected(f"{provider}: cannot list its users (api_url?), so there is nothing to backfill from")
+    count = 0
+    for page in work.providers[provider].pages():
+        with work.store.write() as tx:
+            tx.runs.lock(LOCK, work.owner, LASTING)
+            known = tx.links.by_users(provider, [user.id for user in page])
+            new = [user for user in page if user.id not in known]
+            new = new[: first - count] if first else new
+            tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
+        count += len(new)
+        if first and count >= first:
+            break
+    return count
 
 
 def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> None:

@@ -50,7 +50,7 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
         return
     if row.rung != case.link.rung or (case.again and values.get("due_at") is None and "state" not in case.values):
         values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
-    if row.rung != case.link.rung and row.refetch and not case.link.refetch:
+    if row.rung != case.link.rung and row.refetch:  # asked for again while we read
         values.pop("refetch", None)
         values.pop("user_gone", None)
     if values.get("state", row.state) not in ANSWERABLE:

@@ -25,7 +25,7 @@ def _nothing(where: str) -> None:
     """Called at each point where a crash would hurt most; simulations crash there."""
 
 
-def _silent() -> None:
+def silent() -> None:
     """Without a broker the sweep alone finds what is due."""
 
 
@@ -41,7 +41,7 @@ class Work:
     brakes: Brakes = field(default_factory=Brakes)
     grace: timedelta = timedelta(seconds=60)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}")
-    ring: Callable[[], None] = _silent
+    ring: Callable[[], None] = silent
     reached: Callable[[str], None] = _nothing
 
     @cached_property

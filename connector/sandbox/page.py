@@ -1,0 +1,65 @@
+"""The page at /: what this is, what is in it, and what to try. HTML for browsers, JSON for everybody else."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from connector.sandbox.wire import Endpoint
+
+if TYPE_CHECKING:
+    from connector.sandbox.portal import Portal
+
+SHOWN = 200
+"""Rows on the page."""
+SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "X-Content-Type-Options": "nosniff"}
+STYLE = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}"
+
+
+def portal_page(portal: "Portal") -> Endpoint:
+    """The page of a portal."""
+    tries = [
+        """curl -X POST {url}/sandbox/contacts -d '{"email": "ada@example.com", "firstname": "Ada"}'""",
+        """curl -X PATCH {url}/sandbox/contacts/ada@example.com -d '{"firstname": "Augusta"}'""",
+        """curl -X PUT {url}/sandbox/webhook -d '{"url": "http://127.0.0.1:8000/webhooks/hubspot"}'""",
+        """curl -X PUT {url}/sandbox/faults -d '{"webhook_duplicate": 0.5, "search_lag": 10}'""",
+    ]
+    columns = ("id", "email", "firstname", "lastname", "lastmodifieddate")
+    intro = f"A HubSpot portal in memory (account {portal.portal_id}). It answers HubSpot's v3 API; nothing leaves this machine."
+
+    async def page(request: Request) -> Response:
+        rows = portal.contacts()
+        return render(request, "Sandbox portal", intro, "contacts", columns, rows, tries)
+
+    return page
+
+
+def render(
+    request: Request,
+    title: str,
+    intro: str,
+    what: str,
+    columns: Sequence[str],
+    rows: Sequence[dict[str, str]],
+    tries: Sequence[str],
+) -> Response:
+    """The page as HTML, or what it says as JSON."""
+    url = str(request.base_url).rstrip("/")
+    commands = [one.replace("{url}", url) for one in tries]
+    if "text/html" not in request.headers.get("accept", ""):
+        shown = [{name: row.get(name) for name in columns} for row in rows[:SHOWN]]
+        told = {"about": intro, "try": commands, "count": len(rows), what: shown}
+        return Response(orjson.dumps(told, option=orjson.OPT_INDENT_2), media_type="application/json", headers=SAFE)
+    heads = "".join(f"<th>{escape(name)}" for name in columns)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(row.get(name) or ''))}" for name in columns) + "\n" for row in rows[:SHOWN]
+    )
+    body = (
+        f"<h1>{escape(title)}</h1><p>{escape(intro)}<pre>{escape(chr(10).join(commands))}</pre>"
+        f"<h2>{len(rows)} {escape(what)}</h2><table><tr>{heads}\n{lines}</table>"
+    )
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title><style>{STYLE}</style>"
+    return HTMLResponse(head + body, headers=SAFE)

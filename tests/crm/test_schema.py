@@ -1,0 +1,80 @@
+"""The portal itself: the pin, property definitions, and making what is missing."""
+
+import pytest
+
+from connector.crm.base import NewProperty, Property
+from connector.errors import ConfigError, Exists, Rejected, Unavailable
+from tests.crm.conftest import PORTAL, Say, error
+
+
+def test_the_configured_portal_is_accepted(hubspot, stub):
+    stub.says(Say(200, {"portalId": PORTAL}))
+    hubspot.check_portal()
+    assert stub.calls[0].path == "/account-info/v3/details"
+
+
+def test_another_portal_is_refused_and_both_are_named(hubspot, stub):
+    stub.says(Say(200, {"portalId": 999}))
+    with pytest.raises(ConfigError, match=rf"{PORTAL}.* 999"):
+        hubspot.check_portal()
+
+
+def test_an_account_without_an_id_is_no_portal(hubspot, stub):
+    stub.says(Say(200, {"accountType": "STANDARD"}))
+    with pytest.raises(Unavailable):
+        hubspot.check_portal()
+
+
+def test_definitions_say_what_may_be_written(hubspot, stub):
+    definitions = [
+        {"name": "city", "type": "string", "fieldType": "text", "modificationMetadata": {"readOnlyValue": False}},
+        {"name": "score", "type": "number", "fieldType": "number", "calculated": True},
+        {"name": "createdate", "type": "datetime", "fieldType": "date", "modificationMetadata": {"readOnlyValue": True}},
+        {"name": "user_id", "type": "string", "fieldType": "text", "hasUniqueValue": True},
+        {"name": "yes", "type": "bool", "fieldType": "booleancheckbox", "options": [{"value": "true", "label": "Yes"}]},
+        {
+            "name": "kind",
+            "type": "enumeration",
+            "fieldType": "select",
+            "options": [{"value": "press", "label": "Press"}, {"value": "old", "label": "Old", "hidden": True}],
+        },
+        {"name": "dropped", "type": "string", "archived": True},
+    ]
+    stub.says(Say(200, {"results": definitions}))
+    assert hubspot.properties() == {
+        "city": Property("city", "string", "text"),
+        "score": Property("score", "number", "number", read_only=True),
+        "createdate": Property("createdate", "datetime", "date", read_only=True),
+        "user_id": Property("user_id", "string", "text", unique=True),
+        "yes": Property("yes", "bool", "booleancheckbox"),
+        "kind": Property("kind", "enumeration", "select", options={"press": "Press", "old": "Old"}),
+    }
+    assert stub.calls[0].path == "/crm/v3/properties/contacts"
+
+
+def test_a_group_that_exists_is_left_alone(hubspot, stub):
+    stub.says(Say(201, {"name": "connector"}), Say(409, error("CONFLICT")))
+    hubspot.create_group("connector", "Connector")
+    hubspot.create_group("connector", "Connector")
+    assert stub.calls[0].body["label"] == "Connector"
+
+
+def test_a_property_is_made_with_its_options_in_order(hubspot, stub):
+    stub.says(Say(201, {"name": "kind"}))
+    hubspot.create_property(NewProperty("kind", "Kind", "enumeration", "select", "g", {"b": "B", "a": "A"}, description="…"))
+    sent = stub.calls[0].body
+    assert [(one["value"], one["label"], one["displayOrder"]) for one in sent["options"]] == [("b", "B", 0), ("a", "A", 1)]
+    assert (sent["groupName"], sent["fieldType"], sent["hasUniqueValue"]) == ("g", "select", False)
+
+
+def test_a_boolean_gets_the_two_options_hubspot_wants(hubspot, stub):
+    stub.says(Say(201, {"name": "communicable"}))
+    hubspot.create_property(NewProperty("communicable", "Communicable", "bool", "booleancheckbox", "g"))
+    assert [one["value"] for one in stub.calls[0].body["options"]] == ["true", "false"]
+
+
+@pytest.mark.parametrize(("status", "category", "raised"), [(409, "CONFLICT", Exists), (400, "VALIDATION_ERROR", Rejected)])
+def test_a_property_that_cannot_be_made(hubspot, stub, status, category, raised):
+    stub.says(Say(status, error(category, "…")))
+    with pytest.raises(raised, match="property user_id: create"):
+        hubspot.create_property(NewProperty("user_id", "User", "string", "text", "g", unique=True))

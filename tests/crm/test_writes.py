@@ -1,0 +1,418 @@
+"""Batch writes: an answer for every row, found by trace id or value, never by position, at a bounded number of calls."""
+
+import json
+
+import pytest
+
+from connector.crm.base import Write
+from connector.errors import Exists, Missing, Paused, Rejected, Transient, Unavailable
+from tests.crm.conftest import Call, Say, error, record, results
+
+KEY = "members_user_id"
+
+
+def rows(*users: str, **properties: str) -> list[Write]:
+    """One row per user: ref r-u, id u, with an email of its own."""
+    return [Write(f"r-{user}", user, {"email": f"{user}@example.no", **properties}) for user in users]
+
+
+def accept(call: Call, *, without: tuple[str, ...] = ()) -> list[dict]:
+    """What HubSpot answers for rows it writes: the properties it was given, in an order of its own, with trace ids."""
+    return [
+        record(f"9{one['id']}", one["objectWriteTraceId"], new=True, **one["properties"])
+        for one in reversed(call.body["inputs"])
+        if one["id"] not in without
+    ]
+
+
+def refusing(bad: dict[str, dict], traced: bool = True):
+    """A portal that refuses some users' rows, each with its error, and says which unless `traced` is off."""
+
+    def answer(call: Call) -> Say:
+        found = [one for one in call.body["inputs"] if one["id"] in bad]
+        errors = [
+            {**bad[one["id"]], "context": {**bad[one["id"]]["context"], "objectWriteTraceId": [one["objectWriteTraceId"]]}}
+            if traced
+            else bad[one["id"]]
+            for one in found
+        ]
+        return results(*accept(call, without=tuple(bad)), errors=errors)
+
+    return answer
+
+
+def refusing_all(bad: dict[str, dict], status: int = 400):
+    """A portal that refuses a whole batch because of one row, and names the first only."""
+
+    def answer(call: Call) -> Say:
+        for one in call.body["inputs"]:
+            if one["id"] in bad:
+                return Say(status, bad[one["id"]])
+        return results(*accept(call))
+
+    return answer
+
+
+def invalid(name: str, code: str, value: str = "x") -> dict:
+    found = json.dumps([{"isValid": False, "message": f"«{value}» não é válido", "error": code, "name": name}])
+    return error("VALIDATION_ERROR", f"Property values were not valid: {found}")
+
+
+def conflict(contact_id: str) -> dict:
+    return error("CONFLICT", f"Kontakten finnes allerede. Eksisterende ID: {contact_id}")
+
+
+def by_ref(outcomes):
+    return {outcome.ref: outcome for outcome in outcomes}
+
+
+def test_rows_are_matched_by_trace_id_whatever_the_order(hubspot, stub):
+    stub.says(lambda call: results(*accept(call)))
+    outcomes = hubspot.upsert(KEY, rows("a", "b", "c", city="Oslo"), [])
+    assert [(one.ref, one.contact.id, one.created) for one in outcomes] == [
+        ("r-a", "9a", True),
+        ("r-b", "9b", True),
+        ("r-c", "9c", True),
+    ]
+    assert outcomes[0].contact.properties["city"] == "Oslo"
+    assert len(stub.calls) == 1
+
+
+def test_an_upsert_names_its_key_and_writes_it(hubspot, stub):
+    stub.says(lambda call: results(*accept(call)))
+    hubspot.upsert(KEY, rows("a"), [])
+    sent = {"id": "a", "idProperty": KEY, "objectWriteTraceId": "r-a", "properties": {"email": "a@example.no", KEY: "a"}}
+    assert stub.calls[0].body == {"inputs": [sent]}
+
+
+def test_an_upsert_by_email_does_not_make_it_the_primary_address(hubspot, stub):
+    stub.says(results(record("1", email="a@example.no", city="Oslo")))
+    hubspot.upsert("email", [Write("r", "A@example.no", {"city": "Oslo"})], [])
+    assert stub.calls[0].body["inputs"][0]["properties"] == {"city": "Oslo"}
+
+
+def test_an_update_goes_by_record_id(hubspot, stub):
+    stub.says(results(record("2", city="Bergen"), record("1", city="Oslo")))
+    outcomes = hubspot.update([Write("x", "1", {"city": "Oslo"}), Write("y", "2", {"city": "Bergen"})], [])
+    assert [one.contact.properties["city"] for one in outcomes] == ["Oslo", "Bergen"]
+    assert "idProperty" not in stub.calls[0].body["inputs"][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        pytest.param(KEY, lambda user: {KEY: user, "email": f"{user}@example.no"}, id="unique property"),
+        pytest.param("email", lambda user: {"email": f"{user.lower()}"}, id="email in lower case"),
+    ],
+)
+def test_without_trace_ids_rows_are_matched_by_their_unique_value(hubspot, stub, key, found):
+    users = ["A@x.no", "B@x.no"]
+    stub.says(results(*(record(f"9{user}", **found(user), city="Oslo") for user in reversed(users))))
+    outcomes = hubspot.upsert(key, [Write(user, user, {"city": "Oslo"}) for user in users], [])
+    assert [one.contact.id for one in outcomes] == ["9A@x.no", "9B@x.no"]
+
+
+def test_the_call_has_hubspots_id_for_the_history(hubspot, stub):
+    answer = results(record("1", "x", city="Oslo"))
+    answer.headers["X-HubSpot-Correlation-Id"] = "c-77"
+    stub.says(answer)
+    assert hubspot.update([Write("x", "1", {"city": "Oslo"})], [])[0].request == "c-77"
+
+
+def test_no_rows_no_call(hubspot, stub):
+    assert hubspot.update([], []) == []
+    assert stub.calls == []
+
+
+@pytest.mark.parametrize("spelling", ["objectWriteTraceId", "objectWriteTraceIds"])
+def test_one_bad_row_of_a_partial_answer_fails_alone(hubspot, stub, spelling):
+    wrong = invalid("city", "INVALID_OPTION") | {"context": {spelling: ["r-b"]}}
+    stub.says(lambda call: results(*accept(call, without=("b",)), errors=[wrong]))
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b", "c", city="x"), []))
+    assert outcomes["r-a"].contact
+    assert outcomes["r-c"].contact
+    assert outcomes["r-b"].error.refused == {"city": "city: HubSpot refuses the value (INVALID_OPTION)"}
+    assert len(stub.calls) == 1
+
+
+def test_an_error_may_name_rows_by_record_id(hubspot, stub):
+    gone = error("OBJECT_NOT_FOUND", "…", ids=["2", "3"])
+    stub.says(results(record("1", city="x"), errors=[gone]))
+    outcomes = hubspot.update([Write(f"r-{one}", one, {"city": "x"}) for one in "123"], [])
+    assert [type(one.error) for one in outcomes] == [type(None), Missing, Missing]
+
+
+def test_an_error_that_names_nobody_belongs_to_the_only_row_left(hubspot, stub):
+    stub.says(refusing({"b": invalid("city", "INVALID_OPTION")}, traced=False))
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b", "c", city="x"), []))
+    assert isinstance(outcomes["r-b"].error, Rejected)
+    assert len(stub.calls) == 1
+
+
+def test_errors_inside_an_error_may_name_their_rows(hubspot, stub):
+    inner = [{"code": "INVALID_DATE", "in": "city", "context": {"objectWriteTraceId": ["r-b"]}}]
+    stub.says(lambda call: results(*accept(call, without=("b",)), errors=[error("VALIDATION_ERROR") | {"errors": inner}]))
+    outcome = by_ref(hubspot.upsert(KEY, rows("a", "b", city="x"), []))["r-b"]
+    assert outcome.error.refused == {"city": "city: HubSpot refuses the value (INVALID_DATE)"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(invalid("city", "INVALID_OPTION"), id="embedded"),
+        pytest.param(
+            error("VALIDATION_ERROR") | {"errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["city"]}}]},
+            id="context",
+        ),
+        pytest.param(error("VALIDATION_ERROR") | {"errors": [{"code": "INVALID_OPTION", "in": "city"}]}, id="in"),
+        pytest.param(error("VALIDATION_ERROR") | {"errors": [{"error": "INVALID_OPTION", "name": "city"}]}, id="name"),
+        pytest.param(error("VALIDATION_ERROR") | {"errors": [invalid("city", "INVALID_OPTION")]}, id="embedded, one deeper"),
+    ],
+)
+def test_a_refused_property_is_named_in_our_own_words(hubspot, stub, wrong):
+    stub.says(Say(400, wrong))
+    outcome = hubspot.upsert(KEY, rows("a", city="Secret street 5"), [])[0]
+    assert outcome.error.refused == {"city": "city: HubSpot refuses the value (INVALID_OPTION)"}
+    assert str(outcome.error) == "hubspot: contacts: upsert: VALIDATION_ERROR INVALID_OPTION"
+
+
+def test_only_properties_that_were_sent_are_named(hubspot, stub):
+    stub.says(Say(400, invalid("kari@example.no", "INVALID_EMAIL")))
+    outcome = hubspot.upsert(KEY, rows("a"), [])[0]
+    assert outcome.error.refused == {}
+    assert "kari" not in str(outcome.error)
+
+
+def test_a_whole_refusal_for_a_property_of_one_row_costs_one_more_call(hubspot, stub):
+    stub.says(refusing_all({"b": invalid("city", "INVALID_OPTION")}))
+    batch = [*rows("a"), *rows("b", city="x"), *rows("c", "d")]
+    outcomes = by_ref(hubspot.upsert(KEY, batch, []))
+    assert list(outcomes["r-b"].error.refused) == ["city"]
+    assert all(outcomes[ref].contact for ref in ("r-a", "r-c", "r-d"))
+    assert [len(call.ids) for call in stub.calls] == [4, 3]
+
+
+def test_a_property_the_portal_does_not_have_is_refused_for_every_row_that_has_it(hubspot, stub):
+    def answer(call: Call) -> Say:
+        bad = any("shoe_size" in one["properties"] for one in call.body["inputs"])
+        return Say(400, invalid("shoe_size", "PROPERTY_DOESNT_EXIST")) if bad else results(*accept(call))
+
+    stub.says(answer)
+    outcomes = hubspot.upsert(KEY, [*rows("a", "b", shoe_size="44"), *rows("c")], [])
+    why = "shoe_size: HubSpot has no such property (PROPERTY_DOESNT_EXIST)"
+    assert [one.error.refused if one.error else None for one in outcomes] == [{"shoe_size": why}, {"shoe_size": why}, None]
+    assert len(stub.calls) == 2
+
+
+def test_a_bad_row_nobody_names_is_found_by_halving(hubspot, stub):
+    users = [f"u{number}" for number in range(100)]
+    stub.says(refusing_all({"u37": invalid("city", "INVALID_OPTION")}))
+    outcomes = by_ref(hubspot.upsert(KEY, rows(*users, city="x"), []))
+    assert [ref for ref, one in outcomes.items() if one.error] == ["r-u37"]
+    assert len(stub.calls) <= 15
+
+
+def test_halving_ends_and_leaves_the_rest_for_later(hubspot, stub):
+    users = [f"u{number}" for number in range(100)]
+    stub.says(refusing_all({user: error("VALIDATION_ERROR") for user in users}))
+    outcomes = hubspot.upsert(KEY, rows(*users), [])
+    assert len(stub.calls) <= 64
+    assert {type(one.error) for one in outcomes} == {Rejected, Unavailable}
+
+
+def test_a_conflict_that_names_its_row_and_contact_costs_nothing_more(hubspot, stub):
+    stub.says(refusing({"b": conflict("12 345 678")}))
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b"), []))
+    assert isinstance(outcomes["r-b"].error, Exists)
+    assert outcomes["r-b"].error.record_id == "678"
+    stub.answers.clear()
+    stub.says(refusing({"b": error("CONFLICT", "…", existingId=["4711"])}))
+    assert by_ref(hubspot.upsert(KEY, rows("a", "b"), []))["r-b"].error.record_id == "4711"
+    assert len(stub.calls) == 2
+
+
+def test_a_unique_value_somebody_else_has_is_a_conflict_too(hubspot, stub):
+    stub.says(Say(400, invalid(KEY, "CONFLICTING_UNIQUE_VALUE", "a 4711")))
+    assert isinstance(hubspot.upsert(KEY, rows("a"), [])[0].error, Exists)
+
+
+def test_a_conflict_of_a_lone_row_costs_nothing_more(hubspot, stub):
+    stub.says(Say(409, conflict("500")))
+    assert hubspot.upsert(KEY, rows("a"), [])[0].error.record_id == "500"
+    assert len(stub.calls) == 1
+
+
+class Holding:
+    """A portal where some emails are taken: batch writes fail whole, naming the first contact only."""
+
+    def __init__(self, holders: dict[str, dict], names: bool = True) -> None:
+        self.holders = holders
+        self.names = names
+
+    def __call__(self, call: Call) -> Say:
+        if call.path.endswith("/batch/read"):
+            return results(*(one for one in self.holders.values() if {one["id"], one["properties"]["email"]} & set(call.ids)))
+        taken = [one["id"] for one in call.body["inputs"] if one["id"] in self.holders]
+        if taken:
+            return Say(409, conflict(self.holders[taken[0]]["id"]) if self.names else error("CONFLICT"))
+        return results(*accept(call))
+
+
+def test_a_whole_conflict_is_settled_by_reading_the_contact_it_names(hubspot, stub):
+    stub.says(Holding({"b": record("500", email="b@example.no")}))
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b", "c"), []))
+    assert outcomes["r-b"].error.record_id == "500"
+    assert outcomes["r-a"].contact
+    assert outcomes["r-c"].contact
+    assert stub.paths() == ["POST /batch/upsert", "POST /batch/read", "POST /batch/upsert"]
+
+
+def test_a_whole_conflict_over_an_additional_address_finds_its_row(hubspot, stub):
+    other = record("500", email="else@example.no", hs_additional_emails="z@example.no;B@Example.no")
+    stub.says(Holding({"b": other}))
+    assert by_ref(hubspot.upsert(KEY, rows("a", "b"), []))["r-b"].error.record_id == "500"
+
+
+def test_many_conflicts_named_one_at_a_time_are_settled_in_six_calls(hubspot, stub):
+    users = [f"u{number}" for number in range(100)]
+    taken = {user: record(f"5{number}", email=f"{user}@example.no") for number, user in enumerate(users) if number % 2}
+    stub.says(Holding(taken))
+    outcomes = by_ref(hubspot.upsert(KEY, rows(*users), []))
+    assert {ref: one.error.record_id for ref, one in outcomes.items() if one.error} == {
+        f"r-{user}": held["id"] for user, held in taken.items()
+    }
+    assert len(stub.calls) <= 6
+
+
+def test_a_contact_does_not_conflict_with_itself(hubspot, stub):
+    """Row a updates the contact that already carries both its user id and its email; only b is in the way."""
+    own = record("400", email="a@example.no", **{KEY: "a"})
+    holding = Holding({"b": record("500", email="b@example.no")}, names=False)
+    stub.says(lambda call: results(own, *holding.holders.values()) if call.path.endswith("read") else holding(call))
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b"), []))
+    assert outcomes["r-a"].contact
+    assert outcomes["r-b"].error.record_id == "500"
+
+
+def test_a_conflict_that_cannot_be_explained_names_no_contact_and_is_not_halved(hubspot, stub):
+    def answer(call: Call) -> Say:
+        return results() if call.path.endswith("/batch/read") else Say(409, error("CONFLICT"))
+
+    stub.says(answer)
+    outcomes = hubspot.upsert(KEY, rows(*"abcdefgh"), [])
+    assert {type(one.error) for one in outcomes} == {Exists}
+    assert {one.error.record_id for one in outcomes} == {None}
+    assert len(stub.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(Say(400, error("VALIDATION_ERROR")), Exists, id="it refuses to look"),
+        pytest.param(Say(503, error("INTERNAL_ERROR")), Unavailable, id="it cannot look"),
+    ],
+)
+def test_a_conflict_whose_holders_cannot_be_read(hubspot, stub, answer, expected):
+    stub.says(lambda call: answer if call.path.endswith("/batch/read") else Say(409, conflict("500")))
+    assert {type(one.error) for one in hubspot.upsert(KEY, rows("a", "b"), [])} == {expected}
+
+
+def test_an_update_to_an_address_that_is_taken(hubspot, stub):
+    def answer(call: Call) -> Say:
+        if call.path.endswith("/batch/read"):
+            return results(record("500", email="taken@example.no"))
+        if any(one["properties"]["email"] == "taken@example.no" for one in call.body["inputs"]):
+            return Say(409, conflict("500"))
+        return results(*accept(call))
+
+    stub.says(answer)
+    free, taken = hubspot.update([Write("x", "1", {"email": "free@x.no"}), Write("y", "2", {"email": "taken@example.no"})], [])
+    assert free.contact
+    assert taken.error.record_id == "500"
+
+
+def test_rows_a_2xx_is_silent_about_are_read_back(hubspot, stub):
+    def answer(call: Call) -> Say:
+        if call.path.endswith("/batch/read"):
+            return results(record("9a", email="a@example.no", city="Oslo", **{KEY: "a"}))
+        return results()
+
+    stub.says(answer)
+    first, second = hubspot.upsert(KEY, rows("a", "b", city="Oslo"), [])
+    assert (first.contact.id, first.contact.properties["city"], first.created) == ("9a", "Oslo", False)
+    assert isinstance(second.error, Unavailable)
+    assert stub.calls[1].body["idProperty"] == KEY
+    assert len(stub.calls) == 2
+
+
+def test_an_update_that_says_nothing_is_read_back_by_id(hubspot, stub):
+    stub.says(results(), results(record("2", city="Bergen"), record("1", city="unchanged")))
+    outcomes = hubspot.update([Write("x", "1", {"city": "Oslo"}), Write("y", "2", {"city": "Bergen"})], [])
+    assert [one.contact.properties["city"] for one in outcomes] == ["unchanged", "Bergen"]
+
+
+def test_an_answer_without_the_properties_asked_for_is_completed_by_one_read(hubspot, stub):
+    def answer(call: Call) -> Say:
+        if call.path.endswith("/batch/read"):
+            return results(*(record(one, email=f"{one}@x.no", city="Oslo", score="7", **{KEY: one[1:]}) for one in call.ids))
+        return results(*accept(call))
+
+    stub.says(answer)
+    outcomes = hubspot.upsert(KEY, rows("a", "b", city="Oslo"), ["score"])
+    assert [one.contact.properties["score"] for one in outcomes] == ["7", "7"]
+    assert all(one.created for one in outcomes)
+    assert len(stub.calls) == 2
+
+
+def test_a_property_that_even_the_store_does_not_tell_reads_as_blank(hubspot, stub):
+    """HubSpot ignores names it does not know, so what was asked and what is stored differ, and the caller sees it."""
+    stub.says(results(record("1", "x")), results(record("1")))
+    outcome = hubspot.update([Write("x", "1", {"shoe_size": "44"})], [])[0]
+    assert outcome.contact.properties["shoe_size"] is None
+
+
+def test_a_silent_no_op_is_passed_on_as_hubspot_holds_it(hubspot, stub):
+    stub.says(results(record("1", "x", lifecyclestage="customer")))
+    outcome = hubspot.update([Write("x", "1", {"lifecyclestage": "lead"})], [])[0]
+    assert outcome.contact.properties["lifecyclestage"] == "customer"
+    assert len(stub.calls) == 1
+
+
+def test_when_nothing_is_known_of_any_row_the_call_raises(hubspot, stub):
+    stub.says(Say(401, error("INVALID_AUTHENTICATION")))
+    with pytest.raises(Paused):
+        hubspot.upsert(KEY, rows("a", "b"), [])
+
+
+def test_a_failure_while_narrowing_down_is_the_row_s_own(hubspot, stub):
+    """What is known stays known; the rest may be sent again."""
+    stub.says(
+        lambda call: results(*accept(call, without=("b", "c")), errors=[error("VALIDATION_ERROR"), error("VALIDATION_ERROR")]),
+        Say(503, error("INTERNAL_ERROR")),
+    )
+    outcomes = by_ref(hubspot.upsert(KEY, rows("a", "b", "c"), []))
+    assert outcomes["r-a"].contact
+    assert isinstance(outcomes["r-b"].error, Transient)
+    assert isinstance(outcomes["r-c"].error, Transient)
+
+
+def test_a_failure_while_reading_back_leaves_the_row_for_later(hubspot, stub):
+    stub.says(results(record("1", "x", city="Oslo")), Say(503, error("INTERNAL_ERROR")))
+    full, partly, silent = hubspot.update(
+        [Write("x", "1", {"city": "Oslo"}), Write("y", "2", {"city": "Oslo"}), Write("z", "3", {"city": "Oslo"})], []
+    )
+    assert full.contact
+    assert isinstance(partly.error, Transient)
+    assert isinstance(silent.error, Transient)
+
+
+def test_a_row_that_failed_on_hubspots_side_may_be_tried_again(hubspot, stub):
+    stub.says(refusing({"a": error("RATE_LIMITS"), "b": error("INTERNAL_ERROR")}))
+    outcomes = hubspot.upsert(KEY, rows("a", "b", "c"), [])
+    assert [type(one.error) for one in outcomes] == [Unavailable, Unavailable, type(None)]
+
+
+def test_a_write_whose_answer_was_lost_is_sent_again(hubspot, stub):
+    stub.says(Say(504, b"<html>timeout</html>"), lambda call: results(*accept(call)))
+    assert hubspot.upsert(KEY, rows("a"), [])[0].contact
+    assert stub.calls[0].body == stub.calls[1].body
