@@ -111,6 +111,12 @@ def configure(settings: Settings) -> Celery:
     return app
 
 
+def require_broker() -> None:
+    """Raises when the broker cannot be reached within a moment."""
+    with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=2)
+
+
 def _transport(broker_url: str) -> dict[str, Any]:
     if broker_url.startswith("memory"):
         return {"polling_interval": 0.005}

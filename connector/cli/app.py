@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-import click
 import typer
 
 from connector.cli import check, database, demo, look, reconcile, repair, sandbox, up
@@ -19,6 +18,9 @@ EXIT_CODES: dict[type[Exception], int] = {
     Transient: UNREACHABLE,
     ConnectorError: PROBLEMS,
 }
+
+UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
+"""What the command line raises for words it does not understand."""
 
 GLOBAL = ("--config", "--json")
 """Options that may stand before the command as well as after it."""
@@ -47,15 +49,12 @@ def run(arguments: list[str]) -> int:
         result = command.main(_commands_first(arguments), prog_name="connector", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else FINE
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return USAGE
-    except click.ClickException as error:
-        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "connector"
-        return _complain(f"{error.format_message()}; see: {hint} --help", USAGE)
-    except click.Abort:
-        return _complain("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
+    except UsageError as error:
+        if not arguments or error.format_message().strip() == "":
+            return USAGE  # the help was printed
+        hint = error.ctx.command_path if error.ctx else "connector"
+        return _complain(f"{error.format_message().rstrip('.')}; see: {hint} --help", USAGE)
+    except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except ConnectorError as error:
         return _complain(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))

@@ -6,6 +6,8 @@ import typer
 
 from connector.cli.common import out
 
+SECRET = "whsec_c2FuZGJveC1zZWNyZXQtc2FuZGJveC1zZWNyZXQ="
+
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 Token = Annotated[str, typer.Option("--token", help="Token that callers must send.")]
 Webhook = Annotated[str | None, typer.Option("--webhook-url", metavar="URL", help="Where to send webhooks.")]
@@ -39,15 +41,14 @@ def identity(
     port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 9002,
     host: Host = "127.0.0.1",
     token: Token = "sandbox-token",
-    secret: Annotated[str, typer.Option("--secret", help="Signs the webhooks: whsec_ and base64.")] = "",
+    secret: Annotated[str, typer.Option("--secret", help="Signs the webhooks: whsec_ and base64.")] = SECRET,
     webhook_url: Webhook = None,
 ) -> None:
     """An identity provider that speaks the generic profile. `GET /` says what it holds."""
     from connector.sandbox.identity import IdentityProvider
     from connector.sandbox.server import run
 
-    options = {"secret": secret} if secret else {}
-    run(IdentityProvider(token=token, webhook_url=webhook_url, **options).app, host, port, ready=_ready)
+    run(IdentityProvider(token=token, secret=secret, webhook_url=webhook_url).app, host, port, ready=_ready)
 
 
 def _ready(url: str) -> None:

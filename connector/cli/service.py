@@ -35,7 +35,7 @@ class Service:
         tasks.runtime.use(settings, work)
         self._settings = settings
         self._ready = ready
-        app = make_app(settings, work, tasks.runtime.doorbell.ring)
+        app = make_app(settings, work, tasks.runtime.doorbell.ring, tasks.require_broker)
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", access_log=False, server_header=False, date_header=False,
             timeout_graceful_shutdown=10, h11_max_incomplete_event_size=65_536,

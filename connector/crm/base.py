@@ -73,8 +73,10 @@ class Crm(Protocol):
     """A CRM. Every method may raise Transient; batch writes report per row and raise only when nothing is known of any row."""
 
     name: str
-    calls: int
-    """HTTP calls made by this object so far."""
+
+    @property
+    def calls(self) -> int:
+        """HTTP calls made by this object so far."""
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """Raises BadSignature unless the delivery is signed by the CRM and fresh. Reads nothing but raw bytes."""

@@ -54,8 +54,8 @@ class Batches:
 
     def read(self, asked: Asked) -> Told:
         """Contacts by id, email or unique property."""
-        history = [str(one) for one in asked.body.get("propertiesWithHistory") or []]
-        wanted = [str(one) for one in asked.body.get("properties") or []]
+        history = asked.texts("propertiesWithHistory")
+        wanted = asked.texts("properties")
         rows = _rows(asked, MOST_WITH_HISTORY if history else MOST)
         key, archived = asked.body.get("idProperty"), asked.flag("archived")
         with self._records.lock:

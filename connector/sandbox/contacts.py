@@ -87,7 +87,7 @@ class Contacts:
 
     def search(self, asked: Asked) -> Told:
         """Contacts as the index has them."""
-        wanted = [str(one) for one in asked.body.get("properties") or []]
+        wanted = asked.texts("properties")
         with self.records.lock:
             seen = self.records.index.seen()
             page = search(seen, self._schema, asked.body, asked.size)
@@ -200,4 +200,3 @@ def _position(cursor: str | None) -> int:
         return int(text.removeprefix("contact:"))
     except (ValueError, binascii.Error) as error:
         raise bad_request("after is not a cursor of this listing.") from error
-

@@ -37,7 +37,7 @@ class Pace:
     most: int = 100
     window: float = 0.02
     timeout: float = 5.0
-    backoff: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 5, 5, 5, 5)
+    backoff: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 5, 10, 15, 20)
     late: float = 0.3
     senders: int = 4
 
@@ -60,7 +60,7 @@ class Courier:
         self.delivered = self.refused = self.given_up = 0
         self._pack = pack
         self._faults = faults
-        self._random = random.Random(seed)  # noqa: S311 - a sandbox that repeats itself
+        self._random = random.Random(seed)
         self._numbers = itertools.count()
         self._parcels: list[_Parcel] = []
         self._open: _Parcel | None = None
@@ -79,6 +79,14 @@ class Courier:
                     self._load(event, wait)
             self._hire()
             self._changed.notify_all()
+
+    def repeat_last(self) -> None:
+        """Send the newest event once more."""
+        with self._changed:
+            if self.url and self.events:
+                self._push([self.events[-1]], 0)
+                self._hire()
+                self._changed.notify_all()
 
     def pending(self) -> int:
         """Events not delivered and not given up."""

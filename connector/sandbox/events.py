@@ -9,9 +9,8 @@ Facts (HubSpot API, "Webhooks"; captured payloads):
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -36,9 +35,10 @@ UI = Source("CRM_UI", "userId:123", "Ada Admin")
 
 
 class Events:
-    """Makes events and hands them to the courier."""
+    """Makes events and hands them to the courier. subscribed: properties whose changes are told; None tells all."""
 
-    def __init__(self, courier: Courier, portal_id: int, app_id: int) -> None:
+    def __init__(self, courier: Courier, portal_id: int, app_id: int, subscribed: Collection[str] | None = None) -> None:
+        self.subscribed = subscribed
         self._courier = courier
         self._portal_id = portal_id
         self._app_id = app_id
@@ -47,13 +47,12 @@ class Events:
     def created(self, contact_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
         """A new contact, and a property event for each value it came with. at: epoch milliseconds."""
         first = self._event("contact.creation", at, source, contact_id)
-        first["changeFlag"] = "NEW" if contact_id % 100 else "CREATED"
+        first["changeFlag"] = "NEW" if contact_id // 50 % 2 else "CREATED"
         self._courier.send([first, *self._property_events(first, changes)])
 
     def changed(self, contact_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
         """Values that are now others. One change, so one event id for all of them."""
-        if changes:
-            self._courier.send(list(self._property_events(self._event("", at, source, contact_id), changes)))
+        self._courier.send(list(self._property_events(self._event("", at, source, contact_id), changes)))
 
     def deleted(self, contact_ids: Iterable[int], at: int, source: Source) -> None:
         """Contacts that were archived, merged away or erased."""
@@ -78,7 +77,7 @@ class Events:
 
     def _property_events(self, model: Event, changes: Mapping[str, str]) -> Iterable[Event]:
         for name, value in changes.items():
-            if name not in NEVER_TOLD:
+            if name not in NEVER_TOLD and (self.subscribed is None or name in self.subscribed):
                 event = {**model, "subscriptionType": "contact.propertyChange", "propertyName": name, "propertyValue": value}
                 event.pop("changeFlag", None)
                 yield event
@@ -93,9 +92,9 @@ class Events:
 
 
 class Signer:
-    """Packs events into signed deliveries. version: v3, v1, or both."""
+    """Packs events into signed deliveries. version: v3, v1, or both. clock: epoch seconds."""
 
-    def __init__(self, secret: str, version: str, clock: Any) -> None:
+    def __init__(self, secret: str, version: str, clock: Callable[[], float]) -> None:
         self.secret = secret
         self.version = version
         self._clock = clock

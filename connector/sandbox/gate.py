@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -51,14 +51,16 @@ class Calls:
         with self._lock:
             self._calls.append(call)
 
-    def listed(self) -> list[Call]:
-        """All of them."""
+    def __iter__(self) -> Iterator[Call]:
         with self._lock:
-            return list(self._calls)
+            return iter(list(self._calls))
+
+    def __len__(self) -> int:
+        return len(self._calls)
 
     def count(self, prefix: str = "", writes_only: bool = False) -> int:
         """Calls whose path template starts with `prefix`; writes_only: those meant to change something, whatever came of it."""
-        return sum(one.path.startswith(prefix) and (one.write or not writes_only) for one in self.listed())
+        return sum(one.path.startswith(prefix) and (one.write or not writes_only) for one in self)
 
     def clear(self) -> None:
         """Start counting anew."""
@@ -127,8 +129,8 @@ class Gate:
             else:
                 await self._answer(faults.next_answer(scope["method"], path), scope, receive, note)
         finally:
-            route = scope.get("route")
-            self._calls.add(Call(scope["method"], getattr(route, "path", path), status or 500))
+            template = str(getattr(scope.get("route"), "path", path))
+            self._calls.add(Call(scope["method"], template, status or 500))
 
     def _refusal(self, scope: Scope) -> Response | None:
         if not self._has_token(scope):

@@ -8,14 +8,17 @@ from starlette.routing import Route
 from connector.sandbox.courier import Courier
 from connector.sandbox.faults import CommonFaults
 from connector.sandbox.gate import Calls
-from connector.sandbox.wire import Asked, Refuse, Told, Work, endpoint
+from connector.sandbox.wire import Asked, BadRequest, Refuse, Told, Work, endpoint
 
 
 def common_routes(faults: Callable[[], CommonFaults], calls: Calls, courier: Courier, refuse: Refuse) -> list[Route]:
     """Routes for people with curl."""
 
     def change(asked: Asked) -> Told:
-        faults().change(asked.body)
+        try:
+            faults().change(asked.body)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
         return Told(faults().told())
 
     def clear(asked: Asked) -> Told:
@@ -24,7 +27,7 @@ def common_routes(faults: Callable[[], CommonFaults], calls: Calls, courier: Cou
 
     def counted(asked: Asked) -> Told:
         prefix, writes = asked.query.get("prefix", ""), asked.flag("writes_only")
-        listed = [{**asdict(one), "write": one.write} for one in calls.listed()]
+        listed = [{**asdict(one), "write": one.write} for one in calls]
         return Told({"count": calls.count(prefix, writes), "calls": [one for one in listed if one["path"].startswith(prefix)]})
 
     def forget(asked: Asked) -> Told:
@@ -38,7 +41,7 @@ def common_routes(faults: Callable[[], CommonFaults], calls: Calls, courier: Cou
     def aim(asked: Asked) -> Told:
         url = asked.body.get("url")
         if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
-            raise ValueError("url must be an http address, or null to keep webhooks here")
+            raise BadRequest("url must be an http address, or null to keep webhooks here")
         courier.url = url
         return webhook(asked)
 

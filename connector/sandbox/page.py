@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Rows on the page."""
 SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "X-Content-Type-Options": "nosniff"}
-STYLE = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}"
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+    "td,th{text-align:left;padding:.2rem 1rem .2rem 0}"
+)
 
 
 def portal_page(portal: "Portal") -> Endpoint:
@@ -31,7 +34,7 @@ def portal_page(portal: "Portal") -> Endpoint:
     intro = f"A HubSpot portal in memory (account {portal.portal_id}). It answers HubSpot's v3 API; nothing leaves this machine."
 
     async def page(request: Request) -> Response:
-        rows = portal.contacts()
+        rows = [{**one["properties"], "id": one["id"]} for one in portal.contacts()]
         return render(request, "Sandbox portal", intro, "contacts", columns, rows, tries)
 
     return page

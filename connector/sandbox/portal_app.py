@@ -13,7 +13,7 @@ from connector.sandbox.gate import Gate
 from connector.sandbox.hands import common_routes
 from connector.sandbox.page import portal_page
 from connector.sandbox.replies import Refusal, bad_request, missing_scope, not_found, unauthorised
-from connector.sandbox.wire import Asked, BadBody, Endpoint, Told, Work, endpoint, response
+from connector.sandbox.wire import Asked, BadRequest, Endpoint, Told, Work, endpoint, response
 
 if TYPE_CHECKING:
     from connector.sandbox.portal import Portal
@@ -52,7 +52,7 @@ def make_app(portal: "Portal") -> Starlette:
         Gate,
         token=portal.token,
         faults=lambda: portal.faults,
-        calls=portal.called,
+        calls=portal.calls,
         unauthorised=lambda: _failed(unauthorised()),
         limits=portal.limits,
     )
@@ -107,7 +107,7 @@ def _account_lines(portal: "Portal") -> list[Line]:
 
 
 def _hand_routes(portal: "Portal") -> list[Route]:
-    def contact(asked: Asked) -> dict[str, str]:
+    def contact(asked: Asked) -> dict[str, Any]:
         found = portal.contact(asked.params["id"])
         if found is None:
             raise not_found([asked.params["id"]])
@@ -138,7 +138,7 @@ def _hand_routes(portal: "Portal") -> list[Route]:
         ("POST", "/properties", add_property),
     ]
     own = [Route("/sandbox" + path, endpoint(work, _hand_refused), methods=[method]) for method, path, work in lines]
-    common = common_routes(lambda: portal.faults, portal.called, portal.courier, _hand_refused)
+    common = common_routes(lambda: portal.faults, portal.calls, portal.courier, _hand_refused)
     return [*own, *common, Route("/", portal_page(portal), methods=["GET"])]
 
 
@@ -156,7 +156,7 @@ def _done(act: Callable[[str], None], asked: Asked) -> Told:
 
 
 def _refused(error: Exception, localised: bool) -> Told | None:
-    if isinstance(error, BadBody):
+    if isinstance(error, BadRequest):
         error = bad_request(str(error))
     if not isinstance(error, Refusal):
         return None
@@ -166,8 +166,6 @@ def _refused(error: Exception, localised: bool) -> Told | None:
 
 
 def _hand_refused(error: Exception) -> Told | None:
-    if isinstance(error, ValueError):
-        error = bad_request(str(error))
     return _refused(error, localised=False)
 
 

@@ -18,7 +18,7 @@ from connector.sandbox import values
 from connector.sandbox.events import Events, Source
 from connector.sandbox.faults import Faults
 from connector.sandbox.index import Index
-from connector.sandbox.replies import Problem, Refusal, bad_request, invalid, not_found, taken
+from connector.sandbox.replies import Problem, bad_request, invalid, not_found, taken
 from connector.sandbox.schema import Schema
 from connector.sandbox.standard import STAGES
 

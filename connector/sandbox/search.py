@@ -60,12 +60,19 @@ def _number(body: Mapping[str, Any], name: str, default: int) -> int:
     return int(value)
 
 
+def _objects(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = body.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise bad_request(f"Invalid input JSON: {name} must be a list of objects")
+    return found
+
+
 def _wanted(schema: Schema, body: Mapping[str, Any]) -> Test:
-    groups = body.get("filterGroups") or []
-    sizes = [len(group.get("filters") or []) for group in groups]
+    groups = [_objects(group, "filters") for group in _objects(body, "filterGroups")]
+    sizes = [len(group) for group in groups]
     if len(groups) > GROUPS or any(size > FILTERS for size in sizes) or sum(sizes) > ALL_FILTERS:
         raise bad_request(f"At most {GROUPS} filter groups of {FILTERS} filters, {ALL_FILTERS} together.")
-    tests = [[_test(schema, one) for one in group.get("filters") or []] for group in groups]
+    tests = [[_test(schema, one) for one in group] for group in groups]
     query = str(body.get("query") or "").lower()
     if len(query) > LONGEST:
         raise bad_request("The query is too long.")
@@ -173,7 +180,7 @@ def _comparable(definition: Property, text: str, fold: bool = True) -> Any:
 
 def _sort(found: list[int], seen: Mapping[int, Values], schema: Schema, body: Mapping[str, Any]) -> None:
     sorts = body.get("sorts") or []
-    if len(sorts) > 1:
+    if not isinstance(sorts, list) or len(sorts) > 1 or not all(isinstance(one, str | dict) for one in sorts):
         raise bad_request("Only one sort is allowed.")
     found.sort()
     if not sorts:

@@ -46,8 +46,10 @@ def standard(secret: str, message_id: str, body: bytes, now: float) -> dict[str,
 
 def standard_key(secret: str) -> bytes:
     """The key inside a `whsec_` secret. Raises ValueError for anything else."""
-    prefix, _, encoded = secret.rpartition("whsec_")
-    key = base64.b64decode(encoded, validate=True)
-    if prefix or not key or not secret.startswith("whsec_"):
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True) if secret.startswith("whsec_") else b""
+    except ValueError:
+        key = b""
+    if not key:
         raise ValueError("a Standard Webhooks secret is whsec_ and base64")
     return key

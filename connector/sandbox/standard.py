@@ -14,9 +14,11 @@ STAGES = {
 }
 """Lifecycle stages, in the order a contact goes through them."""
 
-LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "no": "Norwegian", "pt": "Portuguese"}
+LANGUAGES = {
+    "de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "no": "Norwegian", "pt": "Portuguese",
+}  # fmt: skip
 
-LEAD_STATUSES = {"NEW": "New", "OPEN": "Open", "IN_PROGRESS": "In Progress", "CONNECTED": "Connected", "UNQUALIFIED": "Unqualified"}
+LEAD_STATUSES = {"NEW": "New", "OPEN": "Open", "IN_PROGRESS": "In Progress", "CONNECTED": "Connected"}
 
 YES_NO = {"true": "Yes", "false": "No"}
 
@@ -31,8 +33,7 @@ PHONES = {"phone": "Phone Number", "mobilephone": "Mobile Phone Number", "fax": 
 
 KEPT_BY_HUBSPOT = {
     "createdate": "datetime", "lastmodifieddate": "datetime", "hs_lastmodifieddate": "datetime", "hs_object_id": "number",
-    "hs_merged_object_ids": "string", "hs_calculated_merged_vids": "string", "hs_email_domain": "string",
-    "hs_object_source": "string", "num_unique_conversion_events": "number",
+    "hs_merged_object_ids": "string", "hs_calculated_merged_vids": "string", "num_unique_conversion_events": "number",
 }  # fmt: skip
 """Read-only, name -> type. Contacts have no value in hs_lastmodifieddate: their time is lastmodifieddate."""
 
@@ -48,9 +49,9 @@ def properties() -> list[Property]:
         Property("hs_lead_status", "enumeration", "radio", "Lead Status", options=dict(LEAD_STATUSES)),
         Property("numemployees", "number", "number", "Number of Employees"),
         Property("annualrevenue", "number", "number", "Annual Revenue"),
-        Property("hs_additional_emails", "enumeration", "checkbox", "Additional email addresses", read_only=True, free_options=True),
-        Property("hs_email_optout", "bool", "booleancheckbox", "Unsubscribed from all email", options=dict(YES_NO), read_only=True),
-        Property("hs_marketable_status", "bool", "booleancheckbox", "Marketing contact status", options=dict(YES_NO), read_only=True),
+        Property("hs_additional_emails", "enumeration", "checkbox", "Additional emails", read_only=True, free_options=True),
+        Property("hs_email_optout", "bool", "booleancheckbox", "Unsubscribed from all", options=dict(YES_NO), read_only=True),
+        Property("hs_marketable_status", "bool", "booleancheckbox", "Marketing contact", options=dict(YES_NO), read_only=True),
     ]
     for one in theirs:
         one.ours = False

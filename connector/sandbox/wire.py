@@ -20,6 +20,13 @@ class Asked:
     body: dict[str, Any]
     size: int
 
+    def texts(self, name: str) -> list[str]:
+        """A list of texts in the body, empty when it is missing. Raises BadRequest for anything else."""
+        found = self.body.get(name) or []
+        if not isinstance(found, list):
+            raise BadRequest(f"Invalid input JSON: {name} must be a list")
+        return [str(one) for one in found]
+
     def flag(self, name: str) -> bool:
         """A boolean of the query, in any case: clients send True as well as true."""
         return self.query.get(name, "").lower() == "true"
@@ -34,8 +41,8 @@ class Told:
     headers: dict[str, str] | None = None
 
 
-class BadBody(Exception):
-    """A request body that is not a JSON object."""
+class BadRequest(Exception):
+    """A request that cannot be read, in words for whoever sent it."""
 
 
 Work = Callable[[Asked], Told]
@@ -60,14 +67,14 @@ def endpoint(work: Work, refuse: Refuse) -> Endpoint:
 
 
 async def read(request: Request) -> Asked:
-    """Read a request. Raises BadBody."""
+    """Read a request. Raises BadRequest."""
     raw = await request.body()
     try:
         body = orjson.loads(raw) if raw.strip() else {}
     except orjson.JSONDecodeError as error:
-        raise BadBody(f"Invalid input JSON on line {error.lineno}, column {error.colno}") from error
+        raise BadRequest(f"Invalid input JSON on line {error.lineno}, column {error.colno}") from error
     if not isinstance(body, dict):
-        raise BadBody("Invalid input JSON: an object is expected")
+        raise BadRequest("Invalid input JSON: an object is expected")
     return Asked(dict(request.path_params), request.query_params, dict(request.headers), body, len(raw))
 
 

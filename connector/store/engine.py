@@ -10,8 +10,11 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from connector.errors import ConfigError
 
-BUSY = 10
-"""Seconds a SQLite writer waits for another one."""
+BUSY = 5
+"""Seconds a writer waits for another one: less than a sender waits for our answer."""
+
+CONNECTING = 5
+"""Seconds a server has to accept a connection."""
 
 
 class database_time(GenericFunction[float]):
@@ -29,7 +32,7 @@ def _sqlite_time(element: Any, compiler: Any, **options: Any) -> str:
 
 @compiles(database_time, "postgresql")
 def _postgresql_time(element: Any, compiler: Any, **options: Any) -> str:
-    return "extract(epoch from clock_timestamp())::double precision"
+    return "extract(epoch from statement_timestamp())::double precision"  # clock_timestamp() could not use an index
 
 
 def open_engine(url: str) -> Engine:
@@ -49,7 +52,7 @@ def _sqlite(url: str) -> Engine:
         options |= {"poolclass": StaticPool}
     else:
         options |= {"pool_size": 20, "pool_timeout": 5}
-    engine = create_engine(url, **options)
+    engine = create_engine(url, hide_parameters=True, **options)
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, record: Any) -> None:
@@ -65,12 +68,13 @@ def _sqlite(url: str) -> Engine:
 
 def _postgresql(url: str) -> Engine:
     """No wait is endless: connecting, a lock, a statement, an idle transaction, a free connection."""
-    limits = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+    limits = f"-c lock_timeout={BUSY}s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": 5, "options": limits},
+        connect_args={"connect_timeout": CONNECTING, "options": limits},
         pool_size=10,
         max_overflow=10,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,
     )

@@ -1,5 +1,6 @@
 """The inbox: deliveries as raw bytes, one row per event, each key once."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,10 +11,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import Item
-from connector.store.tables import inbox
+from connector.store.tables import inbox, storable
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
+
+LONGEST_KEY = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class Inbox:
         now = self._tx.now
         insert = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
         statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.source, inbox.c.key)
-        values = {(source, item.key): _row(source, item, now) for source, item in reversed(rows)}
-        return {(source, key) for source, key in self._db.execute(statement, list(reversed(values.values())))}
+        named = {(source, _kept(item.key)): (source, item.key) for source, item in rows}
+        values = {(source, _kept(item.key)): _row(source, item, now) for source, item in reversed(rows)}
+        return {named[source, key] for source, key in self._db.execute(statement, list(reversed(values.values())))}
 
     def claim(self, limit: int) -> list[Stored]:
         """Pending rows that are due, oldest first, locked for this transaction; others skip them."""
@@ -94,10 +98,17 @@ class Inbox:
         return self._db.execute(select(func.count()).select_from(inbox).where(condition)).scalar_one()
 
 
+def _kept(key: str) -> str:
+    """A key as the column can hold it; one that is too long or odd is known by its digest."""
+    if len(key) <= LONGEST_KEY and storable(key) == key:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
 def _row(source: str, item: Item, now: datetime) -> dict[str, Any]:
     return {
         "source": source,
-        "key": item.key,
+        "key": _kept(item.key),
         "sender_id": item.sender_id,
         "body": item.body,
         "meta": dict(item.meta),

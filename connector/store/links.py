@@ -54,7 +54,8 @@ class Links:
     def create(self, rows: Sequence[dict[str, Any]]) -> None:
         """New links from attributes of `model.Link`; due now if their state can be."""
         now = self._tx.now
-        self._db.execute(insert(link), [_new(row, now) for row in rows])
+        if rows:
+            self._db.execute(insert(link), [_new(row, now) for row in rows])
 
     def notice(self, link_id: int, values: dict[str, Any], due: datetime | None) -> None:
         """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already."""

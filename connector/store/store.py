@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, literal, select, type_coerce
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from connector.errors import Unavailable
@@ -118,7 +118,7 @@ def ours() -> Iterator[None]:
     """Connection refused, locked, disk full, read-only, timeouts: all of them pass. Never repeats values of a statement."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:  # InternalError: PostgreSQL is read-only
         raise Unavailable(f"database: {_kind(error)}") from None
     except DBAPIError as error:
         if error.connection_invalidated:

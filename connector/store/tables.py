@@ -42,6 +42,26 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value, UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text of anybody's making: what no column can hold is replaced, what is too long is cut. Not for what must stay unique."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, longest: int | None = None) -> None:
+        super().__init__(longest)
+        self.longest = longest
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Text both databases can store."""
+        return None if value is None else storable(value)[: self.longest]
+
+
+def storable(text: str) -> str:
+    """Text without what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold; the same text when there is none of it."""
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class Json(TypeDecorator[Any]):
     """JSON as ASCII text, so that any string a sender may use can be stored on both databases."""
 
@@ -63,11 +83,11 @@ inbox = Table(
     Column("id", Key, primary_key=True),
     Column("source", String(64), nullable=False),
     Column("key", String(300), nullable=False),
-    Column("sender_id", String(300), nullable=False),
+    Column("sender_id", Words(300), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("meta", Json, nullable=False),
     Column("state", String(12), nullable=False),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("received_at", Moment, nullable=False),
     Column("due_at", Moment),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -84,8 +104,8 @@ link = Table(
     Column("user_id", String(300)),
     Column("contact_id", String(64)),
     Column("state", String(12), nullable=False),
-    Column("reason", Text),
-    Column("email", String(320)),
+    Column("reason", Words),
+    Column("email", Words(320)),
     Column("base", Json, nullable=False),
     Column("echo", Json, nullable=False),
     Column("user", Json),
@@ -108,7 +128,7 @@ link = Table(
     Column("lease_owner", String(120)),
     Column("token", Integer, nullable=False, server_default="0"),
     Column("run", Key),
-    Column("cause", String(300)),
+    Column("cause", Words(300)),
     Column("created_at", Moment, nullable=False),
     Column("settled_at", Moment),
     UniqueConstraint("provider", "user_id"),
@@ -145,12 +165,12 @@ history = Table(
     Column("at", Moment, nullable=False),
     Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("delivery", String(300)),
+    Column("delivery", Words(300)),
     Column("run", Key),
     Column("mapping", String(64)),
     Column("changes", Json, nullable=False),
-    Column("request", Text),
-    Column("answer", Text),
+    Column("request", Words),
+    Column("answer", Words),
     Index("history_link", "link_id", "id"),
     Index("history_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
     Index("history_kind", "kind", "at"),
@@ -193,9 +213,9 @@ parked = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("link_id", Key, ForeignKey("link.id", ondelete="CASCADE"), nullable=False),
-    Column("what", String(200), nullable=False),
+    Column("what", Words(200), nullable=False),
     Column("value", Json),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("since", Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     UniqueConstraint("link_id", "what"),

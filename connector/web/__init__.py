@@ -1,1 +1,1 @@
-"""HTTP: the webhook receiver, health and metrics, later the console. Nothing is decided here: what comes in is kept, and rung for."""
+"""HTTP: the webhook receiver, health and metrics. Nothing is decided here: what comes in is kept, and rung for."""

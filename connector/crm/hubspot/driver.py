@@ -37,10 +37,16 @@ class HubSpot:
         """limiter: from `limits.make_limiter`. deadline: seconds one HTTP call may take with all waiting and retrying."""
         transport = Transport(base_url, access_token, limiter, version=version, deadline=deadline, sleep=sleep, clock=clock)
         records = Records(transport)
+        self._transport = transport
         self._webhooks = webhooks
         self._schema = Schema(transport, portal_id)
         self._contacts = Contacts(transport, records, self._schema.definition)
         self._writes = Writes(transport, records)
+
+    @property
+    def calls(self) -> int:
+        """See Crm."""
+        return self._transport.calls
 
     def check_portal(self) -> None:
         """Raises ConfigError, naming both, when the token belongs to another portal. To be called before anything else."""

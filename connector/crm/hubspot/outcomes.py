@@ -53,7 +53,6 @@ def tell(what: str, rows: Sequence[Write], reply: Reply, key: str | None) -> Tol
     _by_property(told, what, reply.request)
     if len(told.open) == 1 and told.faults:
         _refuse(told, what, told.open, told.faults[0], reply.request)
-        told.faults.clear()
     return told
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import hubspot
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -44,7 +45,8 @@ class Apis:
         self._base_url = base_url.rstrip("/")
         self._token = access_token
         self._version = version
-        self._client = hubspot.HubSpot(access_token=access_token, host=self._base_url, retry=False)
+        proxy = select_proxy(self._base_url, get_environ_proxies(self._base_url))  # requests does so by itself
+        self._client = hubspot.HubSpot(access_token=access_token, host=self._base_url, retry=False, proxy=proxy)
 
     @cached_property
     def contacts(self) -> Any:

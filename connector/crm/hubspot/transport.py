@@ -31,6 +31,9 @@ ATTEMPTS = 3
 """Sends of one call while HubSpot fails; while it asks to wait, twice as many."""
 BACKOFF = wait_random_exponential(multiplier=0.2, max=2)
 
+REFUSALS = (ContactsRefusal, PropertiesRefusal)
+"""The client has a class of its own for each package, without a common base."""
+
 Send = Callable[[Apis, dict[str, Any]], Any]
 """Makes one call, with these keyword options for the client."""
 
@@ -58,6 +61,7 @@ class Transport:
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
+        self.calls = 0
 
     def call(self, what: str, send: Send, *, search: bool = False, refusals: bool = False) -> Reply:
         """Make one call.
@@ -106,15 +110,20 @@ class Transport:
 
     def _exchange(self, what: str, send: Send, ends: float) -> Raw:
         """Send once. The client's exceptions hold bodies, so none of them is chained to ours."""
+        self.calls += 1
         left = max(0.1, ends - self._clock())
         timeouts = (min(CONNECT_TIMEOUT, left), min(ANSWER_TIMEOUT, left))
         try:
             answer = send(self._apis(), {"_preload_content": False, "_request_timeout": timeouts})
             return Raw(answer.status, answer.headers, answer.data)
-        except (ContactsRefusal, PropertiesRefusal) as refusal:
+        except REFUSALS as refusal:
             raw = Raw(refusal.status, refusal.headers or {}, refusal.body)
         except (HTTPError, RequestException, OSError, UnicodeDecodeError) as error:
             raw, problem = None, type(error).__name__
+        except AttributeError as error:
+            if not isinstance(error.__context__, REFUSALS):
+                raise
+            raw, problem = None, "TLS error"  # the client trips over this one, since it comes without a body
         if raw is None:
             raise Unavailable(f"hubspot: {what}: {problem}")
         return raw

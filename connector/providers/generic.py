@@ -1,0 +1,264 @@
+"""Any system that can be taught our generic profile: signed JSON webhooks in, a small REST API out.
+
+The profile:
+- a webhook is one envelope {"id", "type", "occurred_at", "data": {"user": {...}}}, or an array of them; `type` is a kind of ours;
+- a user has `id`, the fields of our vocabulary under their own names, its own fields in `custom`, and lists of `memberships`
+  and `consents`; what is absent was not told, null is blank; times are ISO 8601;
+- REST, at api_url with a bearer key: GET /users/ID, GET /users?email=, GET /users?limit=&cursor=&updated_since=,
+  POST /users, PATCH /users/ID (a JSON merge patch, sent as application/json, which every framework reads), DELETE /users/ID;
+- a listing is {"items": [...], "next_cursor": ...}, the cursor null or absent at the end; `updated_since` lists oldest first;
+- an `ETag` comes back in `If-Match`, an `Idempotency-Key` makes a repeated POST harmless; 409 names the other user's id.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+import structlog
+
+from connector.errors import BadDelivery, Missing, Rejected, Unavailable
+from connector.model import USER_FIELDS, Change, Delivery, Item, User
+from connector.providers.base import Capabilities
+from connector.providers.http import Bearer, Rest
+from connector.providers.signature import SignatureScheme, Verifier
+from connector.strictjson import Piece, parse, split_array, storable
+
+PAGE = 200
+"""Users asked for in one page."""
+MAX_EMPTY_PAGES = 20
+"""Pages without a user, one after the other, before a listing counts as endless."""
+MAX_ID = 200
+"""Characters of a user's or a delivery's id."""
+
+log = structlog.get_logger(__name__)
+
+
+class Generic:
+    """One system that speaks the generic profile. `providers.base.Provider` states what each method promises."""
+
+    def __init__(
+        self,
+        name: str,
+        secrets: Sequence[str],
+        signature: SignatureScheme,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
+        """api_url: without one the provider is only listened to. Raises ConfigError for a secret that is no key."""
+        self.name = name
+        self._verifier = Verifier(signature, secrets)
+        self._api = Rest(name, api_url, Bearer(api_key) if api_key else None, session) if api_url else None
+        can = self._api is not None
+        self.capabilities = Capabilities(read=can, find=can, list=can, list_changed=can, create=can, update=can, delete=can)
+
+    def authenticate(self, delivery: Delivery, now: datetime) -> None:
+        """See Provider."""
+        self._verifier.verify(delivery, now)
+
+    def split(self, delivery: Delivery) -> list[Item]:
+        """See Provider."""
+        sender_id = self._verifier.delivery_id(delivery)
+        signed_id = self._verifier.scheme.signed == "id.timestamp.body"
+        return [_item(piece, sender_id, signed_id) for piece in split_array(delivery.body)]
+
+    def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
+        """See Provider. Its `event_id` is the envelope's own, else the delivery's."""
+        envelope = parse(body)
+        if problem := _problem(envelope):
+            raise BadDelivery(f"generic: {problem}")
+        user = user_from(envelope["data"]["user"])
+        return Change(
+            kind=envelope["type"],
+            record_id=user.id,
+            occurred_at=moment(envelope.get("occurred_at")),
+            event_id=_id(envelope.get("id")) or meta.get("event", ""),
+            user=user,
+        )
+
+    def fetch(self, user_id: str) -> User:
+        """See Provider."""
+        what = f"read user {user_id}"
+        reply = self._rest.call(what, "GET", self._path(user_id))
+        return self._user(what, reply, user_id)
+
+    def find(self, email: str) -> list[User]:
+        """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
+        what = "find by email"
+        found = self._page(what, {"email": email})[0]
+        same = [user for user in found if str(user.values.get("email") or "").strip().casefold() == email.strip().casefold()]
+        if found and not same:
+            raise Rejected(f"{self.name}: {what}: the answer holds users with other addresses")
+        return same
+
+    def pages(self) -> Iterator[list[User]]:
+        """See Provider."""
+        return self._pages("list users", {})
+
+    def changed_since(self, since: datetime) -> Iterator[list[User]]:
+        """See Provider."""
+        stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._pages("list changed users", {"updated_since": stamp})
+
+    def create(self, values: Mapping[str, Any], key: str) -> User:
+        """See Provider."""
+        what = "create user"
+        headers = {"Idempotency-Key": key}
+        try:
+            reply = self._rest.call(what, "POST", "/users", body=_nested(values), headers=headers, fields=values)
+        except Missing as error:
+            raise Rejected(f"{error}: is api_url right?") from None
+        return self._user(what, reply)
+
+    def update(self, user_id: str, values: Mapping[str, Any], etag: str | None) -> User:
+        """See Provider."""
+        what = f"update user {user_id}"
+        headers = {"If-Match": etag} if etag else {}
+        path = self._path(user_id)
+        reply = self._rest.call(what, "PATCH", path, body=_nested(values), headers=headers, fields=values)
+        return self._user(what, reply, user_id) if reply.status_code != 204 and reply.content else self.fetch(user_id)
+
+    def delete(self, user_id: str) -> None:
+        """See Provider."""
+        try:
+            self._rest.call(f"delete user {user_id}", "DELETE", self._path(user_id))
+        except Missing:
+            return
+
+    @property
+    def _rest(self) -> Rest:
+        if self._api is None:
+            raise Rejected(f"{self.name}: no api_url is configured")
+        return self._api
+
+    def _path(self, user_id: str) -> str:
+        if _id(user_id) is None:
+            raise Missing(f"{self.name}: no user can have this id")
+        return f"/users/{quote(user_id, safe='')}"
+
+    def _user(self, what: str, reply: requests.Response, user_id: str | None = None) -> User:
+        record = self._rest.json(what, reply)
+        if _id(record.get("id")) is None or user_id not in (None, _id(record["id"])):
+            raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but not about this user")
+        return user_from(record, reply.headers.get("ETag"))
+
+    def _pages(self, what: str, query: Mapping[str, str]) -> Iterator[list[User]]:
+        """Follow a listing to its end. One that repeats a cursor or a page, or stays empty, has none."""
+        cursors: set[str] = set()
+        seen: set[int] = set()
+        cursor: str | None = None
+        empty = 0
+        while True:
+            users, following = self._page(what, {**query, "limit": str(PAGE)} | ({"cursor": cursor} if cursor else {}))
+            page = hash(tuple(user.id for user in users))
+            empty = 0 if users else empty + 1
+            if following in cursors or (users and page in seen) or (following and empty > MAX_EMPTY_PAGES):
+                raise Rejected(f"{self.name}: {what}: the listing repeats itself")
+            if users:
+                yield users
+            if following is None:
+                return
+            seen.add(page)
+            cursors.add(following)
+            cursor = following
+
+    def _page(self, what: str, query: Mapping[str, str]) -> tuple[list[User], str | None]:
+        """One page and the next cursor. An answer without a list is a failure, never an empty page."""
+        try:
+            answer = self._rest.json(what, self._rest.call(what, "GET", "/users", query=query))
+        except Missing as error:
+            raise Rejected(f"{error}: is api_url right?") from None
+        items, following = answer.get("items"), answer.get("next_cursor")
+        if not isinstance(items, list) or not (following is None or type(following) in (str, int)):
+            raise Rejected(f"{self.name}: {what}: the answer is no listing")
+        good = [one for one in items if isinstance(one, dict) and _id(one.get("id")) is not None]
+        if len(good) < len(items):
+            log.warning("provider.items_without_id", provider=self.name, call=what, count=len(items) - len(good))
+        return [user_from(one) for one in good], (None if following in (None, "") else str(following))
+
+
+def user_from(record: Mapping[str, Any], etag: str | None = None) -> User:
+    """A user in the profile's shape, which has a usable `id`. Fields we have no name for are left out."""
+    values = {name: record[name] for name in USER_FIELDS if name in record and name != "id"}
+    custom = record.get("custom")
+    if isinstance(custom, dict):
+        values |= {f"custom.{name}": value for name, value in custom.items()}
+    return User(
+        id=str(record["id"]),
+        values=values,
+        updated_at=moment(record.get("updated_at")),
+        etag=etag,
+        memberships=_entries(record.get("memberships")),
+        consents=_entries(record.get("consents")),
+    )
+
+
+def moment(value: object) -> datetime | None:
+    """An ISO 8601 time as UTC, which also counts when it names no zone; None for what is none."""
+    try:
+        found = datetime.fromisoformat(value if isinstance(value, str) else "")
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _item(piece: Piece, sender_id: str | None, signed_id: bool) -> Item:
+    """One envelope for the inbox.
+
+    The delivery's id makes a repeat recognisable. Where it is not signed, the body counts too: otherwise anybody could send a
+    captured delivery under the id of a coming one, which would then look like the repeat.
+    """
+    envelope = piece.value
+    digest = hashlib.sha256(piece.raw).hexdigest()
+    key = digest if sender_id is None else _short(sender_id) if signed_id else f"{_short(sender_id)}:{digest}"
+    if sender_id is not None and piece.place is not None:
+        key = f"{key}:{piece.place}"
+    own_id = _id(envelope.get("id")) if isinstance(envelope, dict) else None
+    shown = _short(sender_id) if sender_id is not None else own_id or ""
+    return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(envelope))
+
+
+def _problem(envelope: Any) -> str | None:
+    """Why an envelope cannot be read; None when it can."""
+    if not isinstance(envelope, dict):
+        return "not_an_object"
+    kind, data = envelope.get("type"), envelope.get("data")
+    if not isinstance(kind, str) or not re.fullmatch(r"[!-~]{1,64}", kind):
+        return "bad_type"
+    user = data.get("user") if isinstance(data, dict) else None
+    if not isinstance(user, dict) or "id" not in user:
+        return "no_user_id"
+    if _id(user["id"]) is None:
+        return "bad_user_id"
+    return None if storable(envelope) else "unstorable_text"
+
+
+def _id(value: object) -> str | None:
+    """An id as text; None for what is none: blank, too long, or a dot that would lead elsewhere in a URL."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not storable(text) or not text.strip() or len(text) > MAX_ID or text in (".", ".."):
+        return None
+    return text
+
+
+def _short(sender_id: str) -> str:
+    """A delivery's id, or its hash when it is too long or too odd to be stored and shown."""
+    plain = re.fullmatch(rf"[!-~]{{1,{MAX_ID}}}", sender_id)
+    return sender_id if plain else f"sha256:{hashlib.sha256(sender_id.encode()).hexdigest()}"
+
+
+def _entries(value: object) -> tuple[Mapping[str, Any], ...]:
+    return tuple(one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Vocabulary names as the profile's JSON: `custom.x` goes into `custom`."""
+    body: dict[str, Any] = {}
+    for name, value in values.items():
+        where, own = (body.setdefault("custom", {}), name.removeprefix("custom.")) if name.startswith("custom.") else (body, name)
+        where[own] = value
+    return body

@@ -1,0 +1,231 @@
+"""The command line against two sandboxes: exit codes, JSON shapes, and errors that are one line without a traceback."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from connector.cli.app import run
+
+from ..e2e.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    one = Stack(tmp_path_factory.mktemp("cli"))
+    one.portal.create({"email": "known@example.com", "lastname": "Known"})
+    for number in range(5):
+        one.idp.register({"email": f"p{number}@example.com", "first_name": "P", "last_name": f"N{number}", "country": "ES"})
+    one.idp.register({"email": "known@example.com", "first_name": "Kay", "last_name": None, "country": None})
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def connector(stack, capfd, monkeypatch):
+    """Run a command in this process: exit code, standard output, standard error."""
+    monkeypatch.chdir(stack.folder)
+
+    def command(*arguments):
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return command
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("frob",), ("status", "--frob"), ("show",), ("parked", "retry"), ("setup", "--plan", "--apply"), ("schema", "x")],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line_and_exit_2(connector, arguments):
+    code, out, err = connector(*arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert "--help" in err
+
+
+def test_global_options_stand_before_and_after_the_command(connector, stack):
+    before = connector("--config", stack.folder / "config.yaml", "--json", "status")
+    after = connector("status", "--json", "--config", stack.folder / "config.yaml")
+    assert before[0] == after[0] == 0
+    assert json.loads(before[1]).keys() == json.loads(after[1]).keys()
+
+
+def test_a_missing_configuration_is_exit_3_and_says_how_to_begin(connector):
+    code, _, err = connector("status", "--config", "nowhere.yaml")
+    assert code == 3
+    assert err.startswith("nowhere.yaml: no such file: copy config.example.yaml")
+
+
+def test_a_wrong_mapping_is_exit_3_with_its_place(connector, stack):
+    good = (stack.folder / "members.yaml").read_text()
+    (stack.folder / "members.yaml").write_text(good.replace("contact: lastname", "contcat: lastname"))
+    try:
+        code, _, err = connector("check")
+    finally:
+        (stack.folder / "members.yaml").write_text(good)
+    assert code == 3
+    assert "members.yaml:7:23:" in err
+    assert "did you mean contact?" in err
+
+
+def test_check_is_fine_offline_and_live(connector):
+    assert connector("check")[:2] == (0, "fine\n")
+    assert connector("check", "--live")[:2] == (0, "fine\n")
+
+
+def test_check_live_names_the_line_of_a_property_the_portal_lacks(connector, stack):
+    good = (stack.folder / "members.yaml").read_text()
+    (stack.folder / "members.yaml").write_text(good.replace("contact: lastname", "contact: last_name_of_all"))
+    try:
+        code, _, err = connector("check", "--live")
+    finally:
+        (stack.folder / "members.yaml").write_text(good)
+    assert code == 3
+    assert "members.yaml:7: last_name_of_all: the portal has no such property" in err
+
+
+def test_another_portal_is_refused(connector, monkeypatch):
+    monkeypatch.setenv("CONNECTOR_CRM__PORTAL_ID", "999")
+    code, _, err = connector("reconcile")
+    assert code == 3
+    assert "999" in err
+    assert "12345678" in err
+
+
+def test_an_unreachable_portal_is_exit_4(connector, monkeypatch):
+    monkeypatch.setenv("CONNECTOR_CRM__BASE_URL", "http://127.0.0.1:9")
+    code, _, err = connector("check", "--live")
+    assert code == 4
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_unreachable_database_is_exit_4_and_names_no_password(connector, monkeypatch):
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", "postgresql://someone:hunter2@127.0.0.1:9/none")
+    code, _, err = connector("status")
+    assert code == 4
+    assert "hunter2" not in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_setup_shows_then_makes_and_then_has_nothing_to_do(connector, stack):
+    stack.portal.remove_property("members_user_id")
+    code, out, _ = connector("setup", "--plan", "--json")
+    assert code == 0
+    assert [one["property"] for one in json.loads(out)["properties"]] == ["members_user_id"]
+    assert connector("up")[0] == 3
+    assert "connector setup --apply" in connector("up")[2]
+    assert connector("setup", "--apply")[0] == 0
+    assert "everything" in connector("setup")[1]
+
+
+def test_a_reconcile_creates_links_and_then_finds_nothing_to_do(connector, stack):
+    code, out, _ = connector("reconcile", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert set(told) == {"run", "summary"}
+    assert told["summary"] | {"calls": 0} == {
+        "read": 6, "creates": 5, "updates": 2, "links": 1, "clears": 0, "deletes": 0, "consents": 0, "held": 0, "parked": 0,
+        "unchanged": 0, "calls": 0,
+    }  # fmt: skip
+    assert len(stack.portal.contacts()) == 6
+    stack.portal.calls.clear()
+    again = json.loads(connector("reconcile", "--json")[1])["summary"]
+    assert again["unchanged"] == 6
+    assert stack.portal.count(writes_only=True) == 0
+
+
+def test_show_puts_both_sides_next_to_each_other(connector, stack):
+    connector("reconcile")
+    contact = stack.portal.contact("known@example.com")["id"]
+    for who in ("known@example.com", contact):
+        code, out, _ = connector("show", who, "--json")
+        told = json.loads(out)
+        assert code == 0
+        assert set(told) >= {"link", "user", "contact", "base", "fields", "history"}
+        names = [field for field in told["fields"] if field["user"] == "last_name"]
+        assert names == [
+            {
+                "user": "last_name", "contact": "lastname", "direction": "both", "user_value": "Known", "base": "Known",
+                "contact_value": "Known", "state": "agreed",
+            }
+        ]  # fmt: skip
+    assert "Known" in connector("show", told["link"]["name"])[1]
+
+
+def test_show_of_nobody_is_exit_1(connector):
+    code, out, err = connector("show", "nobody@example.com")
+    assert (code, out) == (1, "")
+    assert err.startswith("nobody@example.com: nobody")
+
+
+def test_status_has_the_shape_scripts_rely_on(connector):
+    told = json.loads(connector("status", "--json")[1])
+    assert set(told) == {
+        "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "last_sweep_at",
+    }  # fmt: skip
+    assert set(told["inbox"]) == {"pending", "done", "quarantined"}
+    assert set(told["links"]) == {"pending", "active", "held", "unlinked", "deleted", "merged", "erased"}
+    assert "deliveries" in connector("status")[1]
+
+
+def test_a_refused_value_is_parked_listed_retried_and_dropped(connector, stack):
+    user = stack.idp.register({"email": "nowhere@host.invalid", "first_name": "No", "last_name": "Where"})
+    connector("reconcile")
+    rows = json.loads(connector("parked", "list", "--json")[1])
+    assert [set(row) for row in rows] == [{"id", "link", "what", "reason", "since", "attempts"}]
+    assert rows[0]["link"] == f"members:{user}"
+    assert "nowhere@host.invalid" not in rows[0]["reason"]
+    assert connector("parked", "retry", rows[0]["id"])[0] == 0
+    connector("reconcile")
+    row = json.loads(connector("parked", "list", "--json")[1])[0]
+    assert connector("parked", "drop", row["id"], "--reason", "test")[0] == 0
+    assert json.loads(connector("parked", "list", "--json")[1]) == []
+    assert connector("parked", "drop", 999, "--reason", "test")[0] == 1
+    stack.idp.remove(user)
+    connector("reconcile")
+
+
+def test_a_link_is_held_released_unlinked_and_relinked(connector, stack):
+    connector("reconcile")
+
+    def state():
+        return json.loads(connector("show", "p1@example.com", "--json")[1])["link"]["state"]
+
+    assert connector("link", "hold", "p1@example.com")[0] == 0
+    assert state() == "held"
+    assert connector("link", "release", "p1@example.com")[0] == 0
+    assert connector("link", "unlink", "p1@example.com")[0] == 0
+    assert state() == "unlinked"
+    assert connector("link", "hold", "p1@example.com")[0] == 1
+    assert connector("link", "relink", "p1@example.com")[0] == 0
+    connector("reconcile")
+    assert state() == "active"
+
+
+def test_the_schemas_are_json_schema(connector):
+    for which in ("mapping", "config"):
+        Draft202012Validator.check_schema(json.loads(connector("schema", which)[1]))
+
+
+def test_db_current_and_upgrade(connector):
+    assert connector("db", "upgrade")[0] == 0
+    told = json.loads(connector("db", "current", "--json")[1])
+    assert told["current"] == told["needed"]
+
+
+def test_two_reconciles_at_once_are_refused(connector, stack):
+    from connector.store import Store
+    from connector.sync.reconcile import LASTING, LOCK
+
+    store = Store(f"sqlite:///{stack.folder / 'connector.db'}")
+    with store.write() as tx:
+        assert tx.runs.lock(LOCK, "somebody else", LASTING)
+    try:
+        assert connector("reconcile")[0] == 6
+    finally:
+        with store.write() as tx:
+            tx.runs.unlock(LOCK, "somebody else")
