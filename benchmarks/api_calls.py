@@ -5,14 +5,21 @@ idle reconcile. `connector up` runs as a process of its own; its own webhooks co
 """
 
 import argparse
+import http.client
+import json
 import sys
 import tempfile
+import threading
 import time
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
+
+from standardwebhooks import Webhook
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.e2e.stack import Stack, wait_for
+from tests.e2e.stack import SECRET, Stack, wait_for
 
 MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0}
 """The most calls each job may cost (for the last two: writes)."""
@@ -32,16 +39,19 @@ def main() -> int:
 
 
 def _measure(stack: Stack, users: int) -> int:
+    stack.idp.webhook_url = None  # the deliveries come from `_burst`, faster than the sandbox sends
     ids: list[str] = []
 
     def register() -> None:
         for number in range(users):
             values = {"email": f"u{number}@example.com", "first_name": "Ada", "last_name": f"N{number}", "country": "ES"}
             ids.append(stack.idp.register(values))
+        _burst(stack, "user.created", ids)
 
     def rename(first: str) -> None:
         for user in ids:
             stack.idp.edit(user, {"first_name": first})
+        _burst(stack, "user.updated", ids)
 
     jobs = [
         ("new", register, lambda: len(stack.portal.contacts()) >= users),
@@ -62,6 +72,37 @@ def _measure(stack: Stack, users: int) -> int:
         worst |= cost > MOST[name] * users / 1000
         print(f"{name:<10} {users:>6} users  {calls:>4} calls, {writes:>4} of them writes, arrived in {took:.1f} s", flush=True)
     return worst
+
+
+def _burst(stack: Stack, kind: str, ids: list[str]) -> None:
+    """Signed deliveries about these users over eight kept connections, as fast as they are answered."""
+    signer = Webhook(SECRET)
+    waiting = list(reversed(ids))
+
+    def send() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", stack.port)
+        while True:
+            try:
+                user = stack.idp.user(waiting.pop())
+            except IndexError:
+                return connection.close()
+            key, now = f"msg_{uuid.uuid4()}", datetime.now(UTC)
+            event = {"id": key, "type": kind, "occurred_at": user["updated_at"], "data": {"user": user}}
+            body = json.dumps(event)
+            headers = {
+                "content-type": "application/json", "webhook-id": key, "webhook-timestamp": str(int(now.timestamp())),
+                "webhook-signature": signer.sign(key, now, body),
+            }  # fmt: skip
+            connection.request("POST", "/webhooks/identity/members", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _all_named(stack: Stack, first: str, users: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-PAUSE = 0.02
+PAUSE = 0.05
 """Seconds between two messages at least."""
 
 log = structlog.get_logger()

@@ -140,6 +140,8 @@ class Link:
     user_gone: the provider said the user is deleted. gone_since: the contact was first missing then.
     refetch: the stored user is not to be relied on; read it from the provider.
     attempts: failed settlings while the failing side otherwise worked; failed_since: the first of them.
+    lost: leases in a row that ended without a word, because the worker died, say.
+    intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history.
     lone: settle this link in a batch of its own, it made others fail.
     token: fencing token of the current lease. rung: counts hints; a change during a lease means "look again".
     cause: the sender's id of the delivery that last asked to look.
@@ -162,6 +164,8 @@ class Link:
     refetch: bool = False
     attempts: int = 0
     failed_since: datetime | None = None
+    lost: int = 0
+    intent: tuple[Mapping[str, Any], ...] = ()
     lone: bool = False
     due_at: datetime | None = None
     token: int = 0

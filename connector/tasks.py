@@ -65,10 +65,11 @@ class Runtime:
             self._verified = True
         return work
 
-    def use(self, settings: Settings, work: Work | None = None) -> None:
-        """Take this configuration (and, in one process with everything, these tools) instead of reading the file."""
+    def use(self, settings: Settings, work: Work) -> None:
+        """Take this configuration and these tools, whose portal is verified, instead of reading the file."""
         self._settings = settings
-        self._held = (os.getpid(), work) if work else None
+        self._held = (os.getpid(), work)
+        self._verified = True
         configure(settings)
 
 

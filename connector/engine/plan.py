@@ -171,7 +171,7 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy) -> Decision:
         if not known:
             return Decision(rule, sides, "neither", "the provider does not tell this field", settled=False)
         sides = replace(sides, user=Reading(base))
-    sides = _alike(rule, link, seen, sides)
+    sides = _unheard(rule, link, _alike(rule, link, seen, sides))
     times = None
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
@@ -186,6 +186,19 @@ def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:
     if rule.contact == "email" and seen.contact and sides.user.value in additional_emails(seen.contact):
         contact = Reading(sides.user.value)
     return replace(sides, contact=contact)
+
+
+def _unheard(rule: Field, link: Link, sides: Sides) -> Sides:
+    """A side that holds what we were about to write has it from us: both sides had that value then, nobody changed it since.
+
+    Sets need none of this: what both sides already have merges into nothing new.
+    """
+    for intent in link.intent:
+        for change in intent["changes"]:
+            held = sides.contact.value if change["side"] == "contact" else sides.user.value
+            if change["field"] == rule.user and rule.type != "set" and change["to"] == held:
+                return replace(sides, base=held, known=True)
+    return sides
 
 
 def additional_emails(contact: Contact) -> set[str]:

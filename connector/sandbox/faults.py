@@ -138,7 +138,7 @@ def _read(name: str, kind: type, value: Any) -> Any:
         if kind is set and not isinstance(value, str):
             return {str(one) for one in value}
         if kind is dict:
-            return {str(key): str(one) for key, one in dict(value).items()}
+            return {str(key): WAYS[WAYS.index(one)] for key, one in dict(value).items()}
         fits = isinstance(value, bool) if kind is bool else isinstance(value, int | float) and not isinstance(value, bool)
     except (TypeError, ValueError, AttributeError):
         fits = False

@@ -127,7 +127,7 @@ class IdentityProvider(Side):
     def users(self) -> list[dict[str, Any]]:
         """Everybody, in the order of registration."""
         with self.people.lock:
-            return [copy.deepcopy(one.user) for one in self.people.all()]
+            return [copy.deepcopy(one.user) for one in self.people.by_registration()]
 
     def _tell(self, kind: str, user: Mapping[str, Any], more: Mapping[str, Any]) -> None:
         now = self._clock()

@@ -7,6 +7,7 @@ erasure. Errors are JSON: `error`, `message`, and `id` where another user is in 
 
 import base64
 import binascii
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from connector.sandbox.identity import IdentityProvider
 
 PAGE, MOST_PAGE = 100, 500
+Place = tuple[int, int]
+"""Where a user stands in a listing."""
 UNAUTHORISED = Told({"error": "unauthorised", "message": "A bearer token is needed."}, 401, {"WWW-Authenticate": "Bearer"})
 
 
@@ -50,11 +53,10 @@ class Users:
             if "email" in asked.query:
                 found = self._people.find(asked.query["email"])
                 return Told({"items": [found.user] if found else []})
-            people = [((0, one.number), one) for one in self._people.all()]
-            if "updated_since" in asked.query:
-                since = _moment(asked.query["updated_since"])
-                people = sorted(((one.updated, one.number), one) for _, one in people if one.updated >= since)
-            return self._page(asked, people)
+            if "updated_since" not in asked.query:
+                return self._page(asked, self._people.by_registration(), lambda one: (0, one.number), (0, 0))
+            since = _moment(asked.query["updated_since"])
+            return self._page(asked, self._people.by_change(), lambda one: (one.updated, one.number), (since, 0))
 
     def create(self, asked: Asked) -> Told:
         """A new user. The same Idempotency-Key gives the same answer again."""
@@ -114,20 +116,20 @@ class Users:
             self._people.remove(self._people.get(asked.params["id"]), erased=True)
         return Told(status=202)
 
-    def _page(self, asked: Asked, people: list[tuple[tuple[int, int], Person]]) -> Told:
-        """A page of users in order of their place: those after the cursor's."""
-        faults = self._provider.faults
-        if faults.listing_empty:
-            people = []
+    def _page(self, asked: Asked, people: list[Person], place: Callable[[Person], Place], first: Place) -> Told:
+        """A page of users: those after the cursor's place, or after `first`."""
+        faults, cursor = self._provider.faults, asked.query.get("cursor")
+        after = _place(cursor) if cursor else first
+        start, last = bisect_right(people, after, key=place), len(people)
         if faults.listing_truncated:
-            people = people[: faults.listing_truncated]
-        after = _place(asked.query.get("cursor"))
-        rest = [one for one in people if one[0] > after]
-        shown = rest[: _limit(asked.query.get("limit"))]
-        following = _cursor(shown[-1][0]) if len(rest) > len(shown) else None
+            last = bisect_right(people, first, key=place) + faults.listing_truncated
+        if faults.listing_empty:
+            last = 0
+        shown = people[start : min(start + _limit(asked.query.get("limit")), last)]
+        following = _cursor(place(shown[-1])) if start + len(shown) < min(last, len(people)) else None
         if faults.cursor_repeats and shown:
             following = _cursor(after)
-        return Told({"items": [one.user for _, one in shown], "next_cursor": following})
+        return Told({"items": [one.user for one in shown], "next_cursor": following})
 
 
 def make_app(provider: "IdentityProvider") -> Starlette:
@@ -187,7 +189,7 @@ def _hand_routes(provider: "IdentityProvider") -> list[Route]:
         ("DELETE", "/{id}/memberships/{key}", does(lambda one, asked: people.leave(one, asked.params["key"]))),
     ]
     own = [Route("/sandbox/users" + path, endpoint(work, _refused), methods=[method]) for method, path, work in lines]
-    common = common_routes(lambda: provider.faults, provider.calls, provider.courier, _refused)
+    common = common_routes(provider, lambda: provider.faults, _refused)
     return [*own, *common, Route("/", _page(provider), methods=["GET"])]
 
 
@@ -230,13 +232,11 @@ def _moment(text: str) -> int:
         raise BadRequest("updated_since is a time, ISO 8601") from error
 
 
-def _cursor(place: tuple[int, int]) -> str:
+def _cursor(place: Place) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(place)).decode()
 
 
-def _place(cursor: str | None) -> tuple[int, int]:
-    if not cursor:
-        return (-1, -1)
+def _place(cursor: str) -> Place:
     try:
         first, second = orjson.loads(base64.urlsafe_b64decode(cursor))
     except (ValueError, TypeError, binascii.Error) as error:

@@ -68,10 +68,19 @@ class People:
         self._people: dict[str, Person] = {}
         self._emails: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self._sorted: dict[str, list[Person]] = {}
 
-    def all(self) -> list[Person]:
+    def by_registration(self) -> list[Person]:
         """Everybody, in the order of registration."""
-        return list(self._people.values())
+        if "registration" not in self._sorted:
+            self._sorted["registration"] = list(self._people.values())
+        return self._sorted["registration"]
+
+    def by_change(self) -> list[Person]:
+        """Everybody, those changed last at the end."""
+        if "change" not in self._sorted:
+            self._sorted["change"] = sorted(self._people.values(), key=lambda one: (one.updated, one.number))
+        return self._sorted["change"]
 
     def get(self, user_id: str) -> Person:
         """One user. Raises Refused."""
@@ -174,6 +183,7 @@ class People:
         self._told(kind, person)
 
     def _told(self, kind: str, person: Person, more: Mapping[str, Any] | None = None) -> None:
+        self._sorted.clear()
         self._tell(kind, person.user, more or {})
 
     def _check(self, values: Mapping[str, Any], person: Person | None) -> None:

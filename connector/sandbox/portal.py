@@ -144,7 +144,7 @@ class Portal(Side):
     def gdpr_delete(self, contact_id: str | int) -> None:
         """Delete a contact for good."""
         with self.records.lock:
-            self.records.erase(self.records.any_state(contact_id), UI)
+            self.records.erase(self.records.find(EMAIL, str(contact_id)) or self.records.any_state(contact_id), UI)
 
     # what a person sees
 

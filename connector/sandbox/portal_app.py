@@ -117,8 +117,9 @@ def _hand_routes(portal: "Portal") -> list[Route]:
         return Told(portal.contact(portal.create(asked.body)), 201)
 
     def edit(asked: Asked) -> Told:
-        portal.edit(asked.params["id"], asked.body)
-        return Told(contact(asked))
+        found = contact(asked)["id"]
+        portal.edit(found, asked.body)
+        return Told(portal.contact(found))
 
     def merge(asked: Asked) -> Told:
         return Told(portal.contact(portal.merge(asked.params["id"], str(asked.body.get("other", "")))))
@@ -138,13 +139,14 @@ def _hand_routes(portal: "Portal") -> list[Route]:
         ("POST", "/properties", add_property),
     ]
     own = [Route("/sandbox" + path, endpoint(work, _hand_refused), methods=[method]) for method, path, work in lines]
-    common = common_routes(lambda: portal.faults, portal.calls, portal.courier, _hand_refused)
+    common = common_routes(portal, lambda: portal.faults, _hand_refused)
     return [*own, *common, Route("/", portal_page(portal), methods=["GET"])]
 
 
 def _added(portal: "Portal", body: Mapping[str, Any]) -> dict[str, Any]:
     known = ("name", "type", "field_type", "options", "unique", "read_only", "label")
-    if not isinstance(body.get("name"), str) or body.keys() - set(known):
+    fits = isinstance(body.get("name"), str) and isinstance(body.get("options", []), list | dict)
+    if not fits or body.keys() - set(known):
         raise bad_request(f"a property has {', '.join(known)}; the name is needed")
     portal.add_property(**body)
     return portal.schema[body["name"]].told()

@@ -58,8 +58,17 @@ def run(app: ASGIApp, host: str, port: int, ready: Callable[[str], None] = lambd
 
 
 def _uvicorn(app: ASGIApp) -> uvicorn.Server:
-    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
-    return uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", timeout_graceful_shutdown=1, **quiet))  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,  # the logging of this process is not ours to set up
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,21 +1,25 @@
 """The links: finding them, ringing them, leasing them with a fencing token, recording what became of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from connector.model import Contact, Link, LinkState, User
 from connector.store.rows import contact_columns, email_of, from_row, user_columns
-from connector.store.tables import Moment, alias, link
+from connector.store.tables import Json, Moment, alias, link
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
 
 ANSWERABLE = (LinkState.PENDING, LinkState.ACTIVE)
 """States in which a hint makes a link due; the others wait for a person or for ever."""
+
+LOST_TOGETHER = 2
+"""Leases lost in company; after that a link goes alone, so that the one that kills its worker takes nobody along."""
 
 
 class Links:
@@ -69,28 +73,53 @@ class Links:
         """Store a newer observation of the user, without ringing."""
         self._db.execute(update(link).where(link.c.id == link_id).values(user_columns(user) | values))
 
-    def lease(self, limit: int, owner: str, lasting: timedelta, run: int | None = None) -> list[Link]:
-        """Take up to `limit` due links for `owner`, oldest first; nobody else gets them until the lease ends.
+    def lease(
+        self, limit: int, owner: str, lasting: timedelta, run: int | None = None, providers: Collection[str] | None = None
+    ) -> list[Link]:
+        """Take up to `limit` due links (of these providers) for `owner`, oldest first; nobody else gets them until the lease ends.
 
-        A link marked `lone` comes in a batch of its own. Each lease has a new, higher fencing token.
+        A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
+        token.
         """
-        taken = self._lease(limit, owner, lasting, run, lone=False)
-        return taken or self._lease(1, owner, lasting, run, lone=True)
+        here = [link.c.run == run] if run is not None else []
+        here += [link.c.provider.in_(list(providers))] if providers is not None else []
+        alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
+        return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
 
-    def _lease(self, limit: int, owner: str, lasting: timedelta, run: int | None, lone: bool) -> list[Link]:
-        due = and_(self._due(), link.c.lone == lone, *([link.c.run == run] if run is not None else []))
+    def _lease(self, limit: int, owner: str, lasting: timedelta, here: Any) -> list[Link]:
+        due = and_(self._due(), here)
         chosen = select(link.c.id).where(due).order_by(link.c.due_at, link.c.id).limit(limit).with_for_update(skip_locked=True)
-        values = {"token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting}
+        values = {
+            "token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting,
+            "lost": link.c.lost + case((link.c.lease_owner.is_(None), 0), else_=1),
+        }  # fmt: skip
         statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
 
-    def renew(self, links: Sequence[Link], lasting: timedelta) -> set[int]:
-        """Extend our leases; returns the ids of those that are still ours."""
+    def renew(self, links: Sequence[Link], lasting: timedelta, intents: Mapping[int, Any] | None = None) -> set[int]:
+        """Extend our leases; returns the ids of those that are still ours. intents: by link id, what is about to be written."""
         mine = [and_(link.c.id == one.id, link.c.token == one.token) for one in links]
         if not mine:
             return set()
-        statement = update(link).where(or_(*mine)).values(lease_until=self._tx.now + lasting).returning(link.c.id)
+        values: dict[str, Any] = {"lease_until": self._tx.now + lasting}
+        if intents:
+            told = {link_id: literal(intent, Json()) for link_id, intent in intents.items()}
+            values["intent"] = case(told, value=link.c.id, else_=link.c.intent)
+        statement = update(link).where(or_(*mine)).values(values).returning(link.c.id)
         return set(self._db.execute(statement).scalars())
+
+    def claim(self, one: Link, contact_id: str) -> bool:
+        """Tie a leased link to a contact before anything is written to it.
+
+        False: the contact has another active link of this provider, or the lease is not ours any more.
+        """
+        mine = (link.c.id == one.id) & (link.c.token == one.token)
+        statement = update(link).where(mine).values(contact_id=contact_id, state=LinkState.ACTIVE)
+        try:
+            with self._tx.part():
+                return self._db.execute(statement).rowcount == 1
+        except IntegrityError:
+            return False
 
     def current(self, links: Sequence[Link]) -> dict[int, Link]:
         """The rows of our leases as they stand, locked; those that somebody took over in the meantime are left out."""
@@ -101,7 +130,7 @@ class Links:
     def record(self, link_id: int, token: int, values: dict[str, Any]) -> bool:
         """Write what became of a leased link and end the lease. False: a successor has it, nothing was written."""
         statement = update(link).where((link.c.id == link_id) & (link.c.token == token))
-        ended = {"lease_until": None, "lease_owner": None}
+        ended = {"lease_until": None, "lease_owner": None, "lost": 0}
         return self._db.execute(statement.values(_columns(values) | ended)).rowcount == 1
 
     def remove(self, link_id: int) -> None:
@@ -198,7 +227,7 @@ def _new(row: dict[str, Any], now: datetime) -> dict[str, Any]:
     state = row.get("state", LinkState.PENDING)
     blank: dict[str, Any] = {
         "user_id": None, "contact_id": None, "reason": None, "base": {}, "echo": {}, "held": {}, "drift": [],
-        "user_gone": False, "refetch": False, "lone": False, "run": None, "cause": None,
+        "intent": [], "user_gone": False, "refetch": False, "lone": False, "run": None, "cause": None,
     }  # fmt: skip
     sides = user_columns(user) | contact_columns(contact) | {"email": email_of(user, contact)}
     due = now if state in ANSWERABLE else None

@@ -1,9 +1,18 @@
 """Between link rows and the model: what a user, a contact and a normal-form value look like as JSON."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from connector.model import Contact, Link, LinkState, User, Value
+from connector.store.tables import storable
+
+LONGEST_ID = {"user": 300, "contact": 64}
+"""Characters the columns take."""
+
+
+def fits(side: Literal["user", "contact"], record_id: str) -> bool:
+    """Whether an id can be stored as it is: ids are never cut or mended, that could make two people one."""
+    return 0 < len(record_id) <= LONGEST_ID[side] and storable(record_id) == record_id
 
 
 def user_columns(user: User | None) -> dict[str, Any]:
@@ -63,6 +72,8 @@ def from_row(row: Any) -> Link:
         refetch=row.refetch,
         attempts=row.attempts,
         failed_since=row.failed_since,
+        lost=row.lost,
+        intent=tuple(row.intent),
         lone=row.lone,
         due_at=row.due_at,
         token=row.token,

@@ -1,7 +1,8 @@
 """Opening transactions, and turning the database's troubles into ours."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,12 @@ class Tx:
     def __init__(self, connection: Connection, clock: Callable[[], datetime] | None) -> None:
         self.connection = connection
         self._clock = clock
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of the transaction that may fail by itself. Raises Unavailable when it is the database that fails."""
+        with ours(), self.connection.begin_nested():
+            yield
 
     @property
     def moment(self) -> Any:
@@ -95,11 +102,13 @@ class Store:
         self.url = url
         self.engine = open_engine(url)
         self._clock = clock
+        alone = self.engine.dialect.name == "sqlite"  # its own waiting sleeps in steps of up to 100 ms
+        self._turn: AbstractContextManager[object] = threading.Lock() if alone else nullcontext()
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
-        with ours(), self.engine.begin() as connection:
+        with ours(), self._turn, self.engine.begin() as connection:
             yield Tx(connection, self._clock)
 
     @contextmanager

@@ -121,6 +121,8 @@ link = Table(
     Column("refetch", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("failed_since", Moment),
+    Column("lost", Integer, nullable=False, server_default="0"),
+    Column("intent", Json, nullable=False),
     Column("lone", Boolean, nullable=False),
     Column("due_at", Moment),
     Column("rung", Integer, nullable=False, server_default="0"),

@@ -4,7 +4,7 @@ import structlog
 
 from connector.crm.base import BATCH
 from connector.engine.plan import Step
-from connector.errors import ConnectorError, Unavailable
+from connector.errors import Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.sync import brakes, contacts, linking, observe, users
 from connector.sync.case import Case, cases
@@ -14,13 +14,15 @@ from connector.sync.work import LEASE, Work
 log = structlog.get_logger()
 
 
-def lease(work: Work, limit: int = BATCH, run: int | None = None) -> list[Link]:
-    """Take up to `limit` due links. Empty when nothing is due. Raises Unavailable."""
+def lease(work: Work, limit: int = BATCH, run: int | None = None, at_least: int = 1) -> list[Link]:
+    """Take up to `limit` due links. Empty when fewer than `at_least` are due. Raises Unavailable."""
     with work.store.read() as tx:
-        if not tx.links.waiting(run):
+        if tx.links.waiting(run) < at_least:
             return []
     with work.store.write() as tx:
-        links = tx.links.lease(limit, work.owner, LEASE, run)
+        if tx.links.waiting(run) < at_least:  # others take links, too
+            return []
+        links = tx.links.lease(limit, work.owner, LEASE, run, work.mappings)
     work.reached("leased")
     return links
 
@@ -34,8 +36,10 @@ def settle(work: Work, links: list[Link]) -> int:
         parked = tx.parked.of_links([link.id for link in links])
         now = tx.now
     batch = cases(work, links, parked, now)
+    for case in batch:
+        case.given_up(work.retries.attempts)
     try:
-        _see_and_write(work, batch)
+        _see_and_write(work, [case for case in batch if case.open])
     except Exception as error:
         log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
         _mistake(batch, error)
@@ -45,6 +49,7 @@ def settle(work: Work, links: list[Link]) -> int:
 
 def _see_and_write(work: Work, batch: list[Case]) -> None:
     observe.observe(work, batch)
+    linking.moved(work, _open(batch))
     for case in _open(batch):
         case.decide()
     _provisional(work, batch)
@@ -53,7 +58,7 @@ def _see_and_write(work: Work, batch: list[Case]) -> None:
     users.freshen(work, batch)
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
-    brakes.check_deletes(work, _open(batch, Step.ARCHIVE, Step.ERASE))
+    brakes.check_deletes(work, _open(batch, Step.ARCHIVE, Step.ERASE, Step.DELETE_USER))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
     contacts.erase(work, _open(batch, Step.ERASE))
     users.delete(work, _open(batch, Step.DELETE_USER))
@@ -81,6 +86,7 @@ def _provisional(work: Work, batch: list[Case]) -> None:
 
 def _unlinked(work: Work, batch: list[Case]) -> None:
     """Users without a contact: found by other means than email, created optimistically, or linked to what exists."""
+    linking.match_first(work, [case for case in _open(batch, Step.DELETED) if _in_doubt(case)], by_id=True)
     known = linking.match_first(work, _open(batch, Step.FIND_CONTACT), by_id=True, by_email=True)
     backfills = _backfills(work, batch)
     creating = _open(batch, Step.CREATE_CONTACT)
@@ -105,15 +111,25 @@ def _backfills(work: Work, batch: list[Case]) -> set[int]:
         return {run for run, kind in tx.runs.kinds(runs).items() if kind == "backfill"}
 
 
+def _in_doubt(case: Case) -> bool:
+    """Whether a contact may have been created without our hearing of it."""
+    return case.link.contact_id is None and any(intent["kind"] == "contact.create" for intent in case.link.intent)
+
+
 def _open(batch: list[Case], *steps: Step) -> list[Case]:
     return [case for case in batch if case.open and (not steps or (case.plan is not None and case.plan.step in steps))]
 
 
 def _mistake(batch: list[Case], error: Exception) -> None:
-    """A mistake of ours, not of one link's making as far as we know: everybody is tried again, alone if it goes on."""
+    """Something unforeseen: whoever is not through yet is tried again, alone, so that the one it comes from is found."""
     for case in batch:
-        if case.error is None and not case.on_contact and not case.on_user:
-            case.error = error if isinstance(error, ConnectorError) else Unavailable(f"unexpected {type(error).__name__}")
+        if not case.open:
+            continue
+        if case.on_contact or case.on_user:
+            case.again = True
+        else:
+            case.mistake = not isinstance(error, Transient)
+            case.error = error if isinstance(error, Transient) else Unavailable(f"unexpected {type(error).__name__}")
 
 
 def _place(error: Exception) -> str:

@@ -9,7 +9,7 @@ from connector.sync.case import Case
 from connector.sync.work import Work
 
 HOUR = timedelta(hours=1)
-DELETIONS = ("contact.archive", "contact.erase")
+DELETIONS = ("contact.archive", "contact.erase", "user.delete")
 
 
 def check_deletes(work: Work, batch: list[Case]) -> None:

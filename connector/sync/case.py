@@ -1,13 +1,13 @@
 """One link on its way through a batch: what was seen of it, what was planned, what became of it."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from connector.engine.decide import Decision
 from connector.engine.plan import Plan, Policy, Seen, contact_reading, plan, user_reading
-from connector.errors import ConnectorError, Locked
+from connector.errors import ConnectorError, Locked, Paused, Permanent, Rejected
 from connector.mapping.model import Mapping as FieldMapping
 from connector.model import Contact, Link, LinkState, User, Value
 from connector.providers.base import Provider
@@ -22,9 +22,13 @@ class Case:
 
     seen: both sides as observed. plan: what to do. values: columns of the link to record. entries: history to record.
     refused: property (or "user.field") -> (reason, value) that the other side refused for good.
+    waiting: the same for what may be accepted later.
+    intents: what was about to be written, until an answer came; what earlier workers left of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked.
     echo: what the CRM made of our value, where it reformats.
-    error: why this link could not be settled. again: look again at once. replaced_by: another link took this one's contact.
+    error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
+    answered: the kinds of call that worked for this link.
+    again: look again at once. replaced_by: another link took this one's contact.
     """
 
     link: Link
@@ -38,11 +42,15 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     refused: dict[str, tuple[str, Value]] = field(default_factory=dict)
+    waiting: dict[str, tuple[str, Value]] = field(default_factory=dict)
+    intents: list[dict[str, Any]] = field(default_factory=list)
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
     echo: dict[str, Value] = field(default_factory=dict)
     error: ConnectorError | None = None
-    due: datetime | None = None
+    call: str = ""
+    mistake: bool = False
+    answered: set[str] = field(default_factory=set)
     again: bool = False
     replaced_by: str | None = None
 
@@ -59,9 +67,25 @@ class Case:
 
     def decide(self) -> Plan:
         """Plan from what was seen, leaving out what was refused before with the same value."""
-        refused = {row.what: row.value for row in self.parked} | {what: value for what, (_, value) in self.refused.items()}
+        refused = {row.what: row.value for row in self.parked}
+        refused |= {what: value for what, (_, value) in (self.refused | self.waiting).items()}
         self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
         return self.plan
+
+    def given_up(self, attempts: int) -> None:
+        """A link that one worker after another was lost over is not tried any more."""
+        if self.link.lost >= attempts:
+            self.error = Rejected(f"the worker was lost {self.link.lost} times in a row while it had this link")
+
+    def patient(self, attempts: int) -> bool:
+        """Whether there are attempts left, for what another record's change may make possible."""
+        return self.link.attempts + 1 < attempts
+
+    def failed(self, call: str, error: ConnectorError) -> None:
+        """This link cannot be settled now, because this kind of call failed. Only a lost answer leaves its effect in doubt."""
+        self.call, self.error = call, error
+        if isinstance(error, Paused | Permanent):
+            self.intents = []
 
     def end(self, state: LinkState, reason: str, kind: str) -> None:
         """The link reaches a state that is not `active`."""
@@ -70,9 +94,23 @@ class Case:
 
     def note(self, kind: str, changes: list[dict[str, Any]] | None = None, request: str = "", answer: str = "") -> None:
         """Remember one effect or decision for the history."""
+        self.entries.append(self.entry(kind, changes, request, answer))
+
+    def entry(self, kind: str, changes: Sequence[Any] | None = None, request: str = "", answer: str = "") -> Entry:
+        """One effect or decision, as the history has it."""
         link = self.link
-        told = Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
-        self.entries.append(told)
+        return Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
+
+    def intend(self, kind: str) -> None:
+        """Put down an effect that is about to be made; `heard` when its answer is there."""
+        side = "user" if kind.startswith("user.") else "contact"
+        written = self.decided.user_writes if side == "user" else self.decided.contact_writes
+        self.heard(kind)
+        self.intents.append({"kind": kind, "changes": self.described(written, side)})
+
+    def heard(self, kind: str) -> None:
+        """What became of an effect is known."""
+        self.intents = [one for one in self.intents if one["kind"] != kind]
 
     def described(self, written: Container[str], side: str) -> list[dict[str, Any]]:
         """The history's words for the fields in `written` (property or user field names)."""
@@ -130,12 +168,19 @@ def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], 
     return found
 
 
-def still_ours(work: Work, batch: list[Case]) -> list[Case]:
-    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written."""
+def still_ours(work: Work, batch: list[Case], kind: str = "") -> list[Case]:
+    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written.
+
+    kind: of the effect that is about to be made. It is put down first: should nothing more be heard, the next worker knows
+    whose value the other side may hold.
+    """
     if not batch:
         return []
+    for case in batch if kind else []:
+        case.intend(kind)
     with work.store.write() as tx:
-        ours = tx.links.renew([case.link for case in batch], LEASE)
+        intents = {case.link.id: [*case.link.intent, *case.intents] for case in batch} if kind else None
+        ours = tx.links.renew([case.link for case in batch], LEASE, intents)
     for case in batch:
         if case.link.id not in ours:
             case.error = Locked(f"{case.link.name}: another worker took over")

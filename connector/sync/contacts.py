@@ -13,6 +13,11 @@ from connector.sync.work import Work
 
 Call = Callable[[Sequence[Write]], list[Outcome]]
 
+WRITING = "contact.write"
+"""The kind of call all of these are."""
+
+TAKEN = "another contact has this address"
+
 ATTEMPTS = 3
 """Writes of one row in one batch at most: each retry leaves out what was refused."""
 
@@ -43,28 +48,30 @@ def update(work: Work, batch: list[Case]) -> None:
 
 def archive(work: Work, batch: list[Case]) -> None:
     """Archive the contacts of deleted users."""
-    batch = still_ours(work, batch)
+    batch = still_ours(work, batch, "contact.archive")
     if not batch:
         return
     try:
         work.crm.archive(list(dict.fromkeys(_contact_id(case) for case in batch)))
     except ConnectorError as error:
         for case in batch:
-            case.error = error
+            case.failed(WRITING, error)
         return
     work.reached("contacts archived")
     for case in batch:
+        case.answered.add(WRITING)
         case.end(LinkState.DELETED, case.decided.reason, "contact.archive")
 
 
 def erase(work: Work, batch: list[Case]) -> None:
     """Erase the contacts of deleted users for good, where the mapping says so."""
-    for case in still_ours(work, batch):
+    for case in still_ours(work, batch, "contact.erase"):
         try:
             work.crm.erase(_contact_id(case))
         except ConnectorError as error:
-            case.error = error
+            case.failed(WRITING, error)
         else:
+            case.answered.add(WRITING)
             case.end(LinkState.DELETED, case.decided.reason, "contact.erase")
 
 
@@ -97,26 +104,30 @@ def _write(work: Work, group: list[Case], kind: str, call: Call, key: Callable[[
     """Write rows; those refused for a property go again without it. Failures are set on the cases."""
     writing = group
     for _ in range(ATTEMPTS):
-        rows = {str(case.link.id): case for case in still_ours(work, writing) if case.decided.contact_writes}
+        writing = [case for case in writing if case.decided.contact_writes]
+        rows = {str(case.link.id): case for case in still_ours(work, writing, kind)}
         if not rows:
             return
         try:
             outcomes = call([Write(ref, key(case), case.decided.contact_writes) for ref, case in rows.items()])
         except ConnectorError as error:
             for case in rows.values():
-                case.error = error
+                case.failed(WRITING, error)
             return
         work.reached(kind)
-        writing = [rows[one.ref] for one in outcomes if _take(rows[one.ref], one, kind)]
+        writing = [rows[one.ref] for one in outcomes if _take(work, rows[one.ref], one, kind)]
         if not writing:
             return
     for case in writing:
         case.error = Rejected(f"contact of {case.link.name}: the CRM refuses one property after another")
 
 
-def _take(case: Case, outcome: Outcome, kind: str) -> bool:
+def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
     """Take one row's answer. True: write again, without what was refused."""
     asked = dict(case.decided.contact_writes)
+    if not isinstance(outcome.error, Transient):
+        case.answered.add(WRITING)
+        case.heard(kind)
     if outcome.contact is not None:
         created = kind == "contact.create" and outcome.created
         case.note(kind, case.described(asked, "contact"), outcome.request, "created" if created else "written")
@@ -125,7 +136,7 @@ def _take(case: Case, outcome: Outcome, kind: str) -> bool:
         return False
     error = outcome.error
     if isinstance(error, Exists) and kind == "contact.update":
-        error = Rejected(str(error), {"email": "another contact has this address"} if "email" in asked else {})
+        error = Rejected(str(error), {"email": TAKEN} if "email" in asked else {})
     if isinstance(error, Missing):
         case.seen = replace(case.seen, contact=None, contact_gone=True)
         case.decide()
@@ -135,11 +146,13 @@ def _take(case: Case, outcome: Outcome, kind: str) -> bool:
         return False
     if isinstance(error, Rejected) and (refused := error.refused.keys() & asked.keys()):
         values = {one.field.contact: one.to_contact for one in case.decided.decisions}
-        case.refused |= {name: (error.refused[name], values.get(name)) for name in refused}
+        named = {name: (error.refused[name], values.get(name)) for name in refused}
+        later = case.patient(work.retries.attempts) and isinstance(outcome.error, Exists)
+        (case.waiting if later else case.refused).update(named)
         case.note("refused", case.described(refused, "contact"), outcome.request, str(error))
         step = case.decided.step
         case.decide()
         case.plan = replace(case.decided, step=step)
         return True
-    case.error = error or Transient("the CRM did not answer for this row")
+    case.failed(WRITING, error or Transient("the CRM did not answer for this row"))
     return False

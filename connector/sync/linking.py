@@ -1,15 +1,16 @@
 """Which contact an unlinked user belongs to, and the other way round. One candidate links, several wait for a person."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
-from connector.engine.plan import Step, additional_emails, user_reading
-from connector.errors import ConnectorError, Exists, Transient
+from connector.engine.plan import additional_emails, user_reading
+from connector.errors import ConnectorError, Exists, Transient, Unavailable
 from connector.mapping.model import Field
 from connector.model import Contact, LinkState
 from connector.sync.case import Case
-from connector.sync.observe import properties
+from connector.sync.observe import SHARING, properties
 from connector.sync.work import Work
 
 
@@ -52,8 +53,10 @@ def _search(work: Work, batch: list[Case], key: str, candidates: dict[int, dict[
         found = work.crm.find(name, list(values), properties(work, batch))
     except Transient as error:
         for case in batch:
-            case.error = error
+            case.failed("contact.find", error)
         return
+    for case in batch:
+        case.answered.add("contact.find")
     for value, contacts in found.items():
         for case in values.get(value, []):
             candidates[case.link.id] |= {contact.id: contact for contact in contacts}
@@ -82,7 +85,7 @@ def resolve_taken(work: Work, batch: list[Case]) -> None:
         found = work.crm.read(list(dict.fromkeys(named.values())), properties(work, allowed)) if named and allowed else {}
     except Transient as error:
         for case in allowed:
-            case.error = error
+            case.failed("contact.read", error)
         return
     unnamed = []
     for case in allowed:
@@ -91,8 +94,8 @@ def resolve_taken(work: Work, batch: list[Case]) -> None:
             link_to(work, case, [contact])
         else:
             unnamed.append(case)
-    for case in match_first(work, unnamed, by_id=True, by_email=True):
-        case.again = True  # nobody has it any more: create it the next time
+    for case in match_first(work, unnamed, by_id=True, by_email=True):  # gone again, or not in the search index yet
+        case.failed("contact.find", Unavailable("the CRM calls the email taken and does not show by whom"))
 
 
 def _holds_email(case: Case, contact: Contact) -> bool:
@@ -109,26 +112,77 @@ def link_to(work: Work, case: Case, candidates: list[Contact]) -> None:
         case.end(LinkState.HELD, f"{len(candidates)} contacts match ({ids}); relink to one of them", "hold")
         return
     contact = candidates[0]
-    other = contact.properties.get(work.id_property(case.link.provider))
-    if other and other != case.link.user_id and _belongs_to_another(work, case, contact):
-        reason = f"contact {contact.id} is linked to another user of {case.link.provider}; unlink that one or merge the users"
-        case.end(LinkState.HELD, reason, "hold")
+    if _rival(work, case, contact):
         return
     if _cut(work, case, contact):
         case.end(LinkState.HELD, f"contact {contact.id} was unlinked before; relink if it shall follow this user", "hold")
-        return
+    elif claim(work, case, contact, "contact.link"):
+        case.decide()
+    else:
+        reason = f"contact {contact.id} is linked to another user of {case.link.provider}; unlink that one or merge the users"
+        case.end(LinkState.HELD, reason, "hold")
+
+
+def claim(work: Work, case: Case, contact: Contact, kind: str) -> bool:
+    """Tie the link to a contact before anything is written there: of two links, and of two workers, one gets it."""
+    former = case.link.contact_id
+    with work.store.write() as tx:
+        if not tx.links.claim(case.link, contact.id):
+            return False
+        tx.history.add([case.entry(kind, answer=f"contact {contact.id}")])
+        if former is not None:
+            tx.aliases.add(case.link.id, case.link.provider, former)
+    case.link = replace(case.link, contact_id=contact.id, state=LinkState.ACTIVE)
     case.seen = replace(case.seen, contact=contact)
-    case.decide()
-    case.plan = replace(case.decided, step=Step.WRITE)
-    case.note("contact.link", answer=f"contact {contact.id}")
+    return True
 
 
-def _belongs_to_another(work: Work, case: Case, contact: Contact) -> bool:
-    """Another user's id on the contact counts unless that user is known to be gone."""
+def _rival(work: Work, case: Case, contact: Contact) -> bool:
+    """Whether the contact carries the id of another user who is not known to be gone: then the link is held.
+
+    That user may just be on the way out, so it is looked at first, and this link again after it.
+    """
+    other = contact.properties.get(work.id_property(case.link.provider))
+    if not other or other == case.link.user_id:
+        return False
+    with work.store.write() as tx:
+        link = tx.links.by_users(case.link.provider, [other]).get(other)
+        if link is not None and link.state in (LinkState.DELETED, LinkState.ERASED):
+            return False
+        first = link is not None and link.state == LinkState.ACTIVE and case.link.failed_since is None
+        if link is not None and first:
+            tx.links.notice(link.id, {"refetch": case.provider.capabilities.read}, tx.now)
+    if first or (link is not None and link.user_gone):
+        case.failed("contact.find", Unavailable(f"contact {contact.id} belongs to user {other}, who is looked at first"))
+    else:
+        reason = f"contact {contact.id} is linked to another user of {case.link.provider}; unlink that one or merge the users"
+        case.end(LinkState.HELD, reason, "hold")
+    return True
+
+
+def moved(work: Work, batch: list[Case]) -> None:
+    """Contacts that turn out to be merged: their links follow, unless another user's link leads to the same one."""
+    moving = [case for case in batch if case.seen.contact and case.seen.contact.id != case.link.contact_id]
+    meeting = Counter((case.link.provider, case.seen.contact.id) for case in batch if case.seen.contact and case.link.user_id)
+    for case in moving:
+        contact = case.seen.contact
+        assert contact is not None
+        if case.seen.user_gone:
+            continue
+        alone = meeting[case.link.provider, contact.id] == 1 and not _another(work, case, contact)
+        if not case.link.user_id or not alone or not claim(work, case, contact, "contact.merged"):
+            reason = "its contact was merged with another user's contact; unlink one of them"
+            case.end(LinkState.HELD, reason, "hold")
+
+
+def _another(work: Work, case: Case, contact: Contact) -> bool:
+    """Whether the id of another user who is linked, or was, is on the contact, or another link leads to it."""
     other = contact.properties.get(work.id_property(case.link.provider)) or ""
     with work.store.read() as tx:
-        link = tx.links.by_users(case.link.provider, [other]).get(other)
-    return link is None or link.state not in (LinkState.DELETED, LinkState.ERASED)
+        links = list(tx.links.by_users(case.link.provider, [other]).values())
+        links += tx.links.by_contacts([contact.id]).get(contact.id, [])
+    mine = (case.link.provider, case.link.id)
+    return any(link.provider == mine[0] and link.id != mine[1] and link.state in SHARING for link in links)
 
 
 def _cut(work: Work, case: Case, contact: Contact) -> bool:
@@ -143,7 +197,7 @@ def find_users(work: Work, batch: list[Case]) -> list[Case]:
     rest = []
     for case, found in zip(batch, work.readers.map(lambda case: _find_user(work, case), batch), strict=True):
         if isinstance(found, ConnectorError):
-            case.error = found
+            case.failed("user.find", found)
         elif len(found) > 1:
             case.end(LinkState.HELD, f"{len(found)} users have this contact's email; relink to one of them", "hold")
         elif found:

@@ -10,6 +10,10 @@ from connector.sync.case import Case
 from connector.sync.work import Work
 
 
+SHARING = (LinkState.ACTIVE, LinkState.HELD)
+"""States in which a link has a say in what becomes of its contact."""
+
+
 def observe(work: Work, batch: list[Case]) -> None:
     """Fill in `seen` of each case; a side that cannot be read fails its own cases only."""
     for case in batch:
@@ -28,7 +32,9 @@ def fetch(work: Work, batch: list[Case]) -> None:
         elif isinstance(found, Missing):
             _missing(case)
         else:
-            case.error = found
+            case.failed("user.read", found)
+            continue
+        case.answered.add("user.read")
 
 
 def _fetch(case: Case) -> User | ConnectorError:
@@ -62,22 +68,24 @@ def read_contacts(work: Work, batch: list[Case]) -> None:
         found = work.crm.read(ids, properties(work, batch))
     except Transient as error:
         for case in batch:
-            case.error = error
+            case.failed("contact.read", error)
         return
     for case in batch:
+        case.answered.add("contact.read")
         contact = found.get(case.link.contact_id or "")
         case.seen = replace(case.seen, contact=contact, contact_gone=contact is None)
 
 
 def _shared(work: Work, batch: list[Case]) -> None:
-    """Whether the contact of a deleted user belongs to another link, too."""
+    """Whether the contact of a deleted user belongs to another link, too: by its id, or by the id it had before a merge."""
     if not batch:
         return
+    ids = {case.link.id: {case.link.contact_id or "", case.seen.contact.id} for case in batch if case.seen.contact}
     with work.store.read() as tx:
-        links = tx.links.by_contacts([case.link.contact_id or "" for case in batch])
+        links = tx.links.by_contacts({one for found in ids.values() for one in found})
     for case in batch:
-        others = links.get(case.link.contact_id or "", [])
-        shared = any(one.id != case.link.id and one.state == LinkState.ACTIVE for one in others)
+        others = [link for one in ids[case.link.id] for link in links.get(one, [])]
+        shared = any(one.id != case.link.id and one.user_id and one.state in SHARING for one in others)
         case.seen = replace(case.seen, shared=shared)
 
 
@@ -99,7 +107,7 @@ def conflict_times(work: Work, batch: list[Case]) -> None:
         times = work.crm.changed_at([case.seen.contact.id for case in asking if case.seen.contact], names)
     except Transient as error:
         for case in asking:
-            case.error = error
+            case.failed("contact.read", error)
         return
     for case in asking:
         assert case.seen.contact is not None

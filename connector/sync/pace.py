@@ -1,23 +1,33 @@
 """When to start a batch: at once when a hundred links wait, else when it has been quiet for a moment.
 
-A burst of events arrives over a second or so. Starting on the first of them would spend one CRM call on one link; waiting a
+A burst of events arrives over some seconds. Starting on the first of them would spend one CRM call on one link; waiting a
 little makes full batches, and a single event still reaches the other side well within a second.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from connector.crm.base import BATCH
 from connector.model import Link
 from connector.sync import batch, intake
 from connector.sync.work import Work
 
-QUIET = 0.12
-"""Seconds without news after which what is there is taken."""
 
-LONGEST = 0.6
-"""Seconds that a link waits for company at most."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds without news after which what is there is taken, and seconds that a link waits for company at most."""
+
+    quiet: float
+    longest: float
+
+
+ALONE = Patience(quiet=0.12, longest=0.6)
+IN_BURST = Patience(quiet=0.5, longest=2.0)
+
+BURST = 25
+"""Links due at once that make a burst: then it is worth waiting for a full batch."""
 
 STEP = 0.02
 """Seconds between two looks."""
@@ -36,8 +46,10 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
         now = time.monotonic()
         if took or waiting != before:
             before, changed = waiting, now
-        if waiting >= limit or now - changed >= QUIET or now - started >= LONGEST:
-            return batch.lease(work, limit)
+        patience = IN_BURST if waiting >= BURST else ALONE
+        over = now - changed >= patience.quiet or now - started >= patience.longest
+        if (over or waiting >= limit) and (links := batch.lease(work, limit, at_least=1 if over else limit)):
+            return links
         sleep(STEP)
 
 

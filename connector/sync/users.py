@@ -5,11 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from connector.engine.plan import Step, same_user
-from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale
-from connector.model import LinkState, User
+from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale, Transient
+from connector.model import LinkState, User, Value
 from connector.sync.case import Case, still_ours
 from connector.sync.observe import fetch
 from connector.sync.work import Work
+
+
+WRITING = "user.write"
+"""The kind of call all of these are."""
 
 
 def freshen(work: Work, batch: list[Case]) -> None:
@@ -20,6 +24,7 @@ def freshen(work: Work, batch: list[Case]) -> None:
     for case in stale:
         known, step = before[case.link.id], case.decided.step
         if case.open and not (known and case.seen.user and same_user(case.mapping, known, case.seen.user)):
+            case.seen = replace(case.seen, times=None)
             case.decide()
             if step is not Step.WRITE or case.decided.needs_times:
                 case.again = True
@@ -27,12 +32,13 @@ def freshen(work: Work, batch: list[Case]) -> None:
 
 def create(work: Work, batch: list[Case]) -> None:
     """Create users for contacts that have none. The contact's id is the idempotency key, so a repeat makes no second user."""
-    batch = [case for case in still_ours(work, batch) if _can_create(case)]
+    batch = still_ours(work, [case for case in batch if _can_create(case)], "user.create")
 
     def call(case: Case) -> User:
         return case.provider.create(case.decided.user_writes, f"{case.link.provider}-contact-{case.link.contact_id}")
 
     for case, found in zip(batch, work.readers.map(lambda case: _try(call, case), batch), strict=True):
+        _answered(case, found, "user.create")
         if isinstance(found, User):
             work.reached("user.create")
             case.note("user.create", case.described(case.decided.user_writes, "user"), answer=f"user {found.id}")
@@ -41,20 +47,22 @@ def create(work: Work, batch: list[Case]) -> None:
         elif isinstance(found, Exists) and found.record_id:
             case.values["user_id"] = found.record_id
         else:
-            case.error = found
+            case.failed(WRITING, found)
 
 
 def _can_create(case: Case) -> bool:
     if not case.provider.capabilities.create:
         case.end(LinkState.HELD, "the provider cannot create users; lifecycle.contact_created asks for it", "hold")
-    elif not case.decided.user_writes:
-        case.end(LinkState.HELD, "the contact has no value in any mapped field to create a user from", "hold")
+    elif not case.decided.user_writes.get("email"):
+        case.values["reason"] = "the contact has no email address yet to create a user with"
+        return False
     return case.open
 
 
 def update(work: Work, batch: list[Case]) -> None:
     """Write what differs to the users."""
-    writing = still_ours(work, [case for case in batch if case.open and case.decided.user_writes and not case.again])
+    writing = [case for case in batch if case.open and case.decided.user_writes and not case.again]
+    writing = still_ours(work, writing, "user.update")
 
     def call(case: Case) -> User:
         etag = case.seen.user.etag if case.seen.user else None
@@ -62,42 +70,53 @@ def update(work: Work, batch: list[Case]) -> None:
 
     for case, found in zip(writing, work.readers.map(lambda case: _try(call, case), writing), strict=True):
         asked = case.decided.user_writes
+        _answered(case, found, "user.update")
         if isinstance(found, User):
             work.reached("user.update")
             case.note("user.update", case.described(asked, "user"), answer="written")
             case.confirm_user(asked, found)
         else:
-            _failed(case, found)
+            _failed(work, case, found)
 
 
 def delete(work: Work, batch: list[Case]) -> None:
     """Delete the users whose contacts were deleted, where the mapping says so."""
-    for case in still_ours(work, batch):
+    for case in still_ours(work, batch, "user.delete"):
         try:
             case.provider.delete(case.link.user_id or "")
         except ConnectorError as error:
-            case.error = error
+            case.failed(WRITING, error)
         else:
+            case.answered.add(WRITING)
             case.end(LinkState.DELETED, case.decided.reason, "user.delete")
 
 
-def _failed(case: Case, error: ConnectorError) -> None:
+def _answered(case: Case, found: User | ConnectorError, kind: str) -> None:
+    """Anything but a lost answer is one."""
+    if not isinstance(found, Transient):
+        case.answered.add(WRITING)
+        case.heard(kind)
+
+
+def _failed(work: Work, case: Case, error: ConnectorError) -> None:
     if isinstance(error, Stale | Missing):
         case.values["refetch"] = True
         case.again = True
     elif isinstance(error, Exists):
-        _refuse(case, {"email": "another user has this address"}, str(error))
+        later = case.patient(work.retries.attempts)
+        _refuse(case, {"email": "another user has this address"}, str(error), case.waiting if later else case.refused)
     elif isinstance(error, Rejected):
-        _refuse(case, error.refused or dict.fromkeys(case.decided.user_writes, "the provider refuses the write"), str(error))
+        refused = error.refused or dict.fromkeys(case.decided.user_writes, "the provider refuses the write")
+        _refuse(case, refused, str(error), case.refused)
     else:
-        case.error = error
+        case.failed(WRITING, error)
 
 
-def _refuse(case: Case, refused: dict[str, str], answer: str) -> None:
-    """Park the refused fields; the others go at the next look."""
+def _refuse(case: Case, refused: dict[str, str], answer: str, into: dict[str, tuple[str, Value]]) -> None:
+    """Park the refused fields, or let them wait; the others go at the next look."""
     values = {one.field.user: one.to_user for one in case.decided.decisions}
     named = {name: why for name, why in refused.items() if name in case.decided.user_writes}
-    case.refused |= {f"user.{name}": (why, values.get(name)) for name, why in named.items()}
+    into |= {f"user.{name}": (why, values.get(name)) for name, why in named.items()}
     case.note("refused", case.described(named, "user"), answer=answer)
     if not named:
         case.error = Rejected(answer)

@@ -57,10 +57,9 @@ class GroupCommit:
     ring: called after a commit that brought something new; must return at once.
     """
 
-    def __init__(self, inbox: Inbox, ring: Callable[[], None], patience: float = PATIENCE) -> None:
+    def __init__(self, inbox: Inbox, ring: Callable[[], None]) -> None:
         self._inbox = inbox
         self._ring = ring
-        self._patience = patience
         self._waiting: list[_Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -81,7 +80,7 @@ class GroupCommit:
         if self._flusher is None:
             self._flusher = loop.create_task(self._flush())
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(PATIENCE):
                 return await mine.done  # a timeout cancels the future, and the flusher passes it over
         except TimeoutError:
             raise Unavailable("the database does not answer in time") from None

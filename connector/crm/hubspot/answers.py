@@ -194,7 +194,9 @@ def next_cursor(reply: Reply) -> str | None:
 
 def contact(record: Mapping[str, Any], asked: Sequence[str] | None = None) -> Contact:
     """A record as a contact: the properties asked for (None where HubSpot told none), or all it told."""
-    told = {name: None if value is None else str(value) for name, value in (record.get("properties") or {}).items()}
+    properties = record.get("properties")
+    given = properties if isinstance(properties, dict) else {}
+    told = {name: None if value is None else str(value) for name, value in given.items()}
     return Contact(
         id=told.get("hs_object_id") or str(record["id"]),
         properties=told if asked is None else {name: told.get(name) for name in asked},

@@ -104,23 +104,26 @@ def _split(errors: Sequence[Any]) -> list[Fault]:
     return faults
 
 
-def _refuse(told: Told, what: str, rows: Sequence[Write], fault: Fault, request: str) -> None:
-    for row in list(rows):
-        told.open.remove(row)
-        told.done[row.ref] = failed(row, answers.row_error(f"hubspot: {what}:", fault, list(row.properties)), request)
-
-
 def _by_property(told: Told, what: str, request: str) -> None:
     """Give faults that name properties to the rows that hold these: all of them where the value does not matter, else the
     only one there is."""
-    for fault in list(told.faults):
-        if answers.is_conflict(fault):
-            continue
-        guilty: list[Write] = []
-        for name, why in answers.property_errors(fault):
-            holders = [row for row in told.open if name in row.properties]
-            if why in answers.REASONS or len(holders) == 1:
-                guilty += [row for row in holders if row not in guilty]
-        _refuse(told, what, guilty, fault, request)
+    for fault in [one for one in told.faults if not answers.is_conflict(one)]:
+        codes = dict(answers.property_errors(fault))
+        hopeless = [name for name, why in codes.items() if why in answers.REASONS]
+        guilty = [row for row in told.open if not row.properties.keys().isdisjoint(hopeless)]
+        if guilty:
+            _refuse(told, what, guilty, fault, request, hopeless)
+        else:
+            holders = [[row for row in told.open if name in row.properties] for name in codes]
+            guilty = [rows[0] for rows in holders if len(rows) == 1][:1]
+            _refuse(told, what, guilty, fault, request)
         if guilty:
             told.faults.remove(fault)
+
+
+def _refuse(told: Told, what: str, rows: Sequence[Write], fault: Fault, request: str, about: Sequence[str] | None = None) -> None:
+    """Close rows with an error. about: the properties it may name; by default all of the row's."""
+    for row in list(rows):
+        names = [name for name in row.properties if about is None or name in about]
+        told.open.remove(row)
+        told.done[row.ref] = failed(row, answers.row_error(f"hubspot: {what}:", fault, names), request)

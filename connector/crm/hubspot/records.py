@@ -155,6 +155,11 @@ def claim(ids: Iterable[str], found: Iterable[Record]) -> dict[str, Record]:
     return {one: by_id.get(one) or absorbed[one] for one in ids if one in by_id or one in absorbed}
 
 
+def by_value(found: Iterable[Record], key: str) -> dict[str, Record]:
+    """Records by what they hold in a unique property; by each of their addresses where that is the email."""
+    return {value: one for one in found for value in (addresses(one) if key == EMAIL else {text(one, key)})}
+
+
 def addresses(record: Mapping[str, Any]) -> set[str]:
     """A contact's email addresses, primary and additional, in lower case."""
     return {one.strip().casefold() for one in [text(record, EMAIL), *text(record, ADDITIONAL_EMAILS).split(";")]} - {""}

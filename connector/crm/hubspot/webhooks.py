@@ -33,6 +33,7 @@ VERSION = "x-hubspot-signature-version"
 
 CONTACT = "0-1"
 MAX_ID = 2**63 - 1
+WITHHELD = "REDACTED"
 
 KINDS = {
     "creation": "contact.created",
@@ -197,8 +198,6 @@ def _moment(value: object) -> datetime | None:
 
 
 def _value(event: Mapping[str, Any]) -> str | None:
-    """The property's value as told. A value HubSpot withholds is some text, which equals nothing that is stored."""
-    if event.get("isSensitive") is True:
-        return "REDACTED"
-    value = event.get("propertyValue")
-    return value if isinstance(value, str) else None
+    """The property's value, None when it was cleared. One that HubSpot withholds is WITHHELD, which equals nothing we know."""
+    value = event.get("propertyValue", WITHHELD)
+    return value if value is None or (isinstance(value, str) and event.get("isSensitive") is not True) else WITHHELD

@@ -14,7 +14,7 @@ from connector.crm.base import Outcome, Write
 from connector.crm.hubspot import answers, outcomes
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.outcomes import Told, failed
-from connector.crm.hubspot.records import ADDITIONAL_EMAILS, EMAIL, Record, Records, addresses, claim, text
+from connector.crm.hubspot.records import ADDITIONAL_EMAILS, EMAIL, Record, Records, addresses, by_value, claim, text
 from connector.crm.hubspot.sdk import Apis
 from connector.crm.hubspot.transport import Transport
 from connector.errors import ConnectorError, Exists, Permanent, Transient, Unavailable
@@ -155,13 +155,12 @@ class Writes:
             self._take(batch, row, found.get(ids[row.ref]), names)
 
     def _look_up(self, batch: _Batch, rows: Sequence[Write], names: Sequence[str]) -> None:
-        ids = [row.id for row in rows]
-        found = self._records.batch(ids, [*names, *([batch.key] if batch.key else [])], batch.key)
-        by_id = (
-            {outcomes.kept(text(record, batch.key), batch.key): record for record in found} if batch.key else claim(ids, found)
-        )
+        ids, key = [row.id for row in rows], batch.key
+        asked = [*names, EMAIL, ADDITIONAL_EMAILS, *([key] if key else [])]
+        found = self._records.batch(ids, asked, key)
+        by_id = by_value(found, key) if key else claim(ids, found)
         for row in rows:
-            self._take(batch, row, by_id.get(outcomes.kept(row.id, batch.key)), names)
+            self._take(batch, row, by_id.get(outcomes.kept(row.id, key)), names)
 
     def _take(self, batch: _Batch, row: Write, record: Record | None, names: Sequence[str]) -> None:
         known = batch.done.get(row.ref) or Outcome(row.ref)

@@ -86,6 +86,8 @@ def upgrade() -> None:
         sa.Column("refetch", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failed_since", sa.Double(), nullable=True),
+        sa.Column("lost", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("intent", sa.Text(), nullable=False),
         sa.Column("lone", sa.Boolean(), nullable=False),
         sa.Column("due_at", sa.Double(), nullable=True),
         sa.Column("rung", sa.Integer(), server_default="0", nullable=False),
