@@ -79,7 +79,7 @@ runtime = Runtime()
 def configure(settings: Settings) -> Celery:
     """Give the Celery app its broker, its limits and beat's schedule."""
     app.conf.update(
-        broker_url=settings.broker_url,
+        broker_url=settings.broker_url if settings.broker_url != "memory://" else "memory://localhost",
         broker_transport_options=_transport(settings.broker_url),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -1,5 +1,6 @@
 """`demo`: a sandbox portal, a sandbox identity provider and the connector between them, with traffic to watch."""
 
+import socket
 import sys
 import tempfile
 import threading
@@ -66,7 +67,7 @@ class _Demo:
         self._sides = [serve(self._portal.app), serve(self._idp.app)]
         self._settings = Settings.model_validate(self._configuration(folder, mapping))
         self._work = build(self._settings)
-        self._port = port
+        self._port = port or _free_port()
         self._stopped = threading.Event()
         self._ready = threading.Event()
         self._failed: list[BaseException] = []
@@ -141,12 +142,13 @@ class _Demo:
             outcome = play(step, self._stopped.is_set)
             self._directions[step.side] += outcome.seconds is not None
             self._lost += outcome.seconds is None
-            seen, did = self._since(seen)
+            seen, did = self._since(seen, patience=0.4)
             screen.show(outcome, did)
             self._stopped.wait(PACE)
 
-    def _since(self, seen: int) -> tuple[int, list[str]]:
-        """What the connector did since history entry `seen`, in words."""
+    def _since(self, seen: int, patience: float) -> tuple[int, list[str]]:
+        """What the connector did since history entry `seen`, in words; it writes that down a moment after it did it."""
+        self._stopped.wait(patience)
         with self._work.store.read() as tx:
             entries = tx.history.latest(seen)
             links = {entry.link_id: tx.links.get(entry.link_id) for _, entry in entries}
@@ -159,6 +161,13 @@ class _Demo:
             f"{to_crm} changes reached the CRM, {to_user} reached the identity provider, "
             f"{self._portal.count()} HubSpot calls{lost}. Ctrl-C ends the demo."
         )
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def _words(entry: Entry, link: Link | None) -> str:

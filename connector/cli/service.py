@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import structlog
 import uvicorn
 from celery.beat import Scheduler
 from celery.beat import Service as Beat
+from celery.platforms import SecurityWarning
 
 from connector import tasks
 from connector.settings import Settings
@@ -84,6 +86,7 @@ class Service:
                 log.warning("part.restarted", part=name)
 
     def _work(self) -> None:
+        warnings.simplefilter("ignore", SecurityWarning)  # it warns of pickled messages, and we take JSON only
         self._worker = _Worker(
             pool="threads", concurrency=THREADS, loglevel=logging.WARNING, hostname="connector@up", without_gossip=True,
             without_mingle=True, without_heartbeat=True, quiet=True,
