@@ -64,6 +64,8 @@ class _Demo:
         for name, options in (("plan", {}), ("interests", {"film": "Film", "sport": "Sport", "music": "Music"})):
             kind, field = ("enumeration", "checkbox") if options else ("string", "text")
             self._portal.add_property(name, kind, field, options=options)
+        self._traffic = Traffic(self._portal, self._idp)
+        self._traffic.prepare()
         self._sides = [serve(self._portal.app), serve(self._idp.app)]
         self._settings = Settings.model_validate(self._configuration(folder, mapping))
         self._work = build(self._settings)
@@ -136,7 +138,7 @@ class _Demo:
     def _play(self, screen: "_Screen | _Lines", lasting: float) -> None:
         ends = time.monotonic() + lasting
         seen = 0
-        for step in Traffic(self._portal, self._idp).steps():
+        for step in self._traffic.steps():
             if time.monotonic() >= ends or self._stopped.is_set():
                 return
             outcome = play(step, self._stopped.is_set)
