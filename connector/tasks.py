@@ -23,6 +23,9 @@ from connector.sync import pace, recent, sweep
 from connector.sync.reconcile import reconcile
 from connector.sync.work import Work
 
+TIDY = 3600
+"""Seconds between two rounds of deleting what was kept long enough."""
+
 log = structlog.get_logger()
 
 app = Celery("connector")
@@ -133,7 +136,10 @@ def _transport(broker_url: str) -> dict[str, Any]:
 def _schedule(settings: Settings) -> dict[str, Any]:
     """Beat's entries; 0 seconds leaves one out. A message nobody took before the next round is dropped."""
     every = settings.schedule
-    entries = {"sweep": every.sweep, "recent": every.reconcile, "full_reconcile": every.full_reconcile}
+    entries = {
+        "sweep": every.sweep, "poll": every.poll, "recent": every.reconcile, "full_reconcile": every.full_reconcile,
+        "tidy": TIDY,
+    }  # fmt: skip
     return {
         name: {"task": f"connector.{name}", "schedule": timedelta(seconds=seconds), "options": {"expires": max(seconds, 10)}}
         for name, seconds in entries.items()
@@ -163,7 +169,7 @@ def sweep_due() -> int:
     """Recover lost leases and ring for what is due. Returns how much that was."""
 
     def do() -> int:
-        waiting = sweep.sweep(runtime.work, timedelta(days=runtime.settings.retention.deliveries))
+        waiting = sweep.sweep(runtime.work)
         if waiting:
             runtime.doorbell.ring()
         return waiting
@@ -183,6 +189,27 @@ def notice_recent() -> int:
         return rung
 
     return _quietly("recent", do)
+
+
+@app.task(name="connector.poll")
+def poll() -> int:
+    """Notice changed users of providers that send no webhooks. Returns how many links were rung."""
+
+    def do() -> int:
+        silent = [name for name, provider in runtime.settings.providers.items() if not provider.webhook_secret]
+        rung = sum(recent.users(runtime.verified(), name) for name in silent)
+        if rung:
+            runtime.doorbell.ring()
+        return rung
+
+    return _quietly("poll", do)
+
+
+@app.task(name="connector.tidy")
+def tidy() -> int:
+    """Delete deliveries and history kept long enough. Returns how many rows went."""
+    keep = runtime.settings.retention
+    return _quietly("tidy", lambda: sweep.forget(runtime.work, timedelta(days=keep.deliveries), timedelta(days=keep.history)))
 
 
 @app.task(name="connector.full_reconcile", time_limit=None, soft_time_limit=None)

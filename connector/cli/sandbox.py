@@ -48,7 +48,11 @@ def identity(
     from connector.sandbox.identity import IdentityProvider
     from connector.sandbox.server import run
 
-    run(IdentityProvider(token=token, secret=secret, webhook_url=webhook_url).app, host, port, ready=_ready)
+    try:
+        provider = IdentityProvider(token=token, secret=secret, webhook_url=webhook_url)
+    except ValueError:
+        raise typer.BadParameter("--secret: expected whsec_ and base64 of 24 bytes or more") from None
+    run(provider.app, host, port, ready=_ready)
 
 
 def _ready(url: str) -> None:

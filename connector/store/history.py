@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from connector.store.tables import history
 
@@ -72,6 +72,10 @@ class History:
         """How many effects of a kind there were since a time, reconciles left out."""
         here = (history.c.kind == kind) & (history.c.at >= since) & history.c.run.is_(None)
         return self._db.execute(select(func.count()).select_from(history).where(here)).scalar_one()
+
+    def forget(self, before: datetime) -> int:
+        """Delete entries older than a time. Returns how many went."""
+        return self._db.execute(delete(history).where(history.c.at < before)).rowcount
 
     def latest(self, after: int, limit: int = 200) -> list[tuple[int, Entry]]:
         """Entries with a higher id than `after`, oldest first, with their ids."""

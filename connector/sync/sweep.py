@@ -1,4 +1,4 @@
-"""What nobody rang for: due rows whose ring was lost, leases whose worker died, deliveries kept long enough."""
+"""What nobody rang for: due rows whose ring was lost, leases whose worker died, rows kept long enough."""
 
 import os
 import socket
@@ -10,19 +10,21 @@ SWEPT = "sweep"
 """The mark that says when the last sweep was."""
 
 
-def sweep(work: Work, retention: timedelta | None = None) -> int:
-    """Recover leases of dead processes and count what is due. Returns how many rows and links wait for a worker.
-
-    retention: how long deliveries that are done with are kept; None keeps them.
-    """
+def sweep(work: Work) -> int:
+    """Recover leases of dead processes and count what is due. Returns how many rows and links wait for a worker."""
     with work.store.write() as tx:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:
             tx.links.release(dead)
-        if retention is not None:
-            tx.inbox.forget(tx.now - retention)
         tx.cursors.set(SWEPT)
         return tx.inbox.waiting() + tx.links.waiting()
+
+
+def forget(work: Work, deliveries: timedelta, history: timedelta) -> int:
+    """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went."""
+    with work.store.write() as tx:
+        gone = tx.inbox.forget(tx.now - deliveries) if deliveries else 0
+        return gone + (tx.history.forget(tx.now - history) if history else 0)
 
 
 def alive(owner: str) -> bool:
