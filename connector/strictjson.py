@@ -71,13 +71,12 @@ def split_array(raw: bytes) -> list[Piece]:
     return pieces
 
 
-def storable(value: Any) -> bool:
-    """Whether every text in a value can be stored: PostgreSQL refuses NUL, and half a surrogate pair has no UTF-8."""
-    if isinstance(value, str):
-        return _UNSTORABLE.search(value) is None
-    if isinstance(value, dict):
-        return all(storable(key) and storable(inner) for key, inner in value.items())
-    return all(map(storable, value)) if isinstance(value, list) else True
+def storable(raw: bytes, value: Any) -> bool:
+    """Whether every text in a value can be stored: PostgreSQL refuses NUL, and half a surrogate pair has no UTF-8.
+
+    raw: the value's bytes. Both come only from escapes, so most values need not be looked through.
+    """
+    return b"\\u" not in raw or _clean(value)
 
 
 def _text(raw: bytes, max_nodes: int) -> str:
@@ -97,6 +96,14 @@ def _text(raw: bytes, max_nodes: int) -> str:
     if len(brackets) > MAX_DEPTH and max(accumulate(map(_STEP.__getitem__, brackets))) > MAX_DEPTH:
         raise BadDelivery(f"nested deeper than {MAX_DEPTH}")
     return text
+
+
+def _clean(value: Any) -> bool:
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is None
+    if isinstance(value, dict):
+        return all(_clean(key) and _clean(inner) for key, inner in value.items())
+    return all(map(_clean, value)) if isinstance(value, list) else True
 
 
 def _nodes(raw: bytes) -> int:

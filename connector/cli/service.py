@@ -16,6 +16,7 @@ from celery.platforms import SecurityWarning
 
 from connector import tasks
 from connector.settings import Settings
+from connector.sync.sweep import sweep
 from connector.sync.work import Work
 from connector.web.app import make_app
 
@@ -35,7 +36,7 @@ class Service:
         self._receiver_only = receiver_only
         work = replace(work, ring=tasks.runtime.doorbell.ring)
         tasks.runtime.use(settings, work)
-        self._settings = settings
+        self._work = work
         self._ready = ready
         app = make_app(settings, work, tasks.runtime.doorbell.ring, tasks.require_broker)
         config = uvicorn.Config(
@@ -67,13 +68,14 @@ class Service:
         return self._server.url
 
     def _announce(self, url: str) -> None:
-        tasks.runtime.doorbell.ring()  # what an earlier process left behind
+        sweep(self._work)  # what an earlier process left behind
+        tasks.runtime.doorbell.ring()
         self._ready(url)
 
     def _parts(self) -> list[tuple[str, Callable[[], None]]]:
         if self._receiver_only:
             return []
-        return [("worker", lambda: self._keep_up("worker", self._work)), ("beat", lambda: self._keep_up("beat", self._tick))]
+        return [("worker", lambda: self._keep_up("worker", self._consume)), ("beat", lambda: self._keep_up("beat", self._tick))]
 
     def _keep_up(self, name: str, body: Callable[[], None]) -> None:
         """Start a part again when it ends by itself: a threads pool does when Redis dies under it."""
@@ -85,7 +87,7 @@ class Service:
             if not self._stopping.wait(1):
                 log.warning("part.restarted", part=name)
 
-    def _work(self) -> None:
+    def _consume(self) -> None:
         warnings.simplefilter("ignore", SecurityWarning)  # it warns of pickled messages, and we take JSON only
         self._worker = _Worker(
             pool="threads", concurrency=THREADS, loglevel=logging.WARNING, hostname="connector@up", without_gossip=True,

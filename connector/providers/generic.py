@@ -34,6 +34,9 @@ MAX_EMPTY_PAGES = 20
 MAX_ID = 200
 """Characters of a user's or a delivery's id."""
 
+_ODD = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
+"""Control characters and halves of surrogate pairs."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -69,7 +72,7 @@ class Generic:
     def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
         """See Provider. Its `event_id` is the envelope's own, else the delivery's."""
         envelope = parse(body)
-        if problem := _problem(envelope):
+        if problem := _problem(body, envelope):
             raise BadDelivery(f"generic: {problem}")
         user = user_from(envelope["data"]["user"])
         return Change(
@@ -219,10 +222,10 @@ def _item(piece: Piece, sender_id: str | None, signed_id: bool) -> Item:
         key = f"{key}:{piece.place}"
     own_id = _id(envelope.get("id")) if isinstance(envelope, dict) else None
     shown = _short(sender_id) if sender_id is not None else own_id or ""
-    return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(envelope))
+    return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(piece.raw, envelope))
 
 
-def _problem(envelope: Any) -> str | None:
+def _problem(raw: bytes, envelope: Any) -> str | None:
     """Why an envelope cannot be read; None when it can."""
     if not isinstance(envelope, dict):
         return "not_an_object"
@@ -234,13 +237,13 @@ def _problem(envelope: Any) -> str | None:
         return "no_user_id"
     if _id(user["id"]) is None:
         return "bad_user_id"
-    return None if storable(envelope) else "unstorable_text"
+    return None if storable(raw, envelope) else "unstorable_text"
 
 
 def _id(value: object) -> str | None:
     """An id as text; None for what is none: blank, too long, or a dot that would lead elsewhere in a URL."""
     text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not storable(text) or not text.strip() or len(text) > MAX_ID or text in (".", ".."):
+    if not isinstance(text, str) or not text.strip() or len(text) > MAX_ID or text in (".", "..") or _ODD.search(text):
         return None
     return text
 

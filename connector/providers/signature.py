@@ -73,7 +73,7 @@ class Verifier:
         if self.scheme.signed == "body":
             return delivery.body
         stamp = self._header(delivery, self.scheme.timestamp_header)
-        check_age(stamp, now, self.scheme.tolerance)
+        _check_age(stamp, now, self.scheme.tolerance)
         parts = [str(stamp).encode(), delivery.body]
         if self.scheme.signed == "id.timestamp.body":
             sender_id = self.delivery_id(delivery)
@@ -102,14 +102,11 @@ class Verifier:
             raise BadSignature("headers of two kinds", "unsigned")
 
 
-def check_age(stamp: str | None, now: datetime, tolerance: float, per_second: int = 1) -> None:
-    """Refuse a timestamp that is not plain digits, or further than `tolerance` seconds from now, in either direction.
-
-    per_second: units of the timestamp in a second. Raises BadSignature with code "timestamp", "stale" or "future".
-    """
+def _check_age(stamp: str | None, now: datetime, tolerance: float) -> None:
+    """Refuse a timestamp that is not plain digits, or further than `tolerance` seconds from now, in either direction."""
     if stamp is None or not re.fullmatch("[0-9]{1,19}", stamp):  # int() would also take " 5 ", "1_000" and other alphabets
         raise BadSignature("no timestamp that can be read", "timestamp")
-    age = now.timestamp() - int(stamp) / per_second
+    age = now.timestamp() - int(stamp)
     if age > tolerance:
         raise BadSignature("sent too long ago", "stale")
     if age < -tolerance:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 300
 
+WRITING = 7305212
+"""PostgreSQL's number for the lock that writers of the inbox take in turn; any will do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -48,6 +51,8 @@ class Inbox:
         statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.source, inbox.c.key)
         named = {(source, _kept(item.key)): (source, item.key) for source, item in rows}
         values = {(source, _kept(item.key)): _row(source, item, now) for source, item in reversed(rows)}
+        if self._db.dialect.name == "postgresql":  # two writers of the same keys would wait for each other in a ring
+            self._db.execute(select(func.pg_advisory_xact_lock(WRITING)))
         return {named[source, key] for source, key in self._db.execute(statement, list(reversed(values.values())))}
 
     def claim(self, limit: int) -> list[Stored]:

@@ -76,7 +76,7 @@ class Links:
     def lease(
         self, limit: int, owner: str, lasting: timedelta, run: int | None = None, providers: Collection[str] | None = None
     ) -> list[Link]:
-        """Take up to `limit` due links (of these providers) for `owner`, oldest first; nobody else gets them until the lease ends.
+        """Take up to `limit` due links (of these providers), oldest first; nobody else gets them until the lease ends.
 
         A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
         token.
@@ -173,6 +173,12 @@ class Links:
         statement = update(link).where(link.c.id == bindparam("row")).values(changes)
         if link_ids:
             self._db.execute(statement, [{"row": i} for i in link_ids])
+
+    def bring_forward(self, provider: str) -> None:
+        """Make links due now that wait only because their side was out; one that failed by itself keeps its own time."""
+        waiting = (link.c.provider == provider) & link.c.failed_since.is_not(None) & (link.c.due_at > self._tx.moment)
+        alone = or_(link.c.lone, link.c.attempts > 0)
+        self._db.execute(update(link).where(waiting & ~alone).values(due_at=self._tx.now))
 
     def end_run(self, run: int) -> None:
         """The run is over: its links are links like any other."""

@@ -4,7 +4,7 @@ import structlog
 
 from connector.crm.base import BATCH
 from connector.engine.plan import Step
-from connector.errors import Transient, Unavailable
+from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.sync import brakes, contacts, linking, observe, users
 from connector.sync.case import Case, cases
@@ -129,7 +129,8 @@ def _mistake(batch: list[Case], error: Exception) -> None:
             case.again = True
         else:
             case.mistake = not isinstance(error, Transient)
-            case.error = error if isinstance(error, Transient) else Unavailable(f"unexpected {type(error).__name__}")
+            told = str(error) if isinstance(error, ConnectorError) else f"unexpected {type(error).__name__}"
+            case.error = error if isinstance(error, Transient) else Unavailable(told)
 
 
 def _place(error: Exception) -> str:

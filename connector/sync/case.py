@@ -114,11 +114,14 @@ class Case:
 
     def described(self, written: Container[str], side: str) -> list[dict[str, Any]]:
         """The history's words for the fields in `written` (property or user field names)."""
-        return [
+        told = [
             _described(one, side)
             for one in self.decided.decisions
             if (one.field.contact if side == "contact" else one.field.user) in written
         ]
+        if side == "contact" and (name := self.policy.id_property) in written:
+            told.append(_described_id(name, self.seen.contact, self.link.user_id))
+        return told
 
     def confirm(self, asked: Mapping[str, str], answered: Contact, created: bool = False) -> None:
         """Compare a contact write with its answer, property by property: a 2xx that changed nothing is a failure."""
@@ -189,6 +192,14 @@ def still_ours(work: Work, batch: list[Case], kind: str = "") -> list[Case]:
 
 def _full(value: Value, strange: tuple[str, ...]) -> Value:
     return tuple(sorted({*(value if isinstance(value, tuple) else ()), *strange})) or None
+
+
+def _described_id(name: str, contact: Contact | None, user_id: str | None) -> dict[str, Any]:
+    before = contact.properties.get(name) if contact else None
+    return {
+        "field": "id", "property": name, "side": "contact", "from": before, "to": user_id, "base": None, "user": user_id,
+        "contact": before, "rule": "the contact carries its user's id", "line": 0,
+    }  # fmt: skip
 
 
 def _described(one: Decision, side: str) -> dict[str, Any]:

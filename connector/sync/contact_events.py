@@ -40,7 +40,9 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list
 def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:
     cause = {"cause": row.sender_id}
     if change.kind == "contact.erased" and link.state != LinkState.ERASED:
-        blank: dict[str, Any] = {"user": None, "contact": None, "base": {}, "echo": {}, "held": {}, "email": None, "due_at": None}
+        blank: dict[str, Any] = {
+            "user": None, "contact": None, "base": {}, "echo": {}, "intent": [], "held": {}, "email": None, "due_at": None,
+        }  # fmt: skip
         tx.links.notice(link.id, {**blank, **cause, "state": LinkState.ERASED, "reason": "erased in the CRM"}, None)
     if link.state not in ANSWERABLE or link.provider not in work.mappings:
         return
@@ -75,15 +77,22 @@ def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:
 
 
 def _merged(tx: Tx, links: dict[str, list[Link]], row: Stored, change: Change) -> None:
-    """Links follow to the survivor; its former ids become aliases. Two users of one provider on it wait for a person."""
+    """Links follow to the survivor; its former ids become aliases. Two users of one provider on it wait for a person.
+
+    A contact that still waits for its user has found one in the other.
+    """
     met = {link.id: link for one in (change.record_id, *change.former_ids) for link in links.get(one, [])}
     by_provider: dict[str, list[Link]] = {}
     for link in met.values():
         if link.state in (*ANSWERABLE, LinkState.HELD):
             by_provider.setdefault(link.provider, []).append(link)
     for provider, found in by_provider.items():
+        linked = [link for link in found if link.user_id] or found[:1]
         for link in found:
-            follow(tx, link, change.record_id, row.sender_id, hold=len(found) > 1)
+            if link not in linked:
+                tx.links.remove(link.id)
+        for link in linked:
+            follow(tx, link, change.record_id, row.sender_id, hold=len(linked) > 1)
             for former in change.former_ids:
                 tx.aliases.add(link.id, provider, former)
 

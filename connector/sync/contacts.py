@@ -142,7 +142,7 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
         case.decide()
         return False
     if isinstance(error, Rejected) and kind == "contact.create" and "email" in error.refused:
-        case.error = Rejected(f"email: {error.refused['email']}; no contact is made without it")
+        case.error = Rejected(f"{error.refused['email']}; no contact is made without it")
         return False
     if isinstance(error, Rejected) and (refused := error.refused.keys() & asked.keys()):
         values = {one.field.contact: one.to_contact for one in case.decided.decisions}

@@ -3,18 +3,20 @@
 One transaction takes rows, notices and marks them done, so a crash repeats all of it or nothing of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from connector.engine.plan import same_user, whole
-from connector.errors import BadDelivery
+from connector.errors import BadDelivery, Unavailable
 from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
 from connector.store import Tx
 from connector.store.inbox import Stored
 from connector.store.links import ANSWERABLE
+from connector.store.rows import fits
 from connector.sync import contact_events
 from connector.sync.work import Work
 
@@ -38,22 +40,46 @@ def take(work: Work, limit: int = LIMIT) -> int:
     with work.store.read() as tx:
         if not tx.inbox.waiting():
             return 0
-    with work.store.write() as tx:
-        rows = tx.inbox.claim(limit)
-        read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
-        users: dict[str, list[tuple[Stored, Change]]] = {}
-        for row, change in read:
-            if row.source != CRM and change.kind in USER_KINDS:
-                users.setdefault(row.source, []).append((row, change))
-        for provider, changes in users.items():
-            _notice_users(work, tx, provider, changes)
-        contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
-        later = contact_events.notice(work, tx, contacts)
-        tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
-        waiting = {row.id for row in later}
-        tx.inbox.done(row.id for row, _ in read if row.id not in waiting)
-        work.reached("intake before commit")
+    try:
+        with work.store.write() as tx:
+            rows = tx.inbox.claim(limit)
+            _take(work, tx, rows)
+            work.reached("intake before commit")
+    except Unavailable:
+        raise
+    except Exception as error:  # one row that cannot be taken in must not hold up the others
+        log.error("intake.failed", error=type(error).__name__)
+        with work.store.write() as tx:
+            rows = tx.inbox.claim(limit)
+            for row in rows:
+                _take_alone(work, tx, row)
     return len(rows)
+
+
+def _take(work: Work, tx: Tx, rows: Sequence[Stored]) -> None:
+    read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
+    users: dict[str, list[tuple[Stored, Change]]] = {}
+    for row, change in read:
+        if row.source != CRM and change.kind in USER_KINDS:
+            users.setdefault(row.source, []).append((row, change))
+    for provider, changes in users.items():
+        _notice_users(work, tx, provider, changes)
+    contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
+    later = contact_events.notice(work, tx, contacts)
+    tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
+    waiting = {row.id for row in later}
+    tx.inbox.done(row.id for row, _ in read if row.id not in waiting)
+
+
+def _take_alone(work: Work, tx: Tx, row: Stored) -> None:
+    try:
+        with tx.part():
+            _take(work, tx, [row])
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.error("intake.failed", row=row.id, source=row.source, error=type(error).__name__)
+        tx.inbox.quarantine(row.id, f"cannot be taken in: {type(error).__name__}")
 
 
 def _read(work: Work, tx: Tx, row: Stored) -> Change | None:
@@ -62,7 +88,12 @@ def _read(work: Work, tx: Tx, row: Stored) -> Change | None:
     try:
         if sender is None:
             raise BadDelivery("no provider of this name is configured any more")
-        return sender.read_item(row.body, row.meta)
+        change = sender.read_item(row.body, row.meta)
+        side: Literal["user", "contact"] = "contact" if row.source == CRM else "user"
+        known = change.kind in USER_KINDS or change.kind in CONTACT_KINDS
+        if known and not all(fits(side, one) for one in (change.record_id, *change.former_ids)):
+            raise BadDelivery(f"the {side}'s id is empty, too long, or has characters no id has")
+        return change
     except BadDelivery as error:
         tx.inbox.quarantine(row.id, str(error))
     except Exception as error:  # a reader's own mistake must not block the inbox; the row is kept and shown
@@ -103,7 +134,7 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
         return
     values = before or _fresh(provider, row, change)
     user = _carried(change, row.received_at)
-    if user is not None and (values["user"] is None or newer(user, values["user"])):
+    if user is not None and (values["user"] is None or not newer(values["user"], user)):
         values["user"] = user
     complete = values["user"] is not None and whole(work.mappings[provider], values["user"])
     values["refetch"] = not complete and work.providers[provider].capabilities.read
@@ -138,7 +169,7 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
         if newer(user, link.user):
             tx.links.see_user(link.id, user)
         return link  # it tells nothing new: an echo of our own write, or a repeat
-    stale = user is not None and link.user is not None and not newer(user, link.user)
+    stale = user is not None and link.user is not None and not _outdates(user, link.user, can_read)
     if user is None or stale or (can_read and not whole(mapping, user)):
         if can_read and change.kind != "user.login":
             tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring)
@@ -157,6 +188,11 @@ def _carried(change: Change, received_at: datetime) -> User | None:
     if version is None or version > received_at + timedelta(minutes=10):  # a time from the future orders nothing
         return None
     return User(user.id, user.values, version, user.etag, user.memberships, user.consents)
+
+
+def _outdates(user: User, known: User, can_read: bool) -> bool:
+    """Whether a delivery's user replaces the stored one. Of two with one time, the later to arrive; who can be asked is."""
+    return newer(user, known) if can_read else not newer(known, user)
 
 
 def newer(one: User, other: User) -> bool:

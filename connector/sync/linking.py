@@ -162,15 +162,14 @@ def _rival(work: Work, case: Case, contact: Contact) -> bool:
 
 def moved(work: Work, batch: list[Case]) -> None:
     """Contacts that turn out to be merged: their links follow, unless another user's link leads to the same one."""
-    moving = [case for case in batch if case.seen.contact and case.seen.contact.id != case.link.contact_id]
-    meeting = Counter((case.link.provider, case.seen.contact.id) for case in batch if case.seen.contact and case.link.user_id)
-    for case in moving:
+    users = [case for case in batch if case.seen.contact and case.link.user_id and not case.seen.user_gone]
+    meeting = Counter((case.link.provider, case.seen.contact.id) for case in users if case.seen.contact)
+    for case in users:
         contact = case.seen.contact
-        assert contact is not None
-        if case.seen.user_gone:
+        if contact is None or contact.id == case.link.contact_id:
             continue
         alone = meeting[case.link.provider, contact.id] == 1 and not _another(work, case, contact)
-        if not case.link.user_id or not alone or not claim(work, case, contact, "contact.merged"):
+        if not alone or not claim(work, case, contact, "contact.merged"):
             reason = "its contact was merged with another user's contact; unlink one of them"
             case.end(LinkState.HELD, reason, "hold")
 

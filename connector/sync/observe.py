@@ -9,7 +9,6 @@ from connector.model import LinkState, User
 from connector.sync.case import Case
 from connector.sync.work import Work
 
-
 SHARING = (LinkState.ACTIVE, LinkState.HELD)
 """States in which a link has a say in what becomes of its contact."""
 

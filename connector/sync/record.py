@@ -1,6 +1,8 @@
 """Recording a batch: new base, what was seen, history, what is parked, when to look again. One transaction, fencing checked."""
 
 import random
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,21 +15,30 @@ from connector.model import Link, LinkState, User, Value
 from connector.store import Tx
 from connector.store.links import ANSWERABLE
 from connector.store.rows import email_of
+from connector.sync import health
 from connector.sync.case import Case
-from connector.sync.intake import newer
+from connector.sync.intake import FINAL, newer
 from connector.sync.work import Work
 
 UNSEEN = 5
 """Looks at a user its provider does not know, before the event about it is dropped with a reason."""
 
-HEALTHY = timedelta(seconds=5)
-"""How often at most the mark "this provider's links settle" is renewed."""
-
 log = structlog.get_logger()
 
 
 def record(work: Work, batch: list[Case]) -> None:
-    """Write what became of every case that is still ours; a successor's row is left alone."""
+    """Write what became of every case that is still ours; a successor's row is left alone. Raises Unavailable."""
+    try:
+        _all(work, batch)
+    except Unavailable:
+        raise
+    except Exception as error:  # one row that cannot be recorded must not hold up the others
+        log.error("record.failed", links=len(batch), error=type(error).__name__)
+        for case in batch:
+            _alone(work, case)
+
+
+def _all(work: Work, batch: list[Case]) -> None:
     with work.store.write() as tx:
         current = tx.links.current([case.link for case in batch])
         for case in batch:
@@ -36,13 +47,25 @@ def record(work: Work, batch: list[Case]) -> None:
                 log.warning("record.fenced", link=case.link.id)
                 continue
             _record(work, tx, case, row)
+        health.mark(tx, batch)
         work.reached("record before commit")
+
+
+def _alone(work: Work, case: Case) -> None:
+    try:
+        _all(work, [case])
+    except Unavailable:
+        raise
+    except Exception as error:
+        case.values, case.entries, case.mistake = {}, [], True
+        case.error = Unavailable(f"cannot be recorded: unexpected {type(error).__name__}")
+        _all(work, [case])
 
 
 def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     if (row.state, row.contact_id) != (case.link.state, case.link.contact_id):  # merged, erased or cut while we worked
         due = tx.now if row.state in ANSWERABLE else None
-        tx.links.record(row.id, row.token, {"due_at": due})
+        tx.links.record(row.id, row.token, {"due_at": due, "intent": _in_doubt(case)})
         tx.history.add(case.entries)
         return
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
@@ -50,13 +73,12 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
         return
     if row.rung != case.link.rung or (case.again and values.get("due_at") is None and "state" not in case.values):
         values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
-    if row.rung != case.link.rung and row.refetch:  # asked for again while we read
+    if row.rung != case.link.rung and row.refetch:
         values.pop("refetch", None)
         values.pop("user_gone", None)
     if values.get("state", row.state) not in ANSWERABLE:
         values["due_at"] = None
-    kept = _keep(tx, case, values | {"settled_at": tx.now})
-    if kept:
+    if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
 
@@ -67,7 +89,7 @@ def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
     if not moves:
         return tx.links.record(case.link.id, case.link.token, values)
     try:
-        with tx.connection.begin_nested():
+        with tx.part():
             return tx.links.record(case.link.id, case.link.token, values)
     except IntegrityError:
         reason = f"contact {values.get('contact_id')} is linked to another user of {case.link.provider}; unlink one of them"
@@ -78,43 +100,68 @@ def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
 
 def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     """A link that could be looked at: what it agreed on, and its state."""
-    plan, seen = case.decided, case.seen
-    user = _newest(row.user, seen.user)
+    seen = case.seen
+    user = _newest(case, row.user)
     values: dict[str, Any] = {
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
+        "intent": case.intents,
     }  # fmt: skip
+    _tell_doubts(case)
     if case.fetched:
         values |= {"refetch": False, "user_gone": seen.user_gone}
     if "user_id" in case.values and case.link.user_id and _hand_over(tx, case):
         return values
-    if plan.step is Step.WAIT:
-        _waiting(work, tx, case, values)
-    elif plan.step is Step.FORGET and case.link.user_id is None:
-        case.replaced_by = ""
-        tx.links.remove(case.link.id)
-    elif "state" not in case.values and seen.contact is not None and case.link.user_id:
-        values |= _agreed(case) | {"state": LinkState.ACTIVE, "reason": None, "contact_id": seen.contact.id}
-        if case.link.contact_id not in (None, seen.contact.id):
-            tx.aliases.add(case.link.id, case.link.provider, case.link.contact_id or "")
-    elif plan.step is Step.FIND_USER and "state" not in case.values:
-        case.replaced_by = ""
-        tx.links.remove(case.link.id)
-    elif plan.reason or "state" not in case.values:
-        values["reason"] = plan.reason or "no contact matches; lifecycle.user_created: link_only"
-    _mark_healthy(tx, case)
+    if "state" not in case.values:
+        _stay(work, tx, case, row, values)
     return values | case.values
 
 
-def _waiting(work: Work, tx: Tx, case: Case, values: dict[str, Any]) -> None:
-    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped with a reason."""
+def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
+    """A link that reached no final state: it waits, is forgotten, or stands as agreed."""
+    plan, seen = case.decided, case.seen
+    if plan.step is Step.WAIT:
+        _waiting(work, tx, case, row, values)
+    elif plan.step in (Step.FORGET, Step.FIND_USER) and case.link.user_id is None:
+        _remove(tx, case)
+    elif seen.contact is not None and case.link.user_id:
+        values |= _agreed(case) | {"state": LinkState.ACTIVE, "reason": None, "contact_id": seen.contact.id}
+        if case.link.contact_id not in (None, seen.contact.id):
+            tx.aliases.add(case.link.id, case.link.provider, case.link.contact_id or "")
+        if case.waiting:
+            values |= _later(work, tx, case)
+    else:
+        values["reason"] = plan.reason or "no contact matches; lifecycle.user_created: link_only"
+
+
+def _waiting(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
+    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped.
+
+    Dropped is forgotten: should the user turn up after all, the next delivery or listing starts afresh.
+    """
     values["due_at"] = case.decided.until
     if case.seen.user is None and not case.seen.user_gone:
         values["attempts"] = case.link.attempts + 1
         values["due_at"] = tx.now + timedelta(seconds=work.retries.first * 2**case.link.attempts)
-        if values["attempts"] >= UNSEEN:
-            case.end(LinkState.DELETED, "the provider never knew this user", "drop")
-            values["due_at"] = None
+        if values["attempts"] >= UNSEEN and row.rung == case.link.rung:
+            log.info("link.dropped", link=case.link.id, provider=case.link.provider, reason="the provider never knew this user")
+            _remove(tx, case)
+
+
+def _remove(tx: Tx, case: Case) -> None:
+    case.replaced_by = ""
+    tx.links.remove(case.link.id)
+
+
+def _tell_doubts(case: Case) -> None:
+    """What earlier workers were about to write when nothing more was heard of them; the history shall know."""
+    for intent in case.link.intent:
+        case.note(intent["kind"], intent["changes"], answer="not known: the worker died or the answer was lost")
+
+
+def _in_doubt(case: Case) -> list[Any]:
+    """Effects whose outcome nobody knows yet."""
+    return [*case.link.intent, *case.intents]
 
 
 def _agreed(case: Case) -> dict[str, Any]:
@@ -136,9 +183,10 @@ def _agreed(case: Case) -> dict[str, Any]:
     }
 
 
-def _newest(stored: User | None, seen: User | None) -> User | None:
+def _newest(case: Case, stored: User | None) -> User | None:
     """A delivery may have brought a later observation while we worked."""
-    if seen is None or (stored is not None and newer(stored, seen)):
+    seen = case.seen.user
+    if seen is None or seen is case.link.user or (stored is not None and newer(stored, seen)):
         return stored
     return seen
 
@@ -149,33 +197,43 @@ def _hand_over(tx: Tx, case: Case) -> bool:
     other = tx.links.by_users(case.link.provider, [user_id]).get(user_id)
     if other is None or other.id == case.link.id:
         return False
-    if other.state in (LinkState.PENDING, LinkState.HELD) and other.contact_id in (None, case.link.contact_id):
-        taken = {"contact_id": case.link.contact_id, "state": LinkState.ACTIVE, "token": other.token + 1}
-        tx.links.notice(other.id, taken, tx.now)
     tx.links.remove(case.link.id)
+    if other.state == LinkState.PENDING and other.contact_id is None:
+        taken = {"contact_id": case.link.contact_id, "state": LinkState.ACTIVE, "token": other.token + 1}
+        with suppress(IntegrityError), tx.part():
+            tx.links.notice(other.id, taken, tx.now)
+    tx.history.add([replace(entry, link_id=other.id) for entry in case.entries])
     case.replaced_by = user_id
     return True
 
 
 def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
-    """A link that could not be settled: later with backoff, or parked with a reason."""
+    """A link that could not be settled: later with backoff, or parked with a reason. What was confirmed is agreed anyway."""
     error, link = case.error, case.link
     assert error is not None
     since = link.failed_since or tx.now
-    values: dict[str, Any] = {"failed_since": since}
+    values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case)}
+    if (case.on_contact or case.on_user) and case.seen.contact is not None and link.user_id:
+        values |= _agreed(case) | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id, "contact": case.seen.contact}
     if isinstance(error, Permanent):
         case.refused["link"] = (str(error), None)
         return values | {"due_at": None, "attempts": link.attempts + 1}
     assert isinstance(error, Transient)
-    attempts = link.attempts
-    if isinstance(error, Unavailable) and _others_settle(tx, link.provider, since):
-        attempts += 1
-        values |= {"attempts": attempts, "lone": attempts >= 2}
-        if attempts >= work.retries.attempts:
-            case.refused["link"] = (f"{error}; gave up after {attempts} attempts", None)
-            return values | {"due_at": None}
+    counts = link.lone if case.mistake else isinstance(error, Unavailable) and health.others_settle(tx, case, since)
+    attempts = link.attempts + counts
+    values |= {"attempts": attempts, "lone": case.mistake or link.lone or (counts and attempts >= 2)}
+    if counts and attempts >= work.retries.attempts:
+        case.refused["link"] = (f"{error}; gave up after {attempts} attempts", None)
+        return values | {"due_at": None}
     wait = error.retry_in if isinstance(error, Paused) and error.retry_in else _backoff(work, since, tx.now)
     return values | {"due_at": tx.now + timedelta(seconds=wait)}
+
+
+def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
+    """A write that another record stands in the way of is tried again, with all patience but not for ever."""
+    since = case.link.failed_since or tx.now
+    due = tx.now + timedelta(seconds=_backoff(work, since, tx.now))
+    return {"attempts": case.link.attempts + 1, "failed_since": since, "due_at": due}
 
 
 def _backoff(work: Work, since: datetime, now: datetime) -> float:
@@ -184,24 +242,15 @@ def _backoff(work: Work, since: datetime, now: datetime) -> float:
     return plain * (0.75 + 0.5 * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
-def _others_settle(tx: Tx, provider: str, since: datetime) -> bool:
-    """Whether links of this provider have settled since this one began to fail; otherwise a whole side is out."""
-    mark = tx.cursors.get(f"healthy:{provider}")
-    return mark is not None and mark[1] > since
-
-
-def _mark_healthy(tx: Tx, case: Case) -> None:
-    mark = tx.cursors.get(f"healthy:{case.link.provider}")
-    if mark is None or tx.now - mark[1] > HEALTHY or (case.link.failed_since and mark[1] < case.link.failed_since):
-        tx.cursors.set(f"healthy:{case.link.provider}")
-
-
 def _park(tx: Tx, case: Case) -> None:
     """Park what was refused, and forget parked rows whose property agrees now or is not to be written any more."""
+    if case.values.get("state") in FINAL:
+        tx.parked.drop([row.id for row in case.parked])
+        return
     for what, (reason, value) in case.refused.items():
         before = next((row.attempts for row in case.parked if row.what == what), 0)
         tx.parked.put(case.link.id, what, reason, before + 1, value)
-    if case.error is None and case.decided.decisions:
+    if case.error is None and case.plan is not None and case.plan.decisions:
         tx.parked.drop([row.id for row in case.parked if row.what not in case.refused and not _still_refused(case, row.what)])
 
 

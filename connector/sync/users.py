@@ -11,14 +11,14 @@ from connector.sync.case import Case, still_ours
 from connector.sync.observe import fetch
 from connector.sync.work import Work
 
-
 WRITING = "user.write"
 """The kind of call all of these are."""
 
 
 def freshen(work: Work, batch: list[Case]) -> None:
     """Read users again before they are written: what is stored may be older than what the person has now."""
-    stale = [case for case in batch if case.open and case.decided.user_writes and not case.fetched and _readable(case)]
+    writing = [case for case in batch if case.open and case.link.user_id and case.decided.user_writes]
+    stale = [case for case in writing if not case.fetched and _readable(case)]
     before = {case.link.id: case.seen.user for case in stale}
     fetch(work, stale)
     for case in stale:

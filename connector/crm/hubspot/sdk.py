@@ -41,7 +41,8 @@ class Apis:
     """The client's API objects and a session, made on first use. For one process and any number of threads."""
 
     def __init__(self, base_url: str, access_token: str, version: str = paths.V3) -> None:
-        logging.getLogger("hubspot").setLevel(logging.WARNING)  # its DEBUG would print bodies
+        loggers = logging.getLogger("hubspot")
+        loggers.setLevel(max(logging.WARNING, loggers.level))  # its DEBUG would print bodies
         self._base_url = base_url.rstrip("/")
         self._token = access_token
         self._version = version

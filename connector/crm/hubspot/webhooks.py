@@ -78,7 +78,7 @@ class HubSpotWebhooks:
     def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
         """See Crm. An event we do not know keeps HubSpot's name."""
         event = parse(body)
-        if problem := self._problem(event):
+        if problem := self._problem(body, event):
             raise BadDelivery(f"hubspot: {problem}")
         kind = _kind(event)
         survivor, former = _merged(event) if kind == "contact.merged" else (None, ())
@@ -110,7 +110,7 @@ class HubSpotWebhooks:
 
     def _item(self, piece: Piece) -> Item:
         event = piece.value
-        problem = "not_an_array" if piece.place is None else self._problem(event)
+        problem = "not_an_array" if piece.place is None else self._problem(piece.raw, event)
         known = isinstance(event, dict)
         if problem is None:
             identity: Any = [event.get(name) for name in _IDENTITY]
@@ -121,7 +121,7 @@ class HubSpotWebhooks:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return Item(key, _text(event.get("eventId")) if known else "", piece.raw, problem=problem)
 
-    def _problem(self, event: Any) -> str | None:
+    def _problem(self, raw: bytes, event: Any) -> str | None:
         """Why an event cannot be read; None when it can."""
         if not isinstance(event, dict):
             return "not_an_object"
@@ -137,7 +137,7 @@ class HubSpotWebhooks:
             return "bad_object_id"
         if kind == "contact.changed" and not isinstance(event.get("propertyName"), str):
             return "bad_property_name"
-        return None if storable(event) else "unstorable_text"
+        return None if storable(raw, event) else "unstorable_text"
 
 
 def _fresh(stamp: str | None, now: datetime) -> str:

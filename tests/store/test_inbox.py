@@ -1,0 +1,149 @@
+"""Deliveries are kept once, in order, and each is worked on by one worker."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from connector.model import Item
+
+
+def item(key, **more):
+    return Item(key, f"sender-{key}"[:300], b"\x00\xff raw", **more)
+
+
+def add(store, *items, source="members"):
+    with store.write() as tx:
+        return tx.inbox.add([(source, one) for one in items])
+
+
+def test_a_delivery_is_kept_as_raw_bytes(store):
+    add(store, item("a", meta={"topic": "x"}))
+    with store.write() as tx:
+        (row,) = tx.inbox.claim(10)
+    assert (row.source, row.sender_id, row.body, row.meta) == ("members", "sender-a", b"\x00\xff raw", {"topic": "x"})
+
+
+def test_a_repeat_is_told_from_what_is_new(store):
+    assert add(store, item("a")) == {("members", "a")}
+    assert add(store, item("a"), item("b")) == {("members", "b")}
+    with store.read() as tx:
+        assert tx.inbox.counts() == {"pending": 2, "done": 0, "quarantined": 0}
+
+
+def test_a_key_twice_in_one_delivery_is_one_row(store):
+    assert add(store, item("a"), item("a")) == {("members", "a")}
+
+
+def test_the_same_key_of_two_senders_is_two_rows(store):
+    add(store, item("a"))
+    assert add(store, item("a"), source="crm") == {("crm", "a")}
+
+
+def test_a_repeat_after_it_was_done_is_not_worked_on_again(store):
+    add(store, item("a"))
+    with store.write() as tx:
+        tx.inbox.done([row.id for row in tx.inbox.claim(10)])
+    assert add(store, item("a")) == set()
+    with store.read() as tx:
+        assert tx.inbox.waiting() == 0
+
+
+def test_rows_come_in_the_order_they_were_kept(store):
+    add(store, *(item(str(number)) for number in range(20)))
+    with store.write() as tx:
+        assert [row.sender_id for row in tx.inbox.claim(20)] == [f"sender-{number}" for number in range(20)]
+
+
+def test_an_item_with_a_problem_is_quarantined_and_never_claimed(store):
+    add(store, item("a", problem="no user id"))
+    with store.write() as tx:
+        assert tx.inbox.claim(10) == []
+        assert tx.inbox.counts()["quarantined"] == 1
+
+
+def test_a_quarantined_row_is_set_aside_for_good(store):
+    add(store, item("a"))
+    with store.write() as tx:
+        tx.inbox.quarantine(tx.inbox.claim(1)[0].id, "unreadable")
+        assert (tx.inbox.claim(1), tx.inbox.counts()["quarantined"]) == ([], 1)
+
+
+def test_a_postponed_row_waits_and_counts_its_tries(store):
+    add(store, item("a"))
+    with store.write() as tx:
+        tx.inbox.postpone([tx.inbox.claim(1)[0].id], timedelta(hours=1))
+        assert tx.inbox.claim(1) == []
+    with store.write() as tx:
+        tx.inbox.postpone([1], timedelta(seconds=-1))
+        assert tx.inbox.claim(1)[0].tries == 2
+
+
+def test_a_crash_before_the_commit_leaves_the_row_pending(store):
+    add(store, item("a"))
+    with pytest.raises(KeyboardInterrupt), store.write() as tx:
+        tx.inbox.done([row.id for row in tx.inbox.claim(10)])
+        raise KeyboardInterrupt
+    with store.read() as tx:
+        assert tx.inbox.waiting() == 1
+
+
+def test_what_was_done_long_ago_is_forgotten_and_nothing_else(store):
+    add(store, item("done"), item("pending"), item("bad", problem="x"))
+    with store.write() as tx:
+        tx.inbox.done([tx.inbox.claim(1)[0].id])
+        assert tx.inbox.forget(tx.now + timedelta(seconds=1)) == 1
+        assert tx.inbox.counts() == {"pending": 1, "done": 0, "quarantined": 1}
+
+
+def test_the_same_delivery_from_many_threads_is_one_row(store):
+    """F40: a sender that retries impatiently. Everybody is answered, one row is kept."""
+    new, errors = [], []
+
+    def deliver(order):
+        try:
+            for _ in range(5):
+                new.extend(add(store, *(item(key) for key in order)))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=deliver, args=(order,)) for order in ("abcd", "dcba", "bdac", "cadb")]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert errors == []
+    assert sorted(new) == [("members", key) for key in "abcd"]
+
+
+def test_two_workers_never_claim_the_same_row(store):
+    add(store, *(item(str(number)) for number in range(40)))
+    claimed, together = [], threading.Barrier(4)
+
+    def work():
+        together.wait()
+        while True:
+            with store.write() as tx:
+                rows = tx.inbox.claim(5)
+                tx.inbox.done([row.id for row in rows])
+            if not rows:
+                return
+            claimed.extend(row.id for row in rows)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(claimed) == sorted(set(claimed))
+    assert len(claimed) == 40
+
+
+@pytest.mark.parametrize(("key", "sender_id"), [
+    ("k" * 1000, "s" * 1000), ("a\x00b", "a\x00b"), ("a\ud800b", "a\ud800b"), ("", ""), ("ключ 🎉" * 60, "ключ 🎉" * 60),
+])  # fmt: skip
+def test_whatever_a_sender_calls_its_event_is_kept_once(store, key, sender_id):
+    """Signed events are never lost because of their names, and repeats of them are still recognised."""
+    strange = Item(key, sender_id, b"{}", {"topic": "a\x00\ud800"}, problem="odd \x00\ud800")
+    assert len(add(store, strange)) == 1
+    assert add(store, strange) == set()

@@ -1,0 +1,131 @@
+"""Locks, cursors, tombstones, parked work and history."""
+
+from datetime import timedelta
+
+import pytest
+
+from connector.model import LinkState
+from connector.store.history import Entry
+
+LASTING = timedelta(seconds=60)
+
+
+@pytest.fixture
+def link(store):
+    with store.write() as tx:
+        tx.links.create([{"provider": "members", "user_id": "u-1"}])
+        return tx.links.by_users("members", ["u-1"])["u-1"]
+
+
+def lock(store, holder, lasting=LASTING):
+    with store.write() as tx:
+        return tx.runs.lock("reconcile", holder, lasting)
+
+
+def test_a_lock_has_one_holder_who_may_extend_it(store):
+    assert lock(store, "one")
+    assert not lock(store, "two")
+    assert lock(store, "one")
+
+
+def test_a_lock_lapses_when_its_holder_dies(store):
+    assert lock(store, "one", timedelta(seconds=-1))
+    assert lock(store, "two")
+
+
+def test_a_lock_given_back_is_free_and_somebody_elses_stays(store):
+    lock(store, "one")
+    with store.write() as tx:
+        tx.runs.unlock("reconcile", "two")
+    assert not lock(store, "two")
+    with store.write() as tx:
+        tx.runs.unlock("reconcile", "one")
+    assert lock(store, "two")
+
+
+def test_a_holder_whose_name_begins_like_anothers_is_somebody_else(store):
+    lock(store, "host/12")
+    with store.write() as tx:
+        tx.runs.unlock("reconcile", "host/1")
+    assert not lock(store, "host/1")
+
+
+def test_a_mark_keeps_its_value_and_time(store):
+    with store.write() as tx:
+        assert tx.cursors.get("mark") is None
+        tx.cursors.set("mark", "a")
+        tx.cursors.set("mark", "b")
+        value, at = tx.cursors.get("mark")
+        assert value == "b"
+        assert abs(tx.now - at) < timedelta(seconds=5)
+
+
+def test_tombstones_are_remembered_once(store):
+    with store.write() as tx:
+        tx.tombstones.add(["h1", "h2"], "user")
+        tx.tombstones.add(["h2", "h3"], "user")
+        tx.tombstones.add([], "user")
+        assert tx.tombstones.among(["h1", "h3", "h4"]) == {"h1", "h3"}
+
+
+def test_parking_again_renews_reason_and_value_and_keeps_the_time(store, link):
+    with store.write() as tx:
+        tx.parked.put(link.id, "interests", "first", 1, ("a", "b"))
+        since = tx.parked.rows()[0].since
+        tx.parked.put(link.id, "interests", "second", 2, None)
+        (row,) = tx.parked.rows()
+        assert (row.link, row.what, row.reason, row.attempts, row.value, row.since) == (
+            "members:u-1", "interests", "second", 2, None, since,
+        )  # fmt: skip
+
+
+def test_a_set_that_was_refused_is_recognised_again(store, link):
+    with store.write() as tx:
+        tx.parked.put(link.id, "interests", "no", 1, ("a", "b"))
+        assert tx.parked.of_links([link.id])[link.id][0].value == ("a", "b")
+
+
+def test_a_reason_of_any_text_can_be_parked(store, link):
+    with store.write() as tx:
+        tx.parked.put(link.id, "x" * 500, "odd \x00 \ud800 " + "y" * 5000, 1, "\x00")
+        assert "odd" in tx.parked.rows()[0].reason
+
+
+def test_history_is_told_oldest_first(store, link):
+    with store.write() as tx:
+        tx.history.add([Entry(link.id, "contact.create", "d-1", None, "m", [{"to": "a"}]), Entry(link.id, "contact.update")])
+        tx.history.add([])
+        told = tx.history.of_link(link.id)
+    assert [entry.kind for entry in told] == ["contact.create", "contact.update"]
+    assert told[0].changes == [{"to": "a"}]
+
+
+def test_any_text_can_be_history(store, link):
+    with store.write() as tx:
+        tx.history.add([Entry(link.id, "refused", "\x00" * 400, None, "m", [{"to": "\x00\ud800"}], "r\x00", "a\ud800\x00")])
+        assert tx.history.of_link(link.id)[0].changes == [{"to": "\x00\ud800"}]
+
+
+def test_what_belongs_to_a_link_goes_with_it(store, link):
+    with store.write() as tx:
+        tx.history.add([Entry(link.id, "contact.create")])
+        tx.parked.put(link.id, "link", "why", 1)
+        tx.aliases.add(link.id, "members", "old")
+        tx.links.remove(link.id)
+        assert (tx.parked.count(), tx.history.of_link(link.id), tx.aliases.find(["old"])) == (0, [], {})
+
+
+def test_a_run_is_started_finished_and_found(store):
+    with store.write() as tx:
+        assert tx.runs.last("reconcile") is None
+        run = tx.runs.start("reconcile", "members")
+        tx.runs.finish(run, "done", {"read": 1})
+        assert tx.runs.last("reconcile") is not None
+
+
+def test_the_effects_of_the_last_hour_leave_out_those_of_runs(store, link):
+    with store.write() as tx:
+        tx.history.add([Entry(link.id, "contact.archive"), Entry(link.id, "contact.archive", run=7)])
+        assert tx.history.count_since("contact.archive", tx.now - timedelta(hours=1)) == 1
+        assert tx.history.kinds_of_run(7) == {"contact.archive": 1}
+        assert tx.links.counts()[LinkState.PENDING] == 1

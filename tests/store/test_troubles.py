@@ -1,0 +1,139 @@
+"""What the database cannot do right now is Unavailable, soon, and without anybody's data in the message."""
+
+import socket
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from connector.errors import ConfigError, Unavailable
+from connector.store import Store
+from connector.store import engine as engine_module
+
+SOON = 10.0
+"""Seconds within which a caller must know."""
+
+
+def test_another_kind_of_database_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="mysql:// is not a database we run on"):
+        Store("mysql://somewhere/db")
+
+
+def test_a_server_that_is_not_there_is_unavailable():
+    store = Store("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(Unavailable, match="^database: "), store.read() as tx:
+        tx.links.waiting()
+
+
+def test_a_server_that_never_answers_is_unavailable_soon(monkeypatch):
+    monkeypatch.setattr(engine_module, "CONNECTING", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        started = time.monotonic()
+        with pytest.raises(Unavailable), store.read() as tx:
+            tx.links.waiting()
+        assert time.monotonic() - started < SOON
+
+
+def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path):
+    store = Store(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
+    with pytest.raises(Unavailable), store.read() as tx:
+        tx.links.waiting()
+
+
+def test_a_locked_database_is_unavailable_soon(migrated_url, monkeypatch):
+    """A writer of ours, or of somebody else, that does not come to an end."""
+    monkeypatch.setattr(engine_module, "BUSY", 1)
+    store, other = Store(migrated_url), Store(migrated_url)
+    statement = "lock table link" if migrated_url.startswith("postgresql") else "update link set reason = ''"
+    with other.engine.begin() as blocking:
+        blocking.execute(text(statement))
+        started = time.monotonic()
+        with pytest.raises(Unavailable), store.write() as tx:
+            tx.links.create([{"provider": "members", "user_id": "u-1"}])
+        assert time.monotonic() - started < SOON
+    with store.write() as tx:  # and it recovers by itself
+        tx.links.create([{"provider": "members", "user_id": "u-1"}])
+    other.close()
+    store.close()
+
+
+def test_readers_do_not_wait_for_a_writer(store):
+    other = Store(store.url)
+    with other.engine.begin() as writing:
+        writing.execute(text("update link set reason = ''"))
+        started = time.monotonic()
+        with store.read() as tx:
+            assert tx.links.waiting() == 0
+        assert time.monotonic() - started < 1
+    other.close()
+
+
+def test_a_read_only_database_is_unavailable(store):
+    """A standby after a fail-over, or a file system remounted read-only."""
+    with pytest.raises(Unavailable), store.write() as tx:
+        read_only = "set transaction read only" if store.url.startswith("postgresql") else "pragma query_only = on"
+        tx.connection.execute(text(read_only))
+        tx.links.create([{"provider": "members", "user_id": "u-1"}])
+
+
+def test_a_connection_cut_by_the_server_is_unavailable_once_and_then_replaced(postgres):
+    store = Store(postgres(migrated=True))
+    killer = Store(store.url)
+    with pytest.raises(Unavailable), store.write() as tx:
+        mine = tx.connection.execute(text("select pg_backend_pid()")).scalar_one()
+        with killer.write() as other:
+            other.connection.execute(text("select pg_terminate_backend(:pid)"), {"pid": mine})
+        tx.links.waiting()
+    with store.read() as tx:
+        assert tx.links.waiting() == 0
+    killer.close()
+    store.close()
+
+
+def test_a_pool_without_a_free_connection_is_unavailable_soon(postgres, monkeypatch):
+    store = Store(postgres(migrated=True))
+    monkeypatch.setattr(store.engine.pool, "_timeout", 0.1)
+    held = [store.engine.connect() for _ in range(20)]
+    with pytest.raises(Unavailable, match="no free connection"), store.read() as tx:
+        tx.links.waiting()
+    for one in held:
+        one.close()
+    store.close()
+
+
+def test_a_deadlock_is_unavailable_for_one_of_the_two(postgres):
+    store = Store(postgres(migrated=True))
+    with store.write() as tx:
+        tx.links.create([{"provider": "members", "user_id": name} for name in ("a", "b")])
+    outcomes, both = [], threading.Barrier(2)
+
+    def work(first, second):
+        try:
+            with store.write() as tx:
+                tx.links.notice(first, {"cause": "x"}, None)
+                both.wait()
+                tx.links.notice(second, {"cause": "y"}, None)
+            outcomes.append("done")
+        except Unavailable:
+            outcomes.append("unavailable")
+
+    threads = [threading.Thread(target=work, args=order) for order in ((1, 2), (2, 1))]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(outcomes) == ["done", "unavailable"]
+    store.close()
+
+
+def test_the_message_of_a_failure_tells_no_values(store):
+    person = "ada@example.com"
+    with pytest.raises(Exception) as caught, store.write() as tx:  # noqa: PT011
+        tx.connection.execute(text("select * from nowhere where email = :email"), {"email": person})
+    assert person not in str(caught.value)
+
+
+def test_no_wait_is_longer_than_a_senders_patience():
+    assert max(engine_module.BUSY, engine_module.CONNECTING) < SOON
