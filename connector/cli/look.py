@@ -75,7 +75,8 @@ def _event(entry: dict[str, Any]) -> tuple[str, str, str, str]:
         for c in entry["changes"]
     )
     cause = entry["delivery"] or (f"run {entry['run']}" if entry["run"] else "")
-    return str(entry["at"])[:19], entry["kind"], cause, changes or entry["answer"] or ""
+    told = entry["answer"] if entry["kind"] == "unheard" else changes or entry["answer"]
+    return str(entry["at"])[:19], entry["kind"], cause, told or ""
 
 
 def _text(value: Any) -> str:

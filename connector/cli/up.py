@@ -6,6 +6,7 @@ import typer
 
 from connector.cli.common import Config, out, work_of
 from connector.cli.logs import quiet_logs
+from connector.errors import ConfigError
 from connector.sync import setup as portal
 
 
@@ -25,10 +26,13 @@ def up(
 
     quiet_logs()
     settings, work = work_of(config)
+    if receiver_only and settings.broker_url.startswith("memory"):
+        raise ConfigError("--receiver-only: needs a broker that workers elsewhere can reach; set broker_url to redis:// or amqp://")
     for warning in settings.warnings:
         out.print(f"warning: {warning}", markup=False)
-    work.crm.check_portal()
-    portal.require_id_properties(work)
+    if not receiver_only:  # whoever only receives must do so while the CRM is out of reach, too
+        work.crm.check_portal()
+        portal.require_id_properties(work)
     Service(settings, work, host, port, _ready, receiver_only).run()
 
 

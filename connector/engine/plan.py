@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.engine.decide import Decision, Sides, Times, decide
 from connector.engine.normalise import Reading, Unreadable, from_contact, from_user, to_contact, to_user
-from connector.mapping.model import Field, Mapping
+from connector.mapping.model import Direction, Field, Mapping
 from connector.model import Contact, Link, User, Value
 
 ADDITIONAL = "hs_additional_emails"
@@ -161,6 +161,8 @@ def _refused(name: str, value: Value, seen: Seen) -> bool:
 
 
 def _decide(rule: Field, link: Link, seen: Seen, policy: Policy) -> Decision:
+    if not policy.writable and rule.direction == "both":  # what cannot be written back is not agreed on by trying
+        rule = rule.model_copy(update={"direction": Direction.TO_CONTACT})
     base, known = link.base.get(rule.user), rule.user in link.base
     try:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))

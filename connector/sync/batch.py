@@ -11,6 +11,9 @@ from connector.sync.case import Case, cases
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work
 
+DELETING = (Step.ARCHIVE, Step.ERASE, Step.DELETE_USER)
+"""Steps that a brake may stop."""
+
 log = structlog.get_logger()
 
 
@@ -44,6 +47,8 @@ def settle(work: Work, links: list[Link]) -> int:
         log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
         _mistake(batch, error)
     record(work, batch)
+    if any(case.plan and case.plan.step in DELETING for case in batch):
+        brakes.done(work)
     return len(batch)
 
 
@@ -58,7 +63,7 @@ def _see_and_write(work: Work, batch: list[Case]) -> None:
     users.freshen(work, batch)
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
-    brakes.check_deletes(work, _open(batch, Step.ARCHIVE, Step.ERASE, Step.DELETE_USER))
+    brakes.check_deletes(work, _open(batch, *DELETING))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
     contacts.erase(work, _open(batch, Step.ERASE))
     users.delete(work, _open(batch, Step.DELETE_USER))

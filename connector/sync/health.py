@@ -22,7 +22,7 @@ def mark(tx: Tx, batch: Iterable[Case]) -> None:
         found = tx.cursors.get(name)
         if found is None or tx.now - found[1] > OFTEN or any(found[1] < since for since in failing):
             tx.cursors.set(name)
-    for provider in sorted({case.link.provider for case in batch if case.link.failed_since and case.answered}):
+    for provider in sorted({case.link.provider for case in batch if case.link.failed_since and case.error is None}):
         tx.links.bring_forward(provider)
 
 

@@ -198,7 +198,7 @@ def find_users(work: Work, batch: list[Case]) -> list[Case]:
         if isinstance(found, ConnectorError):
             case.failed("user.find", found)
         elif len(found) > 1:
-            case.end(LinkState.HELD, f"{len(found)} users have this contact's email; relink to one of them", "hold")
+            case.end(LinkState.HELD, f"{len(found)} users have this contact's email; merge them at the provider", "hold")
         elif found:
             case.values["user_id"] = found[0]
         else:

@@ -48,7 +48,7 @@ def reconcile(
     """
     with work.store.write() as tx:
         if not tx.runs.lock(LOCK, work.owner, LASTING):
-            raise Locked("another reconcile is running; wait for it, or see `connector status`")
+            raise Locked("another reconcile is running; wait for it")
         run = tx.runs.start("backfill" if backfill else "reconcile", ",".join(providers))
     before = work.crm.calls
     try:
@@ -84,6 +84,8 @@ def _load(work: Work, provider: str, run: int, first: int) -> int:
     """Take in up to `first` listed users that have no link yet. Returns how many."""
     if not work.providers[provider].capabilities.list:
         raise Rejected(f"{provider}: cannot list its users (api_url?), so there is nothing to backfill from")
+    if work.mappings[provider].lifecycle.user_created == "ignore":
+        return 0
     count = 0
     for page in work.providers[provider].pages():
         with work.store.write() as tx:

@@ -156,7 +156,7 @@ def _remove(tx: Tx, case: Case) -> None:
 def _tell_doubts(case: Case) -> None:
     """What earlier workers were about to write when nothing more was heard of them; the history shall know."""
     for intent in case.link.intent:
-        case.note(intent["kind"], intent["changes"], answer="not known: the worker died or the answer was lost")
+        case.note("unheard", intent["changes"], answer=f"{intent['kind']}: no answer was heard; the worker died or the call broke off")
 
 
 def _in_doubt(case: Case) -> list[Any]:

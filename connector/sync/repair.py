@@ -8,6 +8,7 @@ from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
+from connector.sync.brakes import APPROVED
 
 
 def hold(tx: Tx, link: Link, reason: str) -> None:
@@ -20,7 +21,8 @@ def release(tx: Tx, link: Link) -> None:
     """Go on with a held link."""
     _require(link, LinkState.HELD, doing="release")
     state = LinkState.ACTIVE if link.contact_id and not _occupied(tx, link, link.contact_id) else LinkState.PENDING
-    _set(tx, link, "release", {"state": state, "reason": None})
+    reason = APPROVED if (link.reason or "").startswith("brake:") else None
+    _set(tx, link, "release", {"state": state, "reason": reason})
     tx.links.notice(link.id, {}, tx.now)
 
 

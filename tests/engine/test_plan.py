@@ -56,6 +56,13 @@ def test_a_provider_that_takes_no_updates_gets_none():
     assert planned.user_writes == {}
 
 
+def test_at_a_provider_that_takes_no_updates_the_contact_follows_the_user():
+    planned = plan(LINK, replace(SEEN, user=user(first_name="Augusta"), contact=contact(firstname="King")), policy(writable=False))
+    assert (planned.contact_writes, planned.needs_times) == ({"firstname": "Augusta"}, [])
+    left = plan(LINK, replace(SEEN, contact=contact(firstname="King")), policy(writable=False))
+    assert (left.contact_writes, left.drift) == ({}, ("first_name",))
+
+
 def test_a_contact_without_the_users_id_gets_it():
     assert plan(LINK, replace(SEEN, contact=contact(members_user_id=None)), policy()).contact_writes == {"members_user_id": "u-1"}
 

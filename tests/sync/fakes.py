@@ -1,7 +1,13 @@
-"""An in-memory CRM and identity provider for simulations: the same promises as the real ones, and every write counted."""
+"""An in-memory CRM and identity provider for simulations: the same promises as the real ones, and every write counted.
+
+Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
+come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet).
+`log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us".
+"""
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,19 +32,32 @@ class FakeCrm:
         self.merged: dict[str, str] = {}
         self.times: dict[tuple[str, str], datetime] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []
-        self.calls: Counter[str] = Counter()
+        self.made: Counter[str] = Counter()
         self.events: list[Change] = []
         self.told: dict[bytes, Change] = {}
         self.noop: set[str] = set()
         self.refuses: dict[str, str] = {}
+        self.reformats: dict[str, Callable[[str], str]] = {}
+        self.unindexed: set[str] = set()
         self.fails: list[Exception] = []
+        self.loses: list[Exception] = []
         self.names_existing = True
+        self.creations: list[str] = []
         self._ids = itertools.count(1001)
 
+    @property
+    def calls(self):
+        return self.made.total()
+
     def _call(self, name):
-        self.calls[name] += 1
+        self.made[name] += 1
         if self.fails:
             raise self.fails.pop(0)
+
+    def _answer(self, found=None):
+        if self.loses:
+            raise self.loses.pop(0)
+        return found
 
     # what the sync calls
 
@@ -55,7 +74,7 @@ class FakeCrm:
         self._call("find")
         found = {}
         for value in values:
-            hits = [i for i, p in self.contacts.items() if self._holds(p, key, value)]
+            hits = [i for i, p in self.contacts.items() if i not in self.unindexed and self._holds(p, key, value)]
             if hits:
                 found[value] = [self._contact(i) for i in hits]
         return found
@@ -75,10 +94,11 @@ class FakeCrm:
             contact_id = known or str(next(self._ids))
             if known is None:
                 self.contacts[contact_id] = {}
+                self.creations.append(row.id)
                 self.events.append(Change("contact.created", contact_id))
             self._store(contact_id, {**row.properties, key: row.id}, "us")
             out.append(Outcome(row.ref, self._contact(contact_id), created=known is None))
-        return out
+        return self._answer(out)
 
     def update(self, rows, properties):
         self._call("update")
@@ -95,13 +115,14 @@ class FakeCrm:
             else:
                 self._store(contact_id, row.properties, "us")
                 out.append(Outcome(row.ref, self._contact(contact_id)))
-        return out
+        return self._answer(out)
 
     def archive(self, ids):
         self._call("archive")
         for one in ids:
             if self._now(one) in self.contacts:
                 self.delete(self._now(one), by="us")
+        self._answer()
 
     def erase(self, contact_id):
         self.archive([contact_id])
@@ -144,6 +165,8 @@ class FakeCrm:
             if now in (winner, loser):
                 self.merged[former] = new
         self.merged |= {winner: new, loser: new}
+        self.times |= {(new, name): self.clock() for name in self.contacts[new]}
+        self.log.append(("person", new, dict(self.contacts[new])))
         self.events += [Change("contact.deleted", winner), Change("contact.deleted", loser)]
         self.events.append(Change("contact.merged", new, former_ids=(winner, loser)))
         return new
@@ -151,7 +174,7 @@ class FakeCrm:
     @property
     def writes(self):
         """How many calls wrote something."""
-        return sum(self.calls[name] for name in ("upsert", "update", "archive"))
+        return sum(self.made[name] for name in ("upsert", "update", "archive"))
 
     def _now(self, contact_id):
         return self.merged.get(contact_id, contact_id)
@@ -176,6 +199,7 @@ class FakeCrm:
         held = self.contacts[contact_id]
         for name, value in properties.items():
             value = value.lower() if name == "email" else value
+            value = self.reformats[name](value) if name in self.reformats else value
             if name in self.noop or (held.get(name) or "") == value:
                 continue
             held[name] = value
@@ -197,16 +221,27 @@ class FakeIdp:
         self.events: list[Change] = []
         self.told: dict[bytes, Change] = {}
         self.fails: list[Exception] = []
+        self.loses: list[Exception] = []
         self.refuses: set[str] = set()
         self.created: dict[str, str] = {}
-        self.calls: Counter[str] = Counter()
+        self.made: Counter[str] = Counter()
         self._ids = itertools.count(1)
         self._etags = itertools.count(1)
 
     def _call(self, name):
-        self.calls[name] += 1
+        self.made[name] += 1
         if self.fails:
             raise self.fails.pop(0)
+
+    def _answer(self, found=None):
+        if self.loses:
+            raise self.loses.pop(0)
+        return found
+
+    @property
+    def writes(self):
+        """How many calls wrote something."""
+        return sum(self.made[name] for name in ("create", "update", "delete"))
 
     # what the sync calls
 
@@ -234,14 +269,14 @@ class FakeIdp:
 
     def create(self, values, key):
         self._call("create")
-        if key in self.created:
-            return self.users[self.created[key]]
+        if self.created.get(key) in self.users:
+            return self._answer(self.users[self.created[key]])
         taken = [user.id for user in self.find(values.get("email"))] if values.get("email") else []
         if taken:
             raise Exists("email taken", taken[0])
         user_id = self.register(dict(values), by="us")
         self.created[key] = user_id
-        return self.users[user_id]
+        return self._answer(self.users[user_id])
 
     def update(self, user_id, values, etag):
         self._call("update")
@@ -251,13 +286,19 @@ class FakeIdp:
             raise Stale("changed meanwhile")
         if refused := self.refuses & values.keys():
             raise Rejected("refused", dict.fromkeys(refused, "not allowed"))
+        if any(
+            user.id != user_id and values.get("email") and user.values.get("email") == values["email"]
+            for user in self.users.values()
+        ):
+            raise Exists("email taken")
         self.edit(user_id, dict(values), by="us")
-        return self.users[user_id]
+        return self._answer(self.users[user_id])
 
     def delete(self, user_id):
         self._call("delete")
         if user_id in self.users:
             self.remove(user_id, by="us")
+        self._answer()
 
     # what people do
 
@@ -269,8 +310,9 @@ class FakeIdp:
         return user_id
 
     def edit(self, user_id, values, by="person"):
-        self.users[user_id] = self._made(user_id, {**self.users[user_id].values, **values})
-        self.log.append((by, user_id, dict(values)))
+        before = self.users[user_id].values
+        self.users[user_id] = self._made(user_id, {**before, **values})
+        self.log.append((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
         self.events.append(Change("user.updated", user_id, self.clock(), user=self.users[user_id]))
 
     def remove(self, user_id, by="person"):

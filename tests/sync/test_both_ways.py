@@ -6,8 +6,10 @@ from .world import USER, World
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(tmp_path, migrated_url):
+    world = World(tmp_path, migrated_url)
+    yield world
+    world.close()
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def test_a_registration_makes_a_contact(world):
         "interests": "film", "members_user_id": user,
     }  # fmt: skip
     assert world.link(user).state == "active"
-    assert world.crm.calls == {"upsert": 1}
+    assert world.crm.made == {"upsert": 1}
 
 
 def test_an_edit_by_the_user_reaches_the_contact(linked):
@@ -47,13 +49,13 @@ def test_an_edit_in_the_crm_reaches_the_user(linked):
 
 def test_own_writes_that_come_back_cause_no_call(linked):
     world, user, contact = linked
-    world.crm.calls.clear()
+    world.crm.made.clear()
     world.idp.edit(user, {"first_name": "Augusta"})
     world.run()
-    assert world.crm.calls == {"read": 1, "update": 1}
+    assert world.crm.made == {"read": 1, "update": 1}
     world.crm.edit(contact, {"firstname": "Ada"})
     world.run()
-    assert world.crm.calls == {"read": 2, "update": 1}
+    assert world.crm.made == {"read": 2, "update": 1}
 
 
 def test_an_existing_contact_is_linked_and_its_blanks_filled(world):

@@ -1,15 +1,18 @@
 """A small world to run the sync in: fakes on both sides, a real store, a clock that is set by hand."""
 
+import functools
 import itertools
 import textwrap
 from datetime import UTC, datetime, timedelta
 
+from connector.errors import Locked, Rejected
 from connector.mapping.loader import load
+from connector.mapping.model import Mapping
 from connector.model import Item
+from connector.settings import Brakes
 from connector.store import Store
 from connector.store.migrate import upgrade
-from connector.sync import batch, intake
-from connector.settings import Brakes
+from connector.sync import batch, intake, reconcile
 from connector.sync.work import Work
 
 from .fakes import FakeCrm, FakeIdp
@@ -48,23 +51,66 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-class World:
-    """Both sides, and the connector between them, run step by step."""
+class Crash(BaseException):
+    """The process is killed here; nothing after this runs, not even error handling."""
 
-    def __init__(self, folder, url="sqlite://", mapping=MAPPING, reached=None, **settings):
+
+class OneByOne:
+    """In place of a thread pool: provider calls in a fixed order, so that a run can be repeated."""
+
+    map = staticmethod(map)
+
+
+@functools.cache
+def read_mapping(folder, text) -> Mapping:
+    """The mapping, as from a file."""
+    path = folder / "members.yaml"
+    path.write_text(textwrap.dedent(text))
+    return load(path)
+
+
+@functools.cache
+def template() -> Store:
+    """A migrated database in memory, to copy: migrating takes longer than a simulation."""
+    store = Store("sqlite://")
+    upgrade(store)
+    return store
+
+
+def fresh_store(url, clock) -> Store:
+    """An empty database with our tables: a new one in memory, or the one at `url`, which has them already."""
+    store = Store(url, clock)
+    if url == "sqlite://":
+        template().engine.raw_connection().driver_connection.backup(store.engine.raw_connection().driver_connection)
+    return store
+
+
+class World:
+    """Both sides, and the connector between them, run step by step. `work` is the one worker; `worker` makes others."""
+
+    def __init__(self, folder, url="sqlite://", mapping=MAPPING, reached=None, idp=None, **settings):
         self.clock = Clock()
         self.crm = FakeCrm(self.clock)
-        self.idp = FakeIdp(self.clock)
-        self.store = Store(url, self.clock)
-        upgrade(self.store)
-        path = folder / "members.yaml"
-        path.write_text(textwrap.dedent(mapping))
-        self.mapping = load(path)
-        self.work = Work(
-            self.store, self.crm, {"members": self.idp}, {"members": self.mapping}, owner="test",
-            grace=timedelta(seconds=60), reached=reached or (lambda where: None), **{"brakes": Brakes(deletes=0, deletes_percent=0), **settings},
-        )  # fmt: skip
+        self.idp = FakeIdp(self.clock, **(idp or {}))
+        self.store = fresh_store(url, self.clock)
+        self.mapping = read_mapping(folder, mapping)
+        self._settings = {"brakes": Brakes(deletes=0, deletes_percent=0), "grace": timedelta(seconds=60), **settings}
+        self.reached = reached or (lambda where: None)
+        self.work = self.worker("test")
         self._keys = itertools.count(1)
+
+    def worker(self, owner):
+        """Another process's tools."""
+        work = Work(
+            self.store, self.crm, {"members": self.idp}, {"members": self.mapping}, owner=owner,
+            reached=lambda where: self.reached(where), **self._settings,
+        )  # fmt: skip
+        work.__dict__["readers"] = OneByOne()
+        return work
+
+    def close(self):
+        """Let the database go."""
+        self.store.close()
 
     def deliver(self, change, source=None, key=None):
         """Put one event into the inbox, as the receiver would."""
@@ -81,19 +127,52 @@ class World:
         for change in events:
             self.deliver(change)
 
+    def crash_at(self, where, action=None):
+        """The next time a worker reaches this place, it dies there, or `action` happens meanwhile."""
+
+        def reached(place):
+            if place == where:
+                self.reached = lambda where: None
+                if action is None:
+                    raise Crash(where)
+                action()
+
+        self.reached = reached
+
+    def settle(self, work=None):
+        """One batch. Returns how many links were in it."""
+        links = batch.lease(work or self.work)
+        return batch.settle(work or self.work, links) if links else 0
+
     def work_off(self, rounds=50):
         """Intake and batches until nothing is due."""
         for _ in range(rounds):
-            took = intake.take(self.work)
-            links = batch.lease(self.work)
-            if links:
-                batch.settle(self.work, links)
-            elif not took:
+            if not intake.take(self.work) and not self.settle():
                 return
         raise AssertionError("work does not end")
 
+    def doze(self, seconds):
+        """Wait in the reconcile: it looks more often than a simulation has to."""
+        self.clock.pass_(max(seconds, 5))
+
+    def sweep(self):
+        """A full reconcile, and what it makes due; waits for leases and locks of the dead pass by."""
+        for _ in range(10):
+            try:
+                reconcile.reconcile(self.work, self.doze, ["members"], lambda *told: None)
+            except Locked:
+                self.clock.pass_(60)
+            except Rejected:  # nobody is listed any more; a person says that this is right
+                with self.store.write() as tx:
+                    for link in tx.links.page("members", 0, 1000):
+                        tx.links.notice(link.id, {"refetch": self.idp.capabilities.read}, tx.now)
+                return self.work_off()
+            else:
+                return self.work_off()
+        raise AssertionError("the lock is never free")
+
     def run(self, rounds=10):
-        """Deliver and work until both sides are quiet; waits of up to an hour pass by."""
+        """Deliver and work until both sides are quiet."""
         for _ in range(rounds):
             self.deliver_all()
             self.work_off()
@@ -110,6 +189,16 @@ class World:
         """The link of a user."""
         with self.store.read() as tx:
             return tx.links.by_users("members", [user_id]).get(user_id)
+
+    def history(self, user_id):
+        """All changes that the history of a user's link tells."""
+        with self.store.read() as tx:
+            return [change for entry in tx.history.of_link(self.link(user_id).id, 1000) for change in entry.changes]
+
+    def parked(self):
+        """What is parked: (what, reason)."""
+        with self.store.read() as tx:
+            return [(row.what, row.reason) for row in tx.parked.rows()]
 
     def contact_of(self, user_id):
         """The contact that carries a user's id."""

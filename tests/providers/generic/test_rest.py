@@ -194,6 +194,7 @@ class TestListing:
         self.pages(web, *({"json": {"items": [user(n) for n in ids], "next_cursor": cursor}} for ids, cursor in pages))
         with pytest.raises(Rejected, match="repeats itself"):
             list(api.pages())
+        assert len(web.calls) == len(pages)
 
     def test_entries_without_an_id_are_left_out(self, web, api):
         self.pages(web, {"json": {"items": [user(1), {"email": "x"}, None, {"id": True}, user(2)]}})

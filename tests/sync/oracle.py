@@ -1,0 +1,215 @@
+"""What must be true of a world whatever happened in it. Looks at the fakes and the store from outside, never at a decision."""
+
+from collections import defaultdict
+
+from sqlalchemy import select
+
+from connector.engine.normalise import Unreadable, from_contact, from_user
+from connector.engine.plan import additional_emails
+from connector.model import Contact, LinkState
+from connector.store.rows import from_row
+from connector.store.tables import inbox, link
+from connector.sync.intake import FINAL
+
+ID = "members_user_id"
+
+
+class Oracle:
+    """Watches one world. `deeds` are what people did: (time, side, record, user field, value in normal form)."""
+
+    def __init__(self, world):
+        self.world = world
+        self.fields = world.mapping.fields
+        self.deeds = []
+        self.budget = 0
+        self.ours = 0
+        self.ever = defaultdict(set)
+        self.ended = {}
+        self._read = {"crm": 0, "idp": 0}
+
+    # what people do
+
+    def look(self):
+        """Take in what was written on either side since the last look."""
+        for side, fake in (("idp", self.world.idp), ("crm", self.world.crm)):
+            for author, record, values in fake.log[self._read[side] :]:
+                self._note(side, author, record, values)
+            self._read[side] = len(fake.log)
+
+    def _note(self, side, author, record, values):
+        if "" in values:  # a deletion: those who are created anew get every value again
+            self.budget += len(self.fields) if author == "person" else 0
+            return
+        for rule in self.fields:
+            name = rule.user if side == "idp" else rule.contact
+            if name not in values:
+                continue
+            value = self.value(side, rule, values[name])
+            self.ever[side, rule.user].add(value)
+            if author == "person":
+                self.budget += 1
+                self.deeds.append((self.world.clock(), side, record, rule.user, value))
+            else:
+                self.ours += 1
+
+    def value(self, side, rule, raw):
+        """A value in normal form; what cannot be read stands for itself."""
+        try:
+            reading = from_user(rule, raw) if side == "idp" else from_contact(rule, raw)
+        except Unreadable:
+            return ("unreadable", str(raw))
+        return ("strange", reading) if reading.strange else reading.value
+
+    def direction(self, rule):
+        """A provider that takes no updates is followed."""
+        return rule.direction if self.world.idp.capabilities.update else "to_contact"
+
+    def links(self):
+        """All links."""
+        with self.world.store.read() as tx:
+            return [from_row(row) for row in tx.connection.execute(select(link))]
+
+    # at every moment
+
+    def check_always(self):
+        """Safety: nothing here may be wrong even for a moment."""
+        self.look()
+        links = self.links()
+        self.no_duplicates(links)
+        self.no_resurrection(links)
+        assert self.ours <= self.budget, f"we wrote {self.ours} values for {self.budget} that people wrote"
+        self.bases_were_agreed(links)
+
+    def no_duplicates(self, links):
+        """At most one live contact per user id; one active link per user and per contact."""
+        ids = [contact.get(ID) for contact in self.world.crm.contacts.values() if contact.get(ID)]
+        assert len(ids) == len(set(ids)), f"two contacts of one user: {ids}"
+        active = [one for one in links if one.state == LinkState.ACTIVE]
+        assert len({one.user_id for one in active}) == len({one.contact_id for one in active}) == len(active)
+
+    def no_resurrection(self, links):
+        """Once a link has ended, nothing is created for its user, and neither side is touched for it again."""
+        for one in links:
+            if one.state in FINAL:
+                touched = self._touched(one)
+                before = self.ended.setdefault(one.id, touched)
+                assert touched == before, f"{one.name} has ended as {one.state.value}, and was written: {touched} after {before}"
+
+    def _touched(self, one):
+        created = self.world.crm.creations.count(one.user_id)
+        users = sum(author == "us" and record == one.user_id for author, record, _ in self.world.idp.log)
+        return created, users
+
+    def bases_were_agreed(self, links):
+        """What we call agreed was really held, by both sides where both take part."""
+        for one in links:
+            for rule in self.fields:
+                value = one.base.get(rule.user)
+                if value is None:
+                    continue
+                one_sided = {"to_contact": "idp", "to_user": "crm"} if rule.type == "set" else {}
+                direction = self.direction(rule)
+                sides = [one_sided[direction]] if direction in one_sided else ["idp", "crm"]
+                for side in sides:
+                    assert value in self.ever[side, rule.user], f"{one.name}: {rule.user} was never {value!r} on side {side}"
+
+    # at the end
+
+    def check_end(self):
+        """Liveness: faults are over, everything was swept."""
+        self.check_always()
+        self.nothing_is_lost()
+        links = self.links()
+        for one in links:
+            if one.state == LinkState.ACTIVE:
+                self.sides_agree(one)
+                self.no_update_is_lost(one)
+        self.everybody_has_a_link(links)
+
+    def nothing_is_lost(self):
+        """Every delivery was taken in, or is set aside with a reason; so is every piece of work."""
+        with self.world.store.read() as tx:
+            rows = tx.connection.execute(select(inbox.c.state, inbox.c.reason)).all()
+            parked = tx.parked.rows()
+            assert tx.links.waiting() == 0
+        assert all(row.state == "done" or (row.state == "quarantined" and row.reason) for row in rows), rows
+        assert all(row.reason for row in parked)
+
+    def everybody_has_a_link(self, links):
+        """Every user is linked, or a person is told why not."""
+        known = {one.user_id: one for one in links if one.user_id}
+        for user_id in self.world.idp.users:
+            found = known.get(user_id)
+            assert found is not None, f"{user_id} has no link"
+            assert found.state in (LinkState.ACTIVE, LinkState.HELD, LinkState.UNLINKED) or self._parked(found), found
+            assert found.state == LinkState.ACTIVE or found.reason or self._parked(found), found
+
+    def sides_agree(self, one):
+        """User, contact and base are equal as far as the direction goes; a difference that stays has a name."""
+        user = self.world.idp.users.get(one.user_id)
+        contact = self.world.crm.contacts.get(self.world.crm._now(one.contact_id))
+        parked = self._parked(one)
+        if "link" in parked:
+            return
+        assert user is not None, f"{one.name}: active without a user"
+        assert contact is not None, f"{one.name}: active without a contact"
+        assert contact.get(ID) == one.user_id
+        for rule in self.fields:
+            if rule.user in one.held or parked & {rule.contact, f"user.{rule.user}"}:
+                continue
+            mine = self.value("idp", rule, user.values.get(rule.user))
+            theirs = self.value("crm", rule, contact.get(rule.contact))
+            base = one.base.get(rule.user)
+            told = f"{one.name}: {rule.user} is {mine!r}, {rule.contact} is {theirs!r}, base {base!r}"
+            if mine == theirs:
+                assert base == mine, told
+            elif rule.user == "email" and mine in additional_emails(Contact("", contact)):
+                pass
+            else:
+                self._difference(one, rule, mine, theirs, base, told)
+
+    def _difference(self, one, rule, mine, theirs, base, told):
+        assert rule.user in one.drift, f"{told}, and nobody calls it drift"
+        if rule.on_blank == "keep" and (mine is None or theirs is None):
+            return
+        if self.direction(rule) == "to_user":
+            assert theirs == base, told
+        elif self.direction(rule) == "to_contact":
+            assert mine == base, told
+        else:
+            raise AssertionError(told)
+
+    def no_update_is_lost(self, one):
+        """What a person wrote stands, or a person wrote later, or it is on record as the loser, with both values."""
+        contact_id = self.world.crm._now(one.contact_id)
+        mine = [deed for deed in self.deeds if deed[2] == one.user_id or self.world.crm._now(deed[2]) == contact_id]
+        history = self.world.history(one.user_id)
+        parked = self._parked(one)
+        for rule in self.fields:
+            deeds = [deed for deed in mine if deed[3] == rule.user]
+            if rule.type == "set" or rule.user in one.held or parked & {"link", rule.contact, f"user.{rule.user}"}:
+                continue
+            for number, (at, side, _, _, value) in enumerate(deeds):
+                if any(later[1] == side for later in deeds[number + 1 :]):
+                    continue  # the same side wrote later
+                if any(later[0] >= at for later in deeds if later[1] != side):
+                    continue  # the other side wrote later, or in the same second
+                if not self._stands(one, rule, side, value):
+                    losers = [change for change in history if change["field"] == rule.user and value in self._values(change)]
+                    assert losers, f"{one.name}: {rule.user} = {value!r} of {side} at {at:%M:%S} is lost"
+
+    @staticmethod
+    def _values(change):
+        return [tuple(one) if isinstance(one, list) else one for one in (change["user"], change["contact"])]
+
+    def _stands(self, one, rule, side, value):
+        user = self.world.idp.users[one.user_id]
+        contact = self.world.crm.contacts[self.world.crm._now(one.contact_id)]
+        if side == "idp":
+            return self.value("idp", rule, user.values.get(rule.user)) == value
+        additional = additional_emails(Contact("", contact)) if rule.user == "email" else ()
+        return self.value("crm", rule, contact.get(rule.contact)) == value or value in additional
+
+    def _parked(self, one):
+        with self.world.store.read() as tx:
+            return {row.what for row in tx.parked.of_links([one.id]).get(one.id, [])}
