@@ -156,7 +156,8 @@ def _remove(tx: Tx, case: Case) -> None:
 def _tell_doubts(case: Case) -> None:
     """What earlier workers were about to write when nothing more was heard of them; the history shall know."""
     for intent in case.link.intent:
-        case.note("unheard", intent["changes"], answer=f"{intent['kind']}: no answer was heard; the worker died or the call broke off")
+        why = "no answer was heard: the worker died, or the call broke off"
+        case.note("unheard", intent["changes"], answer=f"{intent['kind']}: {why}")
 
 
 def _in_doubt(case: Case) -> list[Any]:
