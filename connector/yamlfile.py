@@ -5,7 +5,6 @@ number or a switch. Null (`~`, `null`, nothing) is None. What makes a file mean 
 repeated keys, anchors and aliases, tags, several documents.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,9 +94,9 @@ def _replaced(data: Any, loc: tuple[str, ...], value: Any) -> Any:
 
 
 def shown(path: Path) -> str:
-    """A path as people see it: relative to the current folder when that is shorter."""
+    """A path as people see it: relative when it is below the current folder."""
     try:
-        return min(os.path.relpath(path), str(path), key=len)
+        return str(path.absolute().relative_to(Path.cwd()))
     except (OSError, ValueError):
         return str(path)
 

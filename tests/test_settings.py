@@ -47,6 +47,12 @@ def loaded(folder: Path, text: str = MINIMAL, **environ: str) -> Settings:
     return load_settings(write(folder, text), environ)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current folder that no file of a test is below, so that paths are told in full."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def findings(folder: Path, text: str = MINIMAL, **environ: str) -> list[str]:
     """What is wrong with a configuration, without the folder in front."""
     path = write(folder, text)
