@@ -52,5 +52,5 @@ def _run(config: Path | None, as_json: bool, provider: str | None, backfill: boo
         out.print("both sides agree" if not result.summary["parked"] + result.summary["held"] else "see: connector parked list")
     if result.braked:
         raise Braked(
-            f"run {result.run}: {result.braked} deletions are held by a brake; look at them, then: connector link release"
+            f"run {result.run}: {result.braked} links are held by a brake; see: connector link list --state held"
         )

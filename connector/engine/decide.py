@@ -151,7 +151,7 @@ def _decide_set(field: Field, sides: Sides) -> Decision:
         writes_contact=writes_contact, writes_user=writes_user,
         to_contact=_with_strange(to_contact, contact.strange), to_user=to_user,
         held=f"{', '.join(strange)} {why}" if strange else None,
-        drift=not writes and user.value != contact.value,
+        drift=to_contact != to_user,
     )  # fmt: skip
 
 

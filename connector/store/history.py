@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Text, delete, func, insert, select, type_coerce
 
 from connector.store.tables import history
 
@@ -66,12 +66,22 @@ class History:
         """How many fields a run blanked."""
         query = select(history.c.changes).where((history.c.run == run) & history.c.kind.in_(("contact.update", "user.update")))
         rows = self._db.execute(query.execution_options(yield_per=500)).scalars()
-        return sum(change["to"] is None and change["from"] is not None for changes in rows for change in changes)
+        return sum(_cleared(change) for changes in rows for change in changes)
 
-    def count_since(self, kind: str, since: datetime) -> int:
-        """How many effects of a kind there were since a time, reconciles left out."""
-        here = (history.c.kind == kind) & (history.c.at >= since) & history.c.run.is_(None)
-        return self._db.execute(select(func.count()).select_from(history).where(here)).scalar_one()
+    def links_with(self, kinds: Sequence[str], run: int | None, span: timedelta) -> int:
+        """How many links had an effect of these kinds in a run, or lately (within `span`) by live deliveries."""
+        query = select(func.count(history.c.link_id.distinct())).where(self._when(run, span) & history.c.kind.in_(kinds))
+        return self._db.execute(query).scalar_one()
+
+    def links_that_cleared(self, run: int | None, span: timedelta) -> int:
+        """How many links had a field blanked in a run, or lately (within `span`) by live deliveries."""
+        written = history.c.kind.in_(("contact.update", "user.update"))
+        blanks = type_coerce(history.c.changes, Text).contains('"to":null')
+        query = select(history.c.link_id, history.c.changes).where(self._when(run, span) & written & blanks)
+        return len({row.link_id for row in self._db.execute(query) if any(map(_cleared, row.changes))})
+
+    def _when(self, run: int | None, span: timedelta) -> ColumnElement[bool]:
+        return history.c.run == run if run is not None else history.c.run.is_(None) & (history.c.at >= self._tx.now - span)
 
     def forget(self, before: datetime) -> int:
         """Delete entries older than a time. Returns how many went."""
@@ -82,3 +92,7 @@ class History:
         columns = [history.c[name] for name in Entry.__dataclass_fields__]
         query = select(history.c.id, *columns).where(history.c.id > after).order_by(history.c.id).limit(limit)
         return [(row.id, Entry(**{k: v for k, v in row._mapping.items() if k != "id"})) for row in self._db.execute(query)]
+
+
+def _cleared(change: dict[str, Any]) -> bool:
+    return change["to"] is None and change["from"] is not None

@@ -11,9 +11,6 @@ from connector.sync.case import Case, cases
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work
 
-DELETING = (Step.ARCHIVE, Step.ERASE, Step.DELETE_USER)
-"""Steps that a brake may stop."""
-
 log = structlog.get_logger()
 
 
@@ -41,18 +38,22 @@ def settle(work: Work, links: list[Link]) -> int:
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
+    braked = False
     try:
-        _see_and_write(work, [case for case in batch if case.open])
+        _see(work, [case for case in batch if case.open])
+        braked = brakes.check(work, _planned(batch))
+        _write(work, batch)
     except Exception as error:
         log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
         _mistake(batch, error)
     record(work, batch)
-    if any(case.plan and case.plan.step in DELETING for case in batch):
+    if braked:
         brakes.done(work)
     return len(batch)
 
 
-def _see_and_write(work: Work, batch: list[Case]) -> None:
+def _see(work: Work, batch: list[Case]) -> None:
+    """Observe and decide; unlinked users and contacts find their other half, or make it."""
     observe.observe(work, batch)
     linking.moved(work, _open(batch))
     for case in _open(batch):
@@ -61,9 +62,12 @@ def _see_and_write(work: Work, batch: list[Case]) -> None:
     _unlinked(work, batch)
     observe.conflict_times(work, batch)
     users.freshen(work, batch)
+
+
+def _write(work: Work, batch: list[Case]) -> None:
+    """Carry out what was decided."""
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
-    brakes.check_deletes(work, _open(batch, *DELETING))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
     contacts.erase(work, _open(batch, Step.ERASE))
     users.delete(work, _open(batch, Step.DELETE_USER))
@@ -80,6 +84,7 @@ def _provisional(work: Work, batch: list[Case]) -> None:
     attached = [case for case in batch if case.open and case.link.user_id is None and "user_id" in case.values]
     linking.refuse_taken_users(work, attached)
     attached = [case for case in attached if case.open]
+    linking.give_way(attached, _open(batch))
     for case in attached:
         users.attach(case, None)
     found = [case for case in attached if case.seen.user is None]
@@ -119,6 +124,10 @@ def _backfills(work: Work, batch: list[Case]) -> set[int]:
 def _in_doubt(case: Case) -> bool:
     """Whether a contact may have been created without our hearing of it."""
     return case.link.contact_id is None and any(intent["kind"] == "contact.create" for intent in case.link.intent)
+
+
+def _planned(batch: list[Case]) -> list[Case]:
+    return [case for case in _open(batch) if case.plan is not None]
 
 
 def _open(batch: list[Case], *steps: Step) -> list[Case]:

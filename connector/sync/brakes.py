@@ -1,70 +1,107 @@
-"""Stopping mass harm before its first effect beyond the limit."""
+"""Stopping mass harm before its first effect beyond the limit: deletions, and fields blanked.
+
+Effects are counted per run and, for live deliveries, per rolling hour. What goes beyond is held, with the reason, until a person
+releases it. Links are counted, not fields: a link that blanks three of them counts once.
+"""
 
 import threading
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
+from connector.engine.plan import Step
 from connector.errors import Paused
 from connector.model import LinkState
 from connector.settings import Brakes
+from connector.store import Tx
 from connector.store.history import History
 from connector.sync.case import Case
 from connector.sync.work import LEASE, Work
 
-LOCK = "deletes"
-
+LOCK = "brakes"
 HOUR = timedelta(hours=1)
+
 APPROVED = "released from a brake"
 """The reason of a link that a person let go on: no brake stops it again."""
 
+DELETING = (Step.ARCHIVE, Step.ERASE, Step.DELETE_USER)
 DELETIONS = ("contact.archive", "contact.erase", "user.delete")
 
 
-def check_deletes(work: Work, batch: list[Case]) -> None:
-    """Hold the deletions that would go beyond the limit, counted per run and, for live deliveries, per rolling hour.
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """One kind of harm: which cases would do it, how often it was done, and the names of its settings."""
 
-    One batch at a time deletes: two that count side by side would both stay below the limit, and together pass it.
+    name: str
+    does: Callable[[Case], bool]
+    done: Callable[[History, int | None, timedelta], int]
+
+
+def _deletes(case: Case) -> bool:
+    return case.decided.step in DELETING
+
+
+def _clears(case: Case) -> bool:
+    """Whether a value that is there would be blanked, on either side."""
+    return case.decided.step is Step.WRITE and any(
+        (one.writes_contact and one.to_contact is None and one.sides.contact.value is not None)
+        or (one.writes_user and one.to_user is None and one.sides.user.value is not None)
+        for one in case.decided.decisions
+    )
+
+
+BRAKES = (
+    Brake("deletes", _deletes, lambda history, run, span: history.links_with(DELETIONS, run, span)),
+    Brake("clears", _clears, lambda history, run, span: history.links_that_cleared(run, span)),
+)
+
+
+def check(work: Work, batch: list[Case]) -> bool:
+    """Hold what would go beyond a limit. Returns whether `done` is to be called once the batch is recorded.
+
+    One batch at a time may do harm: two that count side by side would both stay below the limit, and together pass it.
     """
-    if not batch:
-        return
+    harmful = [case for case in batch if any(brake.does(case) for brake in BRAKES) and case.link.reason != APPROVED]
+    if not harmful:
+        return False
     with work.store.write() as tx:
         if not tx.runs.lock(LOCK, _holder(work), LEASE):
-            for case in batch:
-                case.error = Paused("another batch is deleting", retry_in=0.5)
-            return
-        allowed = _allowed(work.brakes, tx.links.counts()[LinkState.ACTIVE])
-        done = {run: _done(tx.history, run, tx.now - HOUR) for run in {case.link.run for case in batch}}
-    if allowed is None:
-        return
-    for case in batch:
-        if case.link.reason == APPROVED:
-            continue
-        done[case.link.run] += 1
-        if done[case.link.run] > allowed:
-            where = f"run {case.link.run}" if case.link.run else "one hour"
-            reason = f"brake: more than {allowed} deletions in {where} (brakes.deletes, brakes.deletes_percent)"
-            case.end(LinkState.HELD, reason, "brake")
+            for case in harmful:
+                case.error = Paused("another batch is deleting or blanking", retry_in=0.5)
+            return False
+        for brake in BRAKES:
+            _check(tx, work.brakes, brake, [case for case in harmful if case.open and brake.does(case)])
+    return True
 
 
 def done(work: Work) -> None:
-    """The batch is recorded: the next one may delete."""
+    """The batch is recorded: the next one may go on."""
     with work.store.write() as tx:
         tx.runs.unlock(LOCK, _holder(work))
 
 
-def _holder(work: Work) -> str:
-    return f"{work.owner}/{threading.get_ident()}"
+def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
+    if not batch:
+        return
+    allowed = _allowed(brakes, brake.name, tx.links.counts()[LinkState.ACTIVE])
+    counts: Counter[int | None] = Counter({run: brake.done(tx.history, run, HOUR) for run in {case.link.run for case in batch}})
+    for case in batch:
+        counts[case.link.run] += 1
+        if allowed is not None and counts[case.link.run] > allowed:
+            where = f"run {case.link.run}" if case.link.run else "one hour"
+            limits = f"brakes.{brake.name}, brakes.{brake.name}_percent"
+            case.end(LinkState.HELD, f"brake: more than {allowed} {brake.name} in {where} ({limits})", "brake")
 
 
-def _allowed(brakes: Brakes, active: int) -> int | None:
-    """The most deletions allowed among `active` links; None: no limit."""
-    limits = [brakes.deletes] if brakes.deletes else []
-    if brakes.deletes_percent:
-        limits.append(max(brakes.floor, int(active * brakes.deletes_percent / 100)))
+def _allowed(brakes: Brakes, name: str, active: int) -> int | None:
+    """The most links among `active` that may be harmed so; None: no limit."""
+    absolute, percent = getattr(brakes, name), getattr(brakes, f"{name}_percent")
+    limits = [absolute] if absolute else []
+    if percent:
+        limits.append(max(brakes.floor, int(active * percent / 100)))
     return min(limits) if limits else None
 
 
-def _done(history: History, run: int | None, since: datetime) -> int:
-    if run is not None:
-        kinds = history.kinds_of_run(run)
-        return sum(kinds.get(kind, 0) for kind in DELETIONS)
-    return sum(history.count_since(kind, since) for kind in DELETIONS)
+def _holder(work: Work) -> str:
+    return f"{work.owner}/{threading.get_ident()}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
 from connector.engine.plan import additional_emails, user_reading
-from connector.errors import ConnectorError, Exists, Transient, Unavailable
+from connector.errors import ConnectorError, Exists, Locked, Transient, Unavailable
 from connector.mapping.model import Field
 from connector.model import Contact, LinkState
 from connector.sync.case import Case
@@ -214,6 +214,14 @@ def refuse_taken_users(work: Work, batch: list[Case]) -> None:
         if other and other.id != case.link.id and other.contact_id not in (None, case.link.contact_id):
             case.values.pop("user_id")
             case.end(LinkState.HELD, f"its user is linked to contact {other.contact_id}; merge the two", "hold")
+
+
+def give_way(attached: list[Case], batch: list[Case]) -> None:
+    """A new user's own link makes no contact while one of `attached` brings it: it is handed that one when this is recorded."""
+    coming = {(case.link.provider, case.values["user_id"]) for case in attached}
+    for case in batch:
+        if case.link.contact_id is None and (case.link.provider, case.link.user_id) in coming:
+            case.error = Locked(f"{case.link.name}: is handed a contact")
 
 
 def _find_user(work: Work, case: Case) -> list[str] | ConnectorError:

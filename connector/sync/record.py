@@ -201,6 +201,7 @@ def _hand_over(tx: Tx, case: Case) -> bool:
     tx.links.remove(case.link.id)
     if other.state == LinkState.PENDING and other.contact_id is None:
         taken = {"contact_id": case.link.contact_id, "state": LinkState.ACTIVE, "token": other.token + 1}
+        taken |= {"lease_until": None, "lease_owner": None}
         with suppress(IntegrityError), tx.part():
             tx.links.notice(other.id, taken, tx.now)
     tx.history.add([replace(entry, link_id=other.id) for entry in case.entries])

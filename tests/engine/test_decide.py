@@ -140,14 +140,14 @@ def test_an_unknown_option_is_held_where_it_would_have_to_be_read(rule, strange,
     ({"on_blank": "keep"}, ("a",), None, ("a",), "drift base=('a',)"),
     ({"on_blank": "keep"}, ("a",), None, ("a", "b"), "user=('a', 'b') base=('a', 'b')"),
     ({}, FIRST, ("a",), ("b",), "contact=('a', 'b') user=('a', 'b') base=('a', 'b')"),
-    ({"direction": "to_contact"}, ("a",), ("a", "b"), ("a", "x"), "contact=('a', 'b', 'x') base=('a', 'b')"),
+    ({"direction": "to_contact"}, ("a",), ("a", "b"), ("a", "x"), "contact=('a', 'b', 'x') drift base=('a', 'b')"),
     ({"direction": "to_contact"}, ("a",), ("a",), ("a", "x"), "drift base=('a',)"),
     ({"direction": "to_contact", "enforce": True}, ("a",), ("a",), ("a", "x"), "contact=('a',) base=('a',)"),
     ({"direction": "to_contact", "enforce": True, "on_blank": "keep"}, ("a",), ("a",), None, "contact=('a',) base=('a',)"),
     ({"direction": "to_contact", "enforce": True, "on_blank": "keep"}, ("a",), None, ("x",), "drift base=('a',)"),
     ({"direction": "to_contact", "enforce": True}, ("a",), None, ("x",), "contact=None base=None"),
     ({"direction": "to_contact", "enforce": True}, FIRST, None, ("x",), "drift no base"),
-    ({"direction": "to_user"}, ("a",), ("a", "x"), ("a", "b"), "user=('a', 'b', 'x') base=('a', 'b')"),
+    ({"direction": "to_user"}, ("a",), ("a", "x"), ("a", "b"), "user=('a', 'b', 'x') drift base=('a', 'b')"),
 ])  # fmt: skip
 def test_sets_are_merged_element_by_element(rule, base, user, contact, expected):
     assert effect(decided(field(type="set", **rule), base, user, contact)) == expected

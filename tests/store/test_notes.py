@@ -126,6 +126,6 @@ def test_a_run_is_started_finished_and_found(store):
 def test_the_effects_of_the_last_hour_leave_out_those_of_runs(store, link):
     with store.write() as tx:
         tx.history.add([Entry(link.id, "contact.archive"), Entry(link.id, "contact.archive", run=7)])
-        assert tx.history.count_since("contact.archive", tx.now - timedelta(hours=1)) == 1
+        assert tx.history.links_with(["contact.archive"], None, timedelta(hours=1)) == 1
         assert tx.history.kinds_of_run(7) == {"contact.archive": 1}
         assert tx.links.counts()[LinkState.PENDING] == 1

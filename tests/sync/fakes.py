@@ -1,7 +1,8 @@
 """An in-memory CRM and identity provider for simulations: the same promises as the real ones, and every write counted.
 
 Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
-come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet).
+come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet),
+`hides` (the provider does not tell these fields).
 `log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us".
 """
 
@@ -110,6 +111,8 @@ class FakeCrm:
                 out.append(Outcome(row.ref, error=Missing("gone")))
             elif self._email_owner(row.properties.get("email"), contact_id):
                 out.append(Outcome(row.ref, error=Exists("email taken")))
+            elif self._id_owner(row.properties, contact_id):
+                out.append(Outcome(row.ref, error=Exists("CONFLICTING_UNIQUE_VALUE")))
             elif error := self._refusal(row):
                 out.append(Outcome(row.ref, error=error))
             else:
@@ -191,6 +194,10 @@ class FakeCrm:
     def _email_owner(self, email, but):
         return next((i for i, p in self.contacts.items() if email and i != but and self._holds(p, "email", email.lower())), None)
 
+    def _id_owner(self, properties, but):
+        ids = {name: value for name, value in properties.items() if name.endswith("_user_id") and value}
+        return next((i for i, p in self.contacts.items() for name in ids if i != but and p.get(name) == ids[name]), None)
+
     def _refusal(self, row):
         refused = {name: why for name, why in self.refuses.items() if row.properties.get(name)}
         return Rejected("refused", refused) if refused else None
@@ -223,6 +230,7 @@ class FakeIdp:
         self.fails: list[Exception] = []
         self.loses: list[Exception] = []
         self.refuses: set[str] = set()
+        self.hides: set[str] = set()
         self.created: dict[str, str] = {}
         self.made: Counter[str] = Counter()
         self._ids = itertools.count(1)
@@ -254,29 +262,29 @@ class FakeIdp:
         self._call("fetch")
         if user_id not in self.users:
             raise Missing(f"user {user_id}")
-        return self.users[user_id]
+        return self._told(user_id)
 
     def find(self, email):
         self._call("find")
-        return [user for user in self.users.values() if user.values.get("email") == email]
+        return [self._told(user.id) for user in self.users.values() if user.values.get("email") == email]
 
     def pages(self):
         self._call("pages")
-        yield list(self.users.values())
+        yield [self._told(user_id) for user_id in self.users]
 
     def changed_since(self, since):
-        yield [user for user in self.users.values() if user.updated_at >= since]
+        yield [self._told(user.id) for user in self.users.values() if user.updated_at >= since]
 
     def create(self, values, key):
         self._call("create")
         if self.created.get(key) in self.users:
-            return self._answer(self.users[self.created[key]])
+            return self._answer(self._told(self.created[key]))
         taken = [user.id for user in self.find(values.get("email"))] if values.get("email") else []
         if taken:
             raise Exists("email taken", taken[0])
         user_id = self.register(dict(values), by="us")
         self.created[key] = user_id
-        return self._answer(self.users[user_id])
+        return self._answer(self._told(user_id))
 
     def update(self, user_id, values, etag):
         self._call("update")
@@ -292,7 +300,7 @@ class FakeIdp:
         ):
             raise Exists("email taken")
         self.edit(user_id, dict(values), by="us")
-        return self._answer(self.users[user_id])
+        return self._answer(self._told(user_id))
 
     def delete(self, user_id):
         self._call("delete")
@@ -306,20 +314,25 @@ class FakeIdp:
         user_id = f"u-{next(self._ids)}"
         self.users[user_id] = self._made(user_id, values)
         self.log.append((by, user_id, dict(values)))
-        self.events.append(Change("user.created", user_id, self.clock(), user=self.users[user_id]))
+        self.events.append(Change("user.created", user_id, self.clock(), user=self._told(user_id)))
         return user_id
 
     def edit(self, user_id, values, by="person"):
         before = self.users[user_id].values
         self.users[user_id] = self._made(user_id, {**before, **values})
         self.log.append((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
-        self.events.append(Change("user.updated", user_id, self.clock(), user=self.users[user_id]))
+        self.events.append(Change("user.updated", user_id, self.clock(), user=self._told(user_id)))
 
     def remove(self, user_id, by="person"):
         gone = self.users.pop(user_id)
         self.removed.add(user_id)
         self.log.append((by, user_id, {"": "deleted"}))
         self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(gone, values={})))
+
+    def _told(self, user_id):
+        """A user as the API shows it: without what it hides just now."""
+        user = self.users[user_id]
+        return replace(user, values={name: value for name, value in user.values.items() if name not in self.hides})
 
     def _made(self, user_id, values):
         return User(user_id, values, self.clock(), f"e{next(self._etags)}")

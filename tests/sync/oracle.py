@@ -45,12 +45,26 @@ class Oracle:
             if name not in values:
                 continue
             value = self.value(side, rule, values[name])
-            self.ever[side, rule.user].add(value)
             if author == "person":
                 self.budget += 1
                 self.deeds.append((self.world.clock(), side, record, rule.user, value))
             else:
                 self.ours += 1
+                self._came_from_somebody(side, rule, value)
+            self.ever[side, rule.user].add(value)
+
+    def _came_from_somebody(self, side, rule, value):
+        """A value we write was one of the other side's; the elements of a set come from either."""
+        told = self.ever["crm" if side == "idp" else "idp", rule.user]
+        if rule.type == "set":
+            known = {element for one in told | self.ever[side, rule.user] for element in self._elements(one)}
+            assert self._elements(value) <= known, f"we wrote {rule.user} = {value!r} on side {side}, which nobody said"
+        else:
+            assert value in told, f"we wrote {rule.user} = {value!r} on side {side}, which nobody said on the other"
+
+    @staticmethod
+    def _elements(value):
+        return set(value) if isinstance(value, tuple) else set()
 
     def value(self, side, rule, raw):
         """A value in normal form; what cannot be read stands for itself."""
@@ -120,11 +134,15 @@ class Oracle:
         self.check_always()
         self.nothing_is_lost()
         links = self.links()
+        self.everybody_is_up_to_date(links)
+        self.everybody_has_a_link(links)
+
+    def everybody_is_up_to_date(self, links):
+        """Every link that synchronises has done so."""
         for one in links:
             if one.state == LinkState.ACTIVE:
                 self.sides_agree(one)
                 self.no_update_is_lost(one)
-        self.everybody_has_a_link(links)
 
     def nothing_is_lost(self):
         """Every delivery was taken in, or is set aside with a reason; so is every piece of work."""
@@ -132,6 +150,7 @@ class Oracle:
             rows = tx.connection.execute(select(inbox.c.state, inbox.c.reason)).all()
             parked = tx.parked.rows()
             assert tx.links.waiting() == 0
+        assert len(rows) == len(self.world.keys), "a delivery was kept twice"
         assert all(row.state == "done" or (row.state == "quarantined" and row.reason) for row in rows), rows
         assert all(row.reason for row in parked)
 

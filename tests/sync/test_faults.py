@@ -749,6 +749,18 @@ def test_a_contact_that_gets_its_address_later_gets_its_user_then(tmp_path):
     assert world.link(user).contact_id == contact
 
 
+def test_a_users_own_link_makes_no_contact_while_one_is_on_its_way_to_it(tmp_path):
+    """A user was made for a contact by a worker that died; its event and the contact's second look come in one batch."""
+    world = World(tmp_path, mapping=CREATE_USER)
+    contact = world.crm.create({"email": "ada@example.com"})
+    crash(world, "user.create")
+    world.crm.edit(contact, {"email": "new@example.com"})
+    world.clock.pass_(PAST_LEASE)
+    world.run()
+    assert (list(world.crm.contacts), list(world.idp.users)) == ([contact], ["u-1"])
+    assert world.link("u-1").contact_id == contact
+
+
 def test_a_user_made_for_a_contact_is_on_record(tmp_path):
     world = World(tmp_path, mapping=CREATE_USER)
     world.crm.create({"email": "ada@example.com", "firstname": "Ada"})
@@ -857,3 +869,31 @@ def test_two_batches_that_delete_at_once_pass_the_limit_together_no_more_than_al
         tx.runs.unlock(brakes.LOCK, "another batch")
     world.later(2)
     assert len(world.crm.contacts) == 1
+
+
+def test_blanking_beyond_the_limit_is_held_before_it_happens(tmp_path):
+    world = World(tmp_path, brakes=Brakes(clears=1, clears_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.run()
+    for user in users:
+        world.idp.edit(user, {"first_name": None})
+    world.run()
+    cleared = [contact for contact in world.crm.contacts.values() if contact["firstname"] == ""]
+    held = [world.link(user) for user in users if world.link(user).state == "held"]
+    assert (len(cleared), len(held)) == (1, 2)
+    assert held[0].reason == "brake: more than 1 clears in one hour (brakes.clears, brakes.clears_percent)"
+    with world.store.write() as tx:
+        repair.release(tx, held[0])
+    world.run()
+    assert len([contact for contact in world.crm.contacts.values() if contact["firstname"] == ""]) == 2
+
+
+def test_other_changes_go_on_while_a_brake_holds_some(tmp_path):
+    world = World(tmp_path, brakes=Brakes(clears=1, clears_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.run()
+    world.idp.edit(users[0], {"first_name": None})
+    world.idp.edit(users[1], {"first_name": None})
+    world.idp.edit(users[2], {"first_name": "Augusta"})
+    world.run()
+    assert world.crm.contacts[world.contact_of(users[2])]["firstname"] == "Augusta"

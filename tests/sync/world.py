@@ -94,9 +94,10 @@ class World:
         self.idp = FakeIdp(self.clock, **(idp or {}))
         self.store = fresh_store(url, self.clock)
         self.mapping = read_mapping(folder, mapping)
-        self._settings = {"brakes": Brakes(deletes=0, deletes_percent=0), "grace": timedelta(seconds=60), **settings}
+        self._settings = {"brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0), "grace": timedelta(seconds=60), **settings}
         self.reached = reached or (lambda where: None)
         self.work = self.worker("test")
+        self.keys = set()
         self._keys = itertools.count(1)
 
     def worker(self, owner):
@@ -117,8 +118,10 @@ class World:
         source = source or ("crm" if change.kind.startswith("contact.") else "members")
         body = f"{source}-{next(self._keys)}".encode()
         (self.crm if source == "crm" else self.idp).told[body] = change
+        key = key or body.decode()
+        self.keys.add((source, key))
         with self.store.write() as tx:
-            return tx.inbox.add([(source, Item(key or body.decode(), body.decode(), body))])
+            return tx.inbox.add([(source, Item(key, body.decode(), body))])
 
     def deliver_all(self):
         """Deliver what both sides have to tell, in order."""
