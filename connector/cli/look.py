@@ -30,7 +30,7 @@ def status(config: Config = None, as_json: Json = False) -> None:
         "waiting",
         {
             "due now": f"{told['due']}{oldest}",
-            "held": f"{told['held']} (questions for a person)",
+            "held": f"{told['held']} (connector link list)",
             "parked": f"{told['parked']} (connector parked list)",
             "drift": f"{told['drift']} (fields that differ and are left alone)",
         },

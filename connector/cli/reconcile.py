@@ -49,8 +49,7 @@ def _run(config: Path | None, as_json: bool, provider: str | None, backfill: boo
         print_json({"run": result.run, "summary": dict(result.summary)})
     else:
         print_pairs(f"run {result.run}", result.summary)
-        out.print("both sides agree" if not result.summary["parked"] + result.summary["held"] else "see: connector parked list")
+        waiting = [f"connector {name}" for key, name in (("parked", "parked list"), ("held", "link list")) if result.summary[key]]
+        out.print(f"see: {', '.join(waiting)}" if waiting else "both sides agree")
     if result.braked:
-        raise Braked(
-            f"run {result.run}: {result.braked} links are held by a brake; see: connector link list --state held"
-        )
+        raise Braked(f"run {result.run}: {result.braked} links are held by a brake; see: connector link list --state held")

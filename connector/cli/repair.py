@@ -1,4 +1,4 @@
-"""`parked list|retry|drop` and `link hold|release|unlink|relink`."""
+"""`parked list|retry|drop`, `link list|hold|release|unlink|relink` and `quarantine list`."""
 
 from typing import Annotated
 
@@ -7,10 +7,11 @@ import typer
 from connector.cli.common import Config, Json, out, print_json, print_rows, store_of
 from connector.cli.look import Who
 from connector.errors import Rejected
-from connector.model import Link
+from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.sync import repair, who
 
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the history.")]
 
 
@@ -21,7 +22,11 @@ def add_to(program: typer.Typer) -> None:
     parked.command("retry")(parked_retry)
     parked.command("drop")(parked_drop)
     program.add_typer(parked, name="parked")
+    quarantine = typer.Typer(help="Deliveries that were signed, and that nobody can read.", no_args_is_help=True)
+    quarantine.command("list")(quarantine_list)
+    program.add_typer(quarantine, name="quarantine")
     link = typer.Typer(help="Repair of single links.", no_args_is_help=True)
+    link.command("list")(link_list)
     for name, command in (("hold", link_hold), ("release", link_release), ("unlink", link_unlink), ("relink", link_relink)):
         link.command(name)(command)
     program.add_typer(link, name="link")
@@ -73,6 +78,53 @@ def parked_drop(
 def _all_found(asked: list[int], found: list[int]) -> None:
     if missing := sorted(set(asked) - set(found)):
         raise Rejected(f"not parked: {', '.join(map(str, missing))}; see: connector parked list")
+
+
+def quarantine_list(limit: Limit = 100, config: Config = None, as_json: Json = False) -> None:
+    """The newest deliveries in quarantine: what is wrong with each. --json shows the bodies, too."""
+    with store_of(config).read() as tx:
+        rows = tx.inbox.quarantined(limit)
+    if as_json:
+        print_json(
+            [{**row, "received_at": row["received_at"].isoformat(), "body": row["body"].decode(errors="replace")} for row in rows]
+        )
+    elif rows:
+        table = [(r["id"], r["source"], r["sender_id"], r["received_at"].isoformat()[:19], r["reason"]) for r in rows]
+        print_rows(("id", "source", "sender's id", "received", "reason"), table)
+    else:
+        out.print("nothing is in quarantine")
+
+
+def link_list(
+    state: Annotated[LinkState, typer.Option("--state", help="Which links.")] = LinkState.HELD,
+    limit: Limit = 100,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Links in a state, with the reason; among the held ones also single fields that are held."""
+    with store_of(config).read() as tx:
+        links = tx.links.listed(state, limit)
+    if as_json:
+        told = [
+            {
+                "link": one.name,
+                "contact_id": one.contact_id,
+                "state": one.state.value,
+                "reason": one.reason,
+                "held": dict(one.held),
+            }
+            for one in links
+        ]
+        print_json(told)
+    elif links:
+        rows = [(one.name, one.contact_id, one.state.value, why) for one in links for why in _reasons(one)]
+        print_rows(("link", "contact", "state", "reason"), rows)
+    else:
+        out.print(f"no link is {state.value}")
+
+
+def _reasons(link: Link) -> list[str]:
+    return [f"{field}: {why}" for field, why in link.held.items()] or [link.reason or ""]
 
 
 def link_hold(who_: Who, reason: Reason = "held by a person", config: Config = None) -> None:

@@ -27,7 +27,9 @@ def up(
     quiet_logs()
     settings, work = work_of(config)
     if receiver_only and settings.broker_url.startswith("memory"):
-        raise ConfigError("--receiver-only: needs a broker that workers elsewhere can reach; set broker_url to redis:// or amqp://")
+        raise ConfigError(
+            "--receiver-only: needs a broker that workers elsewhere can reach; set broker_url to redis:// or amqp://"
+        )
     for warning in settings.warnings:
         out.print(f"warning: {warning}", markup=False)
     if not receiver_only:  # whoever only receives must do so while the CRM is out of reach, too

@@ -86,6 +86,12 @@ class Inbox:
         old = (inbox.c.state == "done") & (inbox.c.received_at < before)
         return self._db.execute(delete(inbox).where(old)).rowcount
 
+    def quarantined(self, limit: int) -> list[dict[str, Any]]:
+        """Rows that wait for a person, newest first: id, source, sender_id, received_at, reason, body."""
+        columns = [inbox.c[name] for name in ("id", "source", "sender_id", "received_at", "reason", "body")]
+        query = select(*columns).where(inbox.c.state == "quarantined").order_by(inbox.c.id.desc()).limit(limit)
+        return [dict(row._mapping) for row in self._db.execute(query)]
+
     def waiting(self) -> int:
         """How many rows are due."""
         return self._count(inbox.c.due_at <= self._tx.moment)

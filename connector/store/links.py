@@ -167,6 +167,12 @@ class Links:
         query = select(link).where(here).order_by(link.c.id).limit(limit)
         return [from_row(row) for row in self._db.execute(query)]
 
+    def listed(self, state: LinkState, limit: int) -> list[Link]:
+        """Links in a state, oldest first; among the held ones also active links that have a held field."""
+        fields = (link.c.state == LinkState.ACTIVE) & (link.c.held_fields > 0)
+        here = or_(link.c.state == state, fields) if state is LinkState.HELD else link.c.state == state
+        return [from_row(row) for row in self._db.execute(select(link).where(here).order_by(link.c.id).limit(limit))]
+
     def ring_for(self, run: int, link_ids: Sequence[int], values: dict[str, Any] | None = None) -> None:
         """Make these links due now on behalf of a run."""
         changes = {"run": run, "due_at": self._tx.now, "rung": link.c.rung + 1} | (values or {})

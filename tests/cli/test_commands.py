@@ -229,3 +229,20 @@ def test_two_reconciles_at_once_are_refused(connector, stack):
     finally:
         with store.write() as tx:
             tx.runs.unlock(LOCK, "somebody else")
+
+
+def test_held_links_and_quarantined_deliveries_are_listed(connector, stack):
+    from connector.model import Item
+    from connector.store import Store
+
+    connector("reconcile")
+    connector("link", "hold", "p2@example.com", "--reason", "legal hold")
+    rows = json.loads(connector("link", "list", "--json")[1])
+    assert [(row["state"], row["reason"]) for row in rows] == [("held", "legal hold")]
+    assert "legal hold" in connector("link", "list")[1]
+    assert connector("link", "release", "p2@example.com")[0] == 0
+    assert connector("link", "list", "--state", "held")[1] == "no link is held\n"
+    with Store(f"sqlite:///{stack.folder / 'connector.db'}").write() as tx:
+        tx.inbox.add([("members", Item("odd", "evt_odd", b"{", problem="not JSON, at character 1"))])
+    assert "not JSON, at character 1" in connector("quarantine", "list")[1]
+    assert json.loads(connector("quarantine", "list", "--json")[1])[0]["body"] == "{"
