@@ -73,7 +73,9 @@ def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str
 def beyond(provider: Provider, mapping: Mapping) -> list[str]:
     """What a mapping asks of its provider that the provider, as configured, cannot do."""
     can = provider.capabilities
-    found = []
+    own = f"{provider.name}_user_id"
+    found = [f"{mapping.path}:{field.line}: {own}: carries the user's id, the connector writes it itself; leave it out"
+             for field in mapping.fields if field.contact == own]  # fmt: skip
     if mapping.lifecycle.contact_created == "create_user" and not can.create:
         found.append(
             f"{mapping.path}: lifecycle.contact_created: create_user, but {provider.name} cannot create users (api_url?)"

@@ -144,7 +144,7 @@ class Link:
     intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history.
     lone: settle this link in a batch of its own, it made others fail.
     token: fencing token of the current lease. rung: counts hints; a change during a lease means "look again".
-    cause: the sender's id of the delivery that last asked to look.
+    cause: the sender's id of the delivery that last asked to look. settled_at: when a batch last recorded it.
     """
 
     id: int
@@ -172,6 +172,7 @@ class Link:
     rung: int = 0
     run: int | None = None
     cause: str | None = None
+    settled_at: datetime | None = None
 
     @property
     def name(self) -> str:

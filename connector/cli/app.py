@@ -1,5 +1,6 @@
 """The program: its commands, and what a failure looks like to a person and to a script."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from connector.cli import check, database, demo, look, reconcile, repair, sandbox, up
+from connector.cli.logs import quiet_logs
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
 
 FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; every failure is one line on standard error. Returns the exit code."""
+    quiet_logs(logging.WARNING)
     try:
         command = typer.main.get_command(program)
         result = command.main(_commands_first(arguments), prog_name="connector", standalone_mode=False)

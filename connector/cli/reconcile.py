@@ -30,7 +30,7 @@ def reconcile(
 
 def backfill(
     provider: ProviderName = None,
-    first: Annotated[int, typer.Option("--first", metavar="N", help="Only the first N users without a contact; 0: all.")] = 0,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=0, help="Only N users without a contact; 0: all.")] = 0,
     config: Config = None,
     as_json: Json = False,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_rows, store_of
+from connector.cli.common import Config, Json, out, print_json, print_rows, store_of, work_of
 from connector.cli.look import Who
 from connector.errors import Rejected
 from connector.model import Link, LinkState
@@ -153,9 +153,16 @@ def link_relink(
     contact: Annotated[str | None, typer.Option("--contact", metavar="ID", help="Contact id to link to.")] = None,
     config: Config = None,
 ) -> None:
-    """Bring a link back, or point it to another contact."""
-    with store_of(config).write() as tx:
-        repair.relink(tx, link := _one(tx, who_), contact)
+    """Bring a link back, or point it to another contact; the user's id moves there, too."""
+    _, work = work_of(config)
+    with work.store.read() as tx:
+        former = _one(tx, who_)
+        target = repair.relinkable(tx, former, contact)
+    if former.contact_id != target:
+        work.crm.check_portal()
+        repair.hand_back(work, former)
+    with work.store.write() as tx:
+        repair.relink(tx, link := _one(tx, former.name), contact)
     out.print(f"{link.name} is linked again", markup=False)
 
 

@@ -1,6 +1,7 @@
 """Everything in one process: the receiver in front, a Celery worker and beat in threads behind it."""
 
 import logging
+import socket
 import threading
 import time
 import warnings
@@ -15,6 +16,7 @@ from celery.beat import Service as Beat
 from celery.platforms import SecurityWarning
 
 from connector import tasks
+from connector.errors import Locked
 from connector.settings import Settings
 from connector.sync.sweep import sweep
 from connector.sync.work import Work
@@ -37,6 +39,7 @@ class Service:
         work = replace(work, ring=tasks.runtime.doorbell.ring)
         tasks.runtime.use(settings, work)
         self._work = work
+        self._host, self._port = host, port
         self._ready = ready
         app = make_app(settings, work, tasks.runtime.doorbell.ring, tasks.require_broker)
         config = uvicorn.Config(
@@ -49,12 +52,13 @@ class Service:
         self._beat: Any = None
 
     def run(self) -> None:
-        """Serve until stopped. Raises OSError when the port is taken."""
+        """Serve until stopped. Raises Locked when the port is taken."""
+        listening = _listen(self._host, self._port)
         threads = [threading.Thread(target=body, name=name, daemon=True) for name, body in self._parts()]
         for thread in threads:
             thread.start()
         try:
-            self._server.run()
+            self._server.run(sockets=[listening])
         finally:
             self._halt(threads)
 
@@ -108,6 +112,16 @@ class Service:
         ends = time.monotonic() + 35
         for thread in threads:
             thread.join(max(0.1, ends - time.monotonic()))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise Locked(f"cannot listen on {host}:{port} ({error.strerror}): another one running? choose a --port") from None
+    return listening
 
 
 class _Worker(tasks.app.Worker):  # type: ignore[misc]

@@ -17,7 +17,7 @@ def add_to(program: typer.Typer) -> None:
 
 def up(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
     receiver_only: Annotated[bool, typer.Option("--receiver-only", help="No worker and scheduler: they run beside it.")] = False,
     config: Config = None,
 ) -> None:

@@ -67,7 +67,8 @@ class Links:
         if due is not None:
             changes["due_at"] = case((link.c.due_at <= due, link.c.due_at), else_=literal(due, Moment()))
             changes["rung"] = link.c.rung + 1
-        self._db.execute(update(link).where(link.c.id == link_id).values(changes))
+        if changes:
+            self._db.execute(update(link).where(link.c.id == link_id).values(changes))
 
     def see_user(self, link_id: int, user: User, **values: Any) -> None:
         """Store a newer observation of the user, without ringing."""

@@ -16,6 +16,7 @@ LOCK = 7305211  # any number, the same for all of us: one migrator at a time
 
 def upgrade(store: Store) -> None:
     """Migrate to the newest schema. Safe to run twice, or by two at once. Raises Unavailable."""
+    _refuse_newer(current(store))
     with ours(), store.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
@@ -42,10 +43,14 @@ def require_current(store: Store) -> None:
     found = current(store)
     if found == newest():
         return
+    _refuse_newer(found)
+    raise ConfigError(f"database: schema {found or 'missing'}, this version needs {newest()}; run: connector db upgrade")
+
+
+def _refuse_newer(found: str | None) -> None:
     known = {revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is None or found in known:
-        raise ConfigError(f"database: schema {found or 'missing'}, this version needs {newest()}; run: connector db upgrade")
-    raise ConfigError(f"database: schema {found} is from a newer version of the connector; run that version, or restore a backup")
+    if found is not None and found not in known:
+        raise ConfigError(f"database: schema {found} is from a newer version of the connector; run that, or restore a backup")
 
 
 def _current(engine: Engine) -> str | None:

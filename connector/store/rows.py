@@ -80,6 +80,7 @@ def from_row(row: Any) -> Link:
         rung=row.rung,
         run=row.run,
         cause=row.cause,
+        settled_at=row.settled_at,
     )
 
 

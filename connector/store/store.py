@@ -11,7 +11,7 @@ from sqlalchemy import Connection, literal, select, type_coerce
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from connector.errors import Unavailable
+from connector.errors import ConfigError, Unavailable
 from connector.store.engine import database_time, open_engine
 from connector.store.history import History
 from connector.store.inbox import Inbox
@@ -130,6 +130,8 @@ def ours() -> Iterator[None]:
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:  # InternalError: PostgreSQL is read-only
         raise Unavailable(f"database: {_kind(error)}") from None
     except DBAPIError as error:
+        if "not a database" in str(error.orig):
+            raise ConfigError("database_url: the file exists and is not a SQLite database; name another") from None
         if error.connection_invalidated:
             raise Unavailable(f"database: {_kind(error)}") from None
         raise

@@ -16,7 +16,7 @@ from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, 
 from connector.store import Tx
 from connector.store.inbox import Stored
 from connector.store.links import ANSWERABLE
-from connector.store.rows import fits
+from connector.store.rows import fits, user_columns
 from connector.sync import contact_events
 from connector.sync.work import Work
 
@@ -137,7 +137,8 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
     if user is not None and (values["user"] is None or not newer(values["user"], user)):
         values["user"] = user
     complete = values["user"] is not None and whole(work.mappings[provider], values["user"])
-    values["refetch"] = not complete and work.providers[provider].capabilities.read
+    asks = values["refetch"] or not complete or (user is None and change.kind != "user.login")
+    values["refetch"] = asks and work.providers[provider].capabilities.read
     values["cause"] = row.sender_id
     new[change.record_id] = values
 
@@ -154,6 +155,8 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
 
     Returns the link as it is then, for the next delivery about it.
     """
+    if link.state is LinkState.DELETED and _registered_anew(link, change):
+        return _begin_again(work, tx, link, row, change)
     if link.state in FINAL:
         return link
     can_read = work.providers[link.provider].capabilities.read
@@ -166,17 +169,38 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     if user is not None and link.user is not None and not can_read:
         user = _laid_over(link.user, user)
     if user is not None and link.user is not None and same_user(mapping, user, link.user) and not link.user_gone:
-        if newer(user, link.user):
-            tx.links.see_user(link.id, user)
-        return link  # it tells nothing new: an echo of our own write, or a repeat
+        if not newer(user, link.user):
+            return link
+        tx.links.see_user(link.id, user)
+        return replace(link, user=user)  # it tells nothing new: an echo of our own write, or a repeat
     stale = user is not None and link.user is not None and not _outdates(user, link.user, can_read)
     if user is None or stale or (can_read and not whole(mapping, user)):
         if can_read and change.kind != "user.login":
             tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring)
         return link
     tx.links.see_user(link.id, user, cause=row.sender_id)
-    tx.links.notice(link.id, {"refetch": link.user_gone and can_read}, ring)
+    tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring)
     return replace(link, user=user)
+
+
+def _registered_anew(link: Link, change: Change) -> bool:
+    """Whether somebody registered after the deletion was dealt with: not a late word about the one who went."""
+    return (
+        change.kind == "user.created" and change.occurred_at is not None and link.settled_at is not None
+        and change.occurred_at > link.settled_at
+    )  # fmt: skip
+
+
+def _begin_again(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> Link:
+    """The same id, a new life: nothing of the old one is kept."""
+    can_read = work.providers[link.provider].capabilities.read
+    user = _carried(change, row.received_at)
+    blank: dict[str, Any] = {
+        "state": LinkState.PENDING, "reason": None, "contact_id": None, "base": {}, "echo": {}, "held": {}, "drift": [],
+        "contact": None, "intent": [], "user_gone": False, "gone_since": None, "attempts": 0, "failed_since": None,
+    }  # fmt: skip
+    tx.links.notice(link.id, {**blank, **user_columns(user), "refetch": can_read, "cause": row.sender_id}, tx.now)
+    return replace(link, state=LinkState.PENDING, user=user, user_gone=False)
 
 
 def _carried(change: Change, received_at: datetime) -> User | None:

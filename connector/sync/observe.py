@@ -44,9 +44,9 @@ def _fetch(case: Case) -> User | ConnectorError:
 
 
 def _missing(case: Case) -> None:
-    """Gone, unless nobody ever saw this user: then its event may have come before the provider committed it."""
-    unseen = case.link.user is None and case.link.contact_id is None and not case.link.user_gone
-    case.seen = replace(case.seen, user=None, user_gone=not unseen)
+    """Gone when the provider told so otherwise, too, by an event or a complete listing. Else it may be a hiccup, or an event
+    that came before the provider committed it: looked at again."""
+    case.seen = replace(case.seen, user=None, user_gone=case.link.user_gone)
 
 
 def _needs_fetch(case: Case) -> bool:

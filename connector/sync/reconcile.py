@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from connector.engine.plan import same_user
 from connector.errors import Locked, Rejected
 from connector.model import Link, LinkState, User
 from connector.store import Tx
@@ -69,15 +70,16 @@ def reconcile(
 def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
     """List a provider's users and make all its links due. Returns how many."""
     listed: set[str] | None = None
+    changed: set[int] = set()
     if work.providers[provider].capabilities.list:
         listed = set()
         for page in work.providers[provider].pages():
             with work.store.write() as tx:
                 tx.runs.lock(LOCK, work.owner, LASTING)
-                _see(work, tx, provider, page, run)
+                changed |= _see(work, tx, provider, page, run)
             listed.update(user.id for user in page)
             progress(f"listing users of {provider}", len(listed), 0)
-    return _ring(work, provider, run, listed)
+    return _ring(work, provider, run, listed, changed)
 
 
 def _load(work: Work, provider: str, run: int, first: int) -> int:
@@ -100,7 +102,9 @@ def _load(work: Work, provider: str, run: int, first: int) -> int:
     return count
 
 
-def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> None:
+def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> set[int]:
+    """Store what a page of the listing shows. Returns the links whose user it shows changed."""
+    changed = set()
     known = tx.links.by_users(provider, [user.id for user in page])
     wanted = work.mappings[provider].lifecycle.user_created != "ignore"
     new = [user for user in page if user.id not in known] if wanted else []
@@ -111,10 +115,16 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> None:
             continue
         if link.user is None or user.updated_at is None or not intake.newer(link.user, user):
             tx.links.see_user(link.id, user)
+            if link.user is None or not same_user(work.mappings[provider], link.user, user):
+                changed.add(link.id)
+    return changed
 
 
-def _ring(work: Work, provider: str, run: int, listed: set[str] | None) -> int:
-    """Make a provider's links due for this run; those a complete listing did not show are to be read by id."""
+def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed: set[int]) -> int:
+    """Make a provider's links due for this run; those a complete listing did not show are to be read by id.
+
+    A user whose contact was refused and who has not changed would be refused again: it stays parked.
+    """
     if listed is not None and not listed and next(_pages(work, provider), None):
         raise Rejected(f"{provider}: the listing of users is empty although links expect users; nothing was done")
     count = 0
@@ -122,11 +132,18 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None) -> int:
         with work.store.write() as tx:
             tx.runs.lock(LOCK, work.owner, LASTING)
             absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
-            gone = set(absent)
-            tx.links.ring_for(run, [one.id for one in page if one.id not in gone])
-            tx.links.ring_for(run, absent, {"refetch": True})
+            refused = _refused(tx, [one for one in page if one.id not in changed])
+            left = {*absent, *refused}
+            tx.links.ring_for(run, [one.id for one in page if one.id not in left])
+            told = {"refetch": True, "user_gone": True} if work.providers[provider].capabilities.read else {}
+            tx.links.ring_for(run, absent, told)
         count += len(page)
     return count
+
+
+def _refused(tx: Tx, links: list[Link]) -> set[int]:
+    pending = [one.id for one in links if one.state is LinkState.PENDING]
+    return {link_id for link_id, rows in tx.parked.of_links(pending).items() if any(row.what == "link" for row in rows)}
 
 
 def _pages(work: Work, provider: str) -> Iterator[list[Link]]:

@@ -135,15 +135,17 @@ def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> 
 
 
 def _waiting(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
-    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped.
+    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped, or believed deleted.
 
     Dropped is forgotten: should the user turn up after all, the next delivery or listing starts afresh.
     """
     values["due_at"] = case.decided.until
     if case.seen.user is None and not case.seen.user_gone:
-        values["attempts"] = case.link.attempts + 1
+        values |= {"attempts": case.link.attempts + 1, "refetch": True}
         values["due_at"] = tx.now + timedelta(seconds=work.retries.first * 2**case.link.attempts)
-        if values["attempts"] >= UNSEEN and row.rung == case.link.rung:
+        if values["attempts"] >= UNSEEN and case.link.contact_id is not None:
+            values |= {"user_gone": True, "due_at": tx.now, "attempts": 0}
+        elif values["attempts"] >= UNSEEN and row.rung == case.link.rung:
             log.info("link.dropped", link=case.link.id, provider=case.link.provider, reason="the provider never knew this user")
             _remove(tx, case)
 

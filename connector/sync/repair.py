@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from connector.errors import Rejected
+from connector.crm.base import Write
+from connector.errors import Missing, Rejected
 from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
 from connector.sync.brakes import APPROVED
+from connector.sync.work import Work
 
 
 def hold(tx: Tx, link: Link, reason: str) -> None:
@@ -34,15 +36,35 @@ def unlink(tx: Tx, link: Link, reason: str = "unlinked by a person") -> None:
 
 def relink(tx: Tx, link: Link, contact_id: str | None) -> None:
     """Bring a link back, to its former contact or to another one. The first meeting's rules decide about the fields."""
-    _require(link, LinkState.HELD, LinkState.UNLINKED, LinkState.ACTIVE, LinkState.PENDING, doing="relink")
+    contact = relinkable(tx, link, contact_id)
+    blank: dict[str, Any] = {"base": {}, "echo": {}, "held": {}, "gone_since": None, "contact": None, "user_gone": False}
+    _set(tx, link, "relink", {**blank, "state": LinkState.ACTIVE, "reason": None, "contact_id": contact})
+    tx.links.notice(link.id, {"refetch": True}, tx.now)
+
+
+def relinkable(tx: Tx, link: Link, contact_id: str | None) -> str:
+    """The contact a link would be relinked to. Raises Rejected when it cannot be."""
+    _require(link, *LinkState, but=(LinkState.ERASED, LinkState.MERGED), doing="relink")
     contact = contact_id or link.contact_id
     if contact is None:
         raise Rejected(f"{link.name}: there is no former contact; name one with --contact")
     if _occupied(tx, link, contact):
         raise Rejected(f"{link.name}: contact {contact} is linked to another user of {link.provider}; unlink that one first")
-    blank: dict[str, Any] = {"base": {}, "echo": {}, "held": {}, "gone_since": None, "contact": None}
-    _set(tx, link, "relink", {**blank, "state": LinkState.ACTIVE, "reason": None, "contact_id": contact})
-    tx.links.notice(link.id, {"refetch": True}, tx.now)
+    return contact
+
+
+def hand_back(work: Work, link: Link) -> None:
+    """Take the user's id off the contact it leaves: the property is unique, the next contact could not carry it.
+
+    Raises what the CRM raises; a contact that is gone is fine.
+    """
+    name = work.id_property(link.provider)
+    contact = work.crm.read([link.contact_id or ""], [name]).get(link.contact_id or "") if link.contact_id else None
+    if contact is None or not link.user_id or contact.properties.get(name) != link.user_id:
+        return
+    (outcome,) = work.crm.update([Write("former", contact.id, {name: ""})], ())
+    if outcome.error is not None and not isinstance(outcome.error, Missing):
+        raise outcome.error
 
 
 def retry(tx: Tx, rows: Sequence[ParkedRow]) -> None:
@@ -58,8 +80,8 @@ def drop(tx: Tx, row: ParkedRow, reason: str) -> None:
     tx.history.add([Entry(row.link_id, "drop", answer=f"{row.what}: {reason}")])
 
 
-def _require(link: Link, *states: LinkState, doing: str) -> None:
-    if link.state not in states:
+def _require(link: Link, *states: LinkState, doing: str, but: Sequence[LinkState] = ()) -> None:
+    if link.state not in states or link.state in but:
         raise Rejected(f"{link.name}: is {link.state.value}, cannot {doing} it")
 
 

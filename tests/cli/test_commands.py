@@ -1,6 +1,8 @@
 """The command line against two sandboxes: exit codes, JSON shapes, and errors that are one line without a traceback."""
 
 import json
+import socket
+import sqlite3
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -246,3 +248,54 @@ def test_held_links_and_quarantined_deliveries_are_listed(connector, stack):
         tx.inbox.add([("members", Item("odd", "evt_odd", b"{", problem="not JSON, at character 1"))])
     assert "not JSON, at character 1" in connector("quarantine", "list")[1]
     assert json.loads(connector("quarantine", "list", "--json")[1])[0]["body"] == "{"
+
+
+def test_relinking_moves_the_users_id_to_the_new_contact(connector, stack):
+    connector("reconcile")
+    before = stack.portal.contact("p3@example.com")
+    target = stack.portal.create({"email": "p3.private@example.com"})
+    assert connector("link", "relink", "p3@example.com", "--contact", target)[0] == 0
+    connector("reconcile")
+    user = before["properties"]["members_user_id"]
+    assert stack.portal.contact(target)["properties"]["members_user_id"] == user
+    assert not stack.portal.contact(before["id"])["properties"].get("members_user_id")
+
+
+def test_a_schema_of_a_newer_version_is_exit_3(connector, stack, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", f"sqlite:///{tmp_path / 'newer.db'}")
+    assert connector("status")[0] == 0
+    with sqlite3.connect(tmp_path / "newer.db") as database:
+        database.execute("update alembic_version set version_num = '9999'")
+    for command in (("status",), ("db", "upgrade")):
+        code, _, err = connector(*command)
+        assert code == 3
+        assert err.startswith("database: schema 9999 is from a newer version")
+
+
+def test_a_file_that_is_no_database_is_exit_3(connector, monkeypatch, tmp_path):
+    (tmp_path / "junk.db").write_text("not a database, but long enough to be looked at. " * 20)
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", f"sqlite:///{tmp_path / 'junk.db'}")
+    code, _, err = connector("status")
+    assert code == 3
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_up_on_a_port_that_is_taken_says_so(connector, stack):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, err = connector("up", "--port", taken.getsockname()[1])
+    assert code == 6
+    assert "another one running?" in err
+    assert connector("up", "--port", 70000)[0] == 2
+
+
+def test_the_connectors_own_property_is_not_to_be_mapped(connector, stack):
+    good = (stack.folder / "members.yaml").read_text()
+    (stack.folder / "members.yaml").write_text(good.replace("contact: lastname", "contact: members_user_id"))
+    try:
+        code, _, err = connector("check")
+    finally:
+        (stack.folder / "members.yaml").write_text(good)
+    assert code == 3
+    assert "members.yaml:7: members_user_id: carries the user's id" in err

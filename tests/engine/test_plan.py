@@ -78,6 +78,14 @@ def test_a_field_that_neither_side_tells_is_not_agreed_to_be_blank():
     assert "first_name" not in {one.field.user for one in planned.decisions if one.settled}
 
 
+def test_a_field_written_before_and_not_told_any_more_is_not_taken_for_cleared():
+    """The answer to our write was lost, and meanwhile the provider tells less than it did."""
+    intent = {"kind": "contact.create", "changes": [{"field": "first_name", "side": "contact", "to": "Ada"}]}
+    link = replace(LINK, base={}, intent=(intent,))
+    planned = plan(link, replace(SEEN, user=replace(USER, values={"email": "ada@example.com"})), policy(on_blank="clear"))
+    assert planned.contact_writes == {}
+
+
 def test_a_field_the_provider_never_told_is_filled_from_the_contact():
     """Many providers leave out what is not set."""
     partial = replace(USER, values={"email": "ada@example.com"})

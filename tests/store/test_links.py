@@ -173,6 +173,13 @@ def test_a_ring_during_a_lease_is_seen_by_whoever_records(store):
         assert tx.links.current([link])[link.id].rung == link.rung + 1
 
 
+def test_noticing_nothing_changes_nothing(store):
+    make(store, state=LinkState.HELD)
+    with store.write() as tx:
+        tx.links.notice(1, {}, None)
+    assert get(store).rung == 1
+
+
 def test_a_ring_never_makes_a_link_due_later(store):
     make(store)
     with store.write() as tx:

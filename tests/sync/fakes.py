@@ -3,7 +3,8 @@
 Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
 come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet),
 `hides` (the provider does not tell these fields).
-`log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us".
+`log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us". `everything` has
+the same of both sides, in order, when they share it.
 """
 
 import itertools
@@ -33,6 +34,7 @@ class FakeCrm:
         self.merged: dict[str, str] = {}
         self.times: dict[tuple[str, str], datetime] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []
+        self.everything: list[tuple[str, str, str, dict[str, Any]]] = []
         self.made: Counter[str] = Counter()
         self.events: list[Change] = []
         self.told: dict[bytes, Change] = {}
@@ -45,6 +47,10 @@ class FakeCrm:
         self.names_existing = True
         self.creations: list[str] = []
         self._ids = itertools.count(1001)
+
+    def _log(self, entry):
+        self.log.append(entry)
+        self.everything.append(("crm", *entry))
 
     @property
     def calls(self):
@@ -154,7 +160,7 @@ class FakeCrm:
 
     def delete(self, contact_id, by="person"):
         self.archived[contact_id] = self.contacts.pop(contact_id)
-        self.log.append((by, contact_id, {"": "deleted"}))
+        self._log((by, contact_id, {"": "deleted"}))
         self.events.append(Change("contact.deleted", contact_id))
 
     def merge(self, winner, loser):
@@ -169,7 +175,7 @@ class FakeCrm:
                 self.merged[former] = new
         self.merged |= {winner: new, loser: new}
         self.times |= {(new, name): self.clock() for name in self.contacts[new]}
-        self.log.append(("person", new, dict(self.contacts[new])))
+        self._log(("person", new, dict(self.contacts[new])))
         self.events += [Change("contact.deleted", winner), Change("contact.deleted", loser)]
         self.events.append(Change("contact.merged", new, former_ids=(winner, loser)))
         return new
@@ -211,7 +217,7 @@ class FakeCrm:
                 continue
             held[name] = value
             self.times[contact_id, name] = self.clock()
-            self.log.append((by, contact_id, {name: value}))
+            self._log((by, contact_id, {name: value}))
             self.events.append(Change("contact.changed", contact_id, self.clock(), property=name, value=value))
 
 
@@ -225,6 +231,7 @@ class FakeIdp:
         self.users: dict[str, User] = {}
         self.removed: set[str] = set()
         self.log: list[tuple[str, str, dict[str, Any]]] = []
+        self.everything: list[tuple[str, str, str, dict[str, Any]]] = []
         self.events: list[Change] = []
         self.told: dict[bytes, Change] = {}
         self.fails: list[Exception] = []
@@ -235,6 +242,10 @@ class FakeIdp:
         self.made: Counter[str] = Counter()
         self._ids = itertools.count(1)
         self._etags = itertools.count(1)
+
+    def _log(self, entry):
+        self.log.append(entry)
+        self.everything.append(("idp", *entry))
 
     def _call(self, name):
         self.made[name] += 1
@@ -313,20 +324,20 @@ class FakeIdp:
     def register(self, values, by="person"):
         user_id = f"u-{next(self._ids)}"
         self.users[user_id] = self._made(user_id, values)
-        self.log.append((by, user_id, dict(values)))
+        self._log((by, user_id, dict(values)))
         self.events.append(Change("user.created", user_id, self.clock(), user=self._told(user_id)))
         return user_id
 
     def edit(self, user_id, values, by="person"):
         before = self.users[user_id].values
         self.users[user_id] = self._made(user_id, {**before, **values})
-        self.log.append((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
+        self._log((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
         self.events.append(Change("user.updated", user_id, self.clock(), user=self._told(user_id)))
 
     def remove(self, user_id, by="person"):
         gone = self.users.pop(user_id)
         self.removed.add(user_id)
-        self.log.append((by, user_id, {"": "deleted"}))
+        self._log((by, user_id, {"": "deleted"}))
         self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(gone, values={})))
 
     def _told(self, user_id):

@@ -2,6 +2,7 @@
 
 import functools
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import event, note
@@ -180,9 +181,11 @@ class Machine(RuleBasedStateMachine):
     # what the network does
 
     @precondition(lambda self: self.mail)
-    @rule(which=some, copies=st.sampled_from([1, 1, 1, 2]))
-    def deliver(self, which, copies):
+    @rule(which=some, copies=st.sampled_from([1, 1, 1, 2]), bare=st.booleans())
+    def deliver(self, which, copies, bare):
         change = self.mail.pop(which % len(self.mail))
+        if bare and self.world.idp.capabilities.read:
+            change = replace(change, user=None)
         key = f"event {len(self.delivered)}"
         new = [self.world.deliver(change, key=key) for _ in range(copies)]
         assert [len(one) for one in new] == [1, 0][:copies]

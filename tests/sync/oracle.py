@@ -25,16 +25,15 @@ class Oracle:
         self.ours = 0
         self.ever = defaultdict(set)
         self.ended = {}
-        self._read = {"crm": 0, "idp": 0}
+        self._read = 0
 
     # what people do
 
     def look(self):
         """Take in what was written on either side since the last look."""
-        for side, fake in (("idp", self.world.idp), ("crm", self.world.crm)):
-            for author, record, values in fake.log[self._read[side] :]:
-                self._note(side, author, record, values)
-            self._read[side] = len(fake.log)
+        for side, author, record, values in self.world.everything[self._read :]:
+            self._note(side, author, record, values)
+        self._read = len(self.world.everything)
 
     def _note(self, side, author, record, values):
         if "" in values:  # a deletion: those who are created anew get every value again

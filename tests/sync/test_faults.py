@@ -510,6 +510,34 @@ def test_edits_that_arrive_backwards_end_as_the_last_one(tmp_path, capabilities)
     assert world.crm.contacts[contact]["firstname"] == "Three"
 
 
+def test_a_repeat_of_what_is_known_still_counts_as_the_later_observation(tmp_path):
+    """There and back again, all told at once: what was said in between comes last and is old."""
+    world, user, contact = link(World(tmp_path, idp=RECEIVE_ONLY))
+    for name in ("There", "Ada"):
+        world.clock.pass_(1)
+        world.idp.edit(user, {"first_name": name})
+    for change in (world.idp.events[1], world.idp.events[0]):
+        world.deliver(change)
+    world.idp.events.clear()
+    world.run()
+    assert world.crm.contacts[contact]["firstname"] == "Ada"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_observation_from_before_a_hint_does_not_answer_it(world, known):
+    user = world.idp.register({**USER, "first_name": "First"})
+    if known:
+        world.run()
+    world.clock.pass_(1)
+    world.idp.edit(user, {"first_name": "Told"})
+    world.clock.pass_(1)
+    world.idp.edit(user, {"first_name": "Only hinted at"})
+    world.idp.events.pop()
+    world.deliver(Change("user.updated", user))
+    world.run()
+    assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Only hinted at"
+
+
 def test_two_edits_within_one_second_of_a_receive_only_provider_end_as_the_later_delivery(tmp_path):
     world, user, contact = link(World(tmp_path, idp=RECEIVE_ONLY))
     world.idp.edit(user, {"first_name": "One"})

@@ -92,9 +92,14 @@ class World:
         self.clock = Clock()
         self.crm = FakeCrm(self.clock)
         self.idp = FakeIdp(self.clock, **(idp or {}))
+        self.everything = self.crm.everything = self.idp.everything = []
         self.store = fresh_store(url, self.clock)
         self.mapping = read_mapping(folder, mapping)
-        self._settings = {"brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0), "grace": timedelta(seconds=60), **settings}
+        self._settings = {
+            "brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0),
+            "grace": timedelta(seconds=60),
+            **settings,
+        }
         self.reached = reached or (lambda where: None)
         self.work = self.worker("test")
         self.keys = set()

@@ -1,0 +1,130 @@
+"""The machine and its oracle can see: each known mistake, put in on purpose, is caught within some hundred examples at most."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from connector.engine import plan
+from connector.engine.normalise import Reading
+from connector.store import inbox
+from connector.store.links import Links
+from connector.sync import intake, record
+
+from .fakes import FakeIdp
+from .machine import Machine
+
+BRIEF = settings(
+    max_examples=400, stateful_step_count=30, deadline=None, derandomize=True, database=None, report_multiple_bugs=False,
+    phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+
+
+def skip_fencing(patch):
+    """A lease that somebody else has taken over is renewed and recorded all the same."""
+    renew, write = Links.renew, Links.record
+
+    def rows(links, leased):
+        return {one.id: row for one in leased if (row := links.get(one.id)) is not None}
+
+    def renewed(links, leased, *rest):
+        now = rows(links, leased)
+        return renew(links, [replace(one, token=now[one.id].token) for one in leased if one.id in now], *rest)
+
+    def recorded(links, link_id, token, values):
+        row = links.get(link_id)
+        return row is not None and write(links, link_id, row.token, values)
+
+    patch.setattr(Links, "current", rows)
+    patch.setattr(Links, "renew", renewed)
+    patch.setattr(Links, "record", recorded)
+
+
+def skip_dedupe(patch):
+    """Every delivery is a new one."""
+    numbers = itertools.count()
+    add = inbox.Inbox.add
+    patch.setattr(
+        inbox.Inbox,
+        "add",
+        lambda self, rows: add(self, [(source, replace(item, key=f"{next(numbers)}")) for source, item in rows]),
+    )
+
+
+def compare_as_written(patch):
+    """Values are compared as the sides spell them."""
+    from_user, from_contact = plan.from_user, plan.from_contact
+
+    def raw(read):
+        return lambda rule, value: read(rule, value) if rule.type != "text" else Reading(value or None)
+
+    patch.setattr(plan, "from_user", raw(from_user))
+    patch.setattr(plan, "from_contact", raw(from_contact))
+
+
+def take_unknown_for_blank(patch):
+    """A field the provider does not tell is taken for an empty one."""
+    decide = plan._decide
+
+    def decided(rule, link, seen, policy):
+        if seen.user is not None and rule.user not in seen.user.values:
+            seen = replace(seen, user=replace(seen.user, values={**seen.user.values, rule.user: None}))
+        return decide(rule, link, seen, policy)
+
+    patch.setattr(plan, "_decide", decided)
+
+
+def forget_what_rang_meanwhile(patch):
+    """Hints that come while a link is on lease are overwritten by its record."""
+    current = Links.current
+    patch.setattr(
+        Links, "current",
+        lambda links, leased: {
+            one.id: replace(row, rung=one.rung) for one in leased if (row := current(links, [one]).get(one.id)) is not None
+        },
+    )  # fmt: skip
+
+
+def bring_the_dead_back(patch):
+    """No state is final."""
+    patch.setattr(intake, "FINAL", ())
+    patch.setattr(record, "FINAL", ())
+
+
+def write_users_unseen(patch):
+    """Users are written without the version that was read."""
+    update = FakeIdp.update
+    patch.setattr(FakeIdp, "update", lambda idp, user_id, values, etag: update(idp, user_id, values, None))
+
+
+def forget_what_was_about_to_be_written(patch):
+    """A worker that dies leaves no word of what it was doing."""
+    renew = Links.renew
+    patch.setattr(Links, "renew", lambda links, leased, lasting, intents=None: renew(links, leased, lasting))
+
+
+def agree_on_what_was_refused(patch):
+    """A write counts as made, whatever the answer."""
+    agreed = record._agreed
+
+    def all_agreed(case):
+        case.on_contact |= {one.field.user for one in case.decided.decisions}
+        case.on_user |= case.on_contact
+        return agreed(case)
+
+    patch.setattr(record, "_agreed", all_agreed)
+
+
+MUTANTS = [
+    skip_fencing, skip_dedupe, compare_as_written, take_unknown_for_blank, forget_what_rang_meanwhile, bring_the_dead_back,
+    write_users_unseen, forget_what_was_about_to_be_written, agree_on_what_was_refused,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_machine_catches(mutant, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Machine, settings=BRIEF)
