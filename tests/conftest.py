@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-
 from connector.store import Store
 from connector.store.migrate import newest, upgrade
 from connector.store.tables import metadata

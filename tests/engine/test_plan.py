@@ -57,7 +57,9 @@ def test_a_provider_that_takes_no_updates_gets_none():
 
 
 def test_at_a_provider_that_takes_no_updates_the_contact_follows_the_user():
-    planned = plan(LINK, replace(SEEN, user=user(first_name="Augusta"), contact=contact(firstname="King")), policy(writable=False))
+    planned = plan(
+        LINK, replace(SEEN, user=user(first_name="Augusta"), contact=contact(firstname="King")), policy(writable=False)
+    )
     assert (planned.contact_writes, planned.needs_times) == ({"firstname": "Augusta"}, [])
     left = plan(LINK, replace(SEEN, contact=contact(firstname="King")), policy(writable=False))
     assert (left.contact_writes, left.drift) == ({}, ("first_name",))

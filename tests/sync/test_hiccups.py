@@ -2,18 +2,11 @@
 
 from datetime import timedelta
 
-import pytest
-
 from connector.errors import Missing
 from connector.model import Change, User
 from connector.sync.reconcile import reconcile
 
-from .world import USER, World
-
-
-@pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+from .world import USER
 
 
 def quietly(what, done, of):

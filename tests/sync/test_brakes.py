@@ -1,0 +1,114 @@
+"""Mass harm is stopped before it happens."""
+
+from datetime import timedelta
+
+from connector.errors import Unavailable
+from connector.settings import Brakes
+from connector.sync import brakes, repair
+
+from .scenes import DELETE_USER, HOUR
+from .world import USER, World
+
+# mass harm (rule 10)
+
+
+def test_deletions_of_users_are_braked_like_those_of_contacts(tmp_path):
+    world = World(tmp_path, mapping=DELETE_USER, brakes=Brakes(deletes=2, deletes_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(5)]
+    world.run()
+    for contact in list(world.crm.contacts):
+        world.crm.delete(contact)
+    world.run()
+    world.later(61)
+    assert len(world.idp.users) == 3
+    assert sorted(world.link(user).state for user in users) == ["deleted"] * 2 + ["held"] * 3
+
+
+def test_a_sweep_after_everything_is_told_makes_no_write(linked):
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta", "custom.interests": ["sport"]})
+    world.crm.edit(contact, {"lastname": "King", "score": "3"})
+    world.run()
+    writes = world.crm.writes + world.idp.writes
+    world.sweep()
+    world.clock.now += timedelta(days=1)
+    world.sweep()
+    assert world.crm.writes + world.idp.writes == writes
+
+
+def test_who_waited_for_a_side_goes_on_at_once_when_it_is_back(world):
+    """After an hour of outage the backoff is long; the first success ends everybody's wait."""
+    first, second = world.idp.register(USER), world.idp.register({**USER, "email": "bob@example.com"})
+    world.deliver_all()
+    world.crm.fails = [Unavailable("down")] * 1000
+    for _ in range(HOUR // 60):
+        world.clock.pass_(60)
+        world.work_off()
+    world.crm.fails = []
+    link = world.link(first)
+    with world.store.write() as tx:
+        tx.links.notice(link.id, {}, tx.now)
+    world.work_off()
+    assert world.contact_of(first)
+    assert world.contact_of(second)
+
+
+def test_a_link_released_from_a_brake_is_stopped_by_no_brake(tmp_path):
+    world = World(tmp_path, brakes=Brakes(deletes=1, deletes_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(2)]
+    world.run()
+    for user in users:
+        world.idp.remove(user)
+    world.run()
+    held = [user for user in users if world.link(user).state == "held"]
+    assert len(held) == 1
+    link = world.link(held[0])
+    with world.store.write() as tx:
+        repair.release(tx, link)
+    world.run()
+    assert world.crm.contacts == {}
+
+
+def test_two_batches_that_delete_at_once_pass_the_limit_together_no_more_than_alone(tmp_path):
+    world = World(tmp_path, brakes=Brakes(deletes=1, deletes_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(2)]
+    world.run()
+    for user in users:
+        world.idp.remove(user)
+    world.deliver_all()
+    with world.store.write() as tx:
+        assert tx.runs.lock(brakes.LOCK, "another batch", timedelta(seconds=60))
+    world.work_off()
+    assert len(world.crm.contacts) == 2
+    with world.store.write() as tx:
+        tx.runs.unlock(brakes.LOCK, "another batch")
+    world.later(2)
+    assert len(world.crm.contacts) == 1
+
+
+def test_blanking_beyond_the_limit_is_held_before_it_happens(tmp_path):
+    world = World(tmp_path, brakes=Brakes(clears=1, clears_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.run()
+    for user in users:
+        world.idp.edit(user, {"first_name": None})
+    world.run()
+    cleared = [contact for contact in world.crm.contacts.values() if contact["firstname"] == ""]
+    held = [world.link(user) for user in users if world.link(user).state == "held"]
+    assert (len(cleared), len(held)) == (1, 2)
+    assert held[0].reason == "brake: more than 1 clears in one hour (brakes.clears, brakes.clears_percent)"
+    with world.store.write() as tx:
+        repair.release(tx, held[0])
+    world.run()
+    assert len([contact for contact in world.crm.contacts.values() if contact["firstname"] == ""]) == 2
+
+
+def test_other_changes_go_on_while_a_brake_holds_some(tmp_path):
+    world = World(tmp_path, brakes=Brakes(clears=1, clears_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.run()
+    world.idp.edit(users[0], {"first_name": None})
+    world.idp.edit(users[1], {"first_name": None})
+    world.idp.edit(users[2], {"first_name": "Augusta"})
+    world.run()
+    assert world.crm.contacts[world.contact_of(users[2])]["firstname"] == "Augusta"

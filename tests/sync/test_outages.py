@@ -1,0 +1,227 @@
+"""A side that is down, records that always fail, batches that fail in part."""
+
+import pytest
+
+from connector.errors import Paused, Rejected, Unavailable
+from connector.model import Change, User
+from connector.settings import Retries
+from connector.sync import intake
+
+from .scenes import BOB, HOUR, link, values_of
+from .world import USER, World
+
+# outages (F31, F33, F34 in small)
+
+
+@pytest.mark.parametrize("side", ["crm", "idp"])
+def test_an_outage_of_an_hour_parks_nobody(world, side):
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.run()
+    for user in users:
+        world.idp.edit(user, {"first_name": "Augusta"})
+        world.crm.edit(world.contact_of(user), {"lastname": "King"})
+    world.deliver_all()
+    down = getattr(world, side)
+    for _ in range(HOUR // 20):
+        down.fails = [Unavailable("down")] * 50
+        world.clock.pass_(20)
+        world.work_off()
+    down.fails = []
+    assert world.parked() == []
+    world.later(2 * HOUR)
+    assert {values_of(world, user)["last_name"] for user in users} == {"King"}
+    assert {world.crm.contacts[world.contact_of(user)]["firstname"] for user in users} == {"Augusta"}
+
+
+def test_a_side_that_asks_to_wait_is_left_alone_and_uses_no_attempt(linked):
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.fails = [Paused("rate limit", retry_in=30)]
+    world.run()
+    calls = world.crm.calls
+    world.later(29)
+    assert (world.crm.calls, world.link(user).attempts) == (calls, 0)
+    world.later(2)
+    assert world.crm.contacts[contact]["firstname"] == "Augusta"
+
+
+def test_calls_thin_out_while_a_side_is_down(linked):
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.deliver_all()
+    world.crm.fails = [Unavailable("down")] * 1000
+    before = world.crm.calls
+    for _ in range(HOUR):
+        world.clock.pass_(1)
+        world.work_off()
+    assert world.crm.calls - before < 20
+
+
+def test_one_link_that_keeps_failing_is_parked_while_others_settle(world):
+    user, other = world.idp.register(USER), world.idp.register(BOB)
+    world.run()
+    fetch = world.idp.fetch
+
+    def broken(user_id):
+        if user_id == user:
+            raise Unavailable("504 for this user only")
+        return fetch(user_id)
+
+    world.idp.fetch = broken
+    world.deliver(Change("user.updated", user))
+    for _ in range(200):
+        world.deliver(Change("user.updated", other))
+        world.later(120)
+        if world.parked():
+            break
+    assert [what for what, reason in world.parked() if "gave up after 8 attempts" in reason] == ["link"]
+    assert world.link(other).attempts == 0
+
+
+# poison (F47)
+
+
+def poison_fetch(world, user):
+    fetch = world.idp.fetch
+
+    def broken(user_id):
+        if user_id == user:
+            raise KeyError("a mistake of ours")
+        return fetch(user_id)
+
+    world.idp.fetch = broken
+
+
+def test_a_poison_link_is_parked_and_delays_nobody(tmp_path):
+    world = World(tmp_path, retries=Retries(attempts=4))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(5)]
+    world.run()
+    poison_fetch(world, users[2])
+    for user in users:
+        world.idp.edit(user, {"first_name": "Augusta"})
+        world.idp.events.clear()
+        world.deliver(Change("user.updated", user))
+    world.work_off()
+    world.later(60)
+    fine = [user for user in users if user != users[2]]
+    assert {world.crm.contacts[world.contact_of(user)]["firstname"] for user in fine} == {"Augusta"}
+    for _ in range(5):
+        world.later(HOUR)
+    assert [(what, "KeyError" in reason) for what, reason in world.parked()] == [("link", True)]
+
+
+def test_a_mistake_in_the_middle_of_a_batch_loses_no_write(tmp_path, monkeypatch):
+    """The contact is written, then something breaks: the user's half is still to come."""
+    world, user, contact = link(World(tmp_path))
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.edit(contact, {"lastname": "King"})
+    monkeypatch.setattr("connector.sync.users.update", lambda work, cases: 1 / 0)
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    monkeypatch.undo()
+    world.later(HOUR)
+    assert values_of(world, user)["last_name"] == "King"
+
+
+def test_a_row_that_cannot_be_recorded_stops_no_other(tmp_path, monkeypatch):
+    world = World(tmp_path, retries=Retries(attempts=3))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    from connector.sync import record
+
+    settled = record._settled
+
+    def broken(work, tx, case, row):
+        if case.link.user_id == users[1]:
+            raise ValueError("no column holds this")
+        return settled(work, tx, case, row)
+
+    monkeypatch.setattr(record, "_settled", broken)
+    world.run()
+    for _ in range(5):
+        world.later(HOUR)
+    assert all(world.contact_of(user) for user in users)
+    assert [what for what, _ in world.parked()] == ["link"]
+
+
+def test_a_delivery_that_cannot_be_taken_in_stops_no_other(world, monkeypatch):
+    notice = intake._notice_unknown
+
+    def broken(work, new, provider, row, change):
+        if change.record_id == "u-1":
+            raise ValueError("no column holds this")
+        notice(work, new, provider, row, change)
+
+    monkeypatch.setattr(intake, "_notice_unknown", broken)
+    world.idp.register(USER)
+    fine = world.idp.register(BOB)
+    world.run()
+    assert world.link(fine).state == "active"
+    with world.store.read() as tx:
+        assert tx.inbox.counts() == {"pending": 0, "done": 1 + len(world.crm.told), "quarantined": 1}
+
+
+@pytest.mark.parametrize("odd", ["x" * 301, "u\x00", "u\ud800", ""])
+def test_an_id_no_column_can_hold_is_quarantined(world, odd):
+    world.deliver(Change("user.updated", odd, user=User(odd, USER, world.clock())))
+    world.deliver(Change("contact.changed", odd, property="firstname", value="x"))
+    fine = world.idp.register(BOB)
+    world.run()
+    assert world.link(fine).state == "active"
+    with world.store.read() as tx:
+        assert tx.inbox.counts()["quarantined"] == 2
+
+
+def test_hostile_values_of_one_user_stop_nobody(world):
+    hostile = world.idp.register(
+        {**USER, "email": "a\x00\ud800@example.com", "first_name": "\x00\ud800", "custom.interests": ["a;b"]}
+    )
+    world.idp.register({**BOB, "country": {"a": 1}, "custom.score": [1]})
+    fine = world.idp.register({**USER, "email": "fine@example.com"})
+    world.run()
+    assert world.link(fine).state == "active"
+    assert world.link(hostile).state == "active"
+
+
+def test_links_of_a_provider_that_is_not_configured_any_more_wait_quietly(world):
+    user = world.idp.register(USER)
+    world.deliver_all()
+    intake.take(world.work)
+    world.work.mappings.clear()
+    world.work_off()
+    world.clock.pass_(HOUR)
+    assert world.settle() == 0
+    assert world.link(user).token == 0
+
+
+# part of a batch fails (F36)
+
+
+def test_only_the_rows_that_failed_are_tried_again(world):
+    world.idp.register(USER)
+    world.idp.register({**BOB, "country": "NO"})
+    world.crm.refuses = {"country": "INVALID_OPTION"}
+    world.run()
+    assert len(world.crm.contacts) == 2
+    assert world.parked() == [("country", "INVALID_OPTION")] * 2
+    assert world.crm.made["upsert"] == 2
+
+
+def test_a_refusal_of_the_whole_record_is_parked_at_once_with_its_reason(linked):
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.fails = [Rejected("403 for this call")]
+    world.crash_at("leased", lambda: None)
+    world.run()
+    assert world.link(user).attempts in (0, 1)
+
+
+def test_parked_work_goes_when_the_link_does(linked):
+    world, user, contact = linked
+    world.crm.refuses = {"country": "INVALID_OPTION"}
+    world.idp.edit(user, {"country": "NO"})
+    world.run()
+    assert world.parked() == [("country", "INVALID_OPTION")]
+    world.idp.remove(user)
+    world.run()
+    assert world.parked() == []
