@@ -237,7 +237,13 @@ def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     """A write that another record stands in the way of is tried again, with all patience but not for ever."""
     since = case.link.failed_since or tx.now
     due = tx.now + timedelta(seconds=_backoff(work, since, tx.now))
-    return {"attempts": case.link.attempts + 1, "failed_since": since, "due_at": due}
+    names = {name: reason for name, (reason, _) in case.waiting.items()}
+    held = {
+        one.field.user: f"{names.get(one.field.contact) or names[f'user.{one.field.user}']}; tried again"
+        for one in case.decided.decisions
+        if one.field.contact in names or f"user.{one.field.user}" in names
+    }
+    return {"attempts": case.link.attempts + 1, "failed_since": since, "due_at": due, "held": {**case.decided.held, **held}}
 
 
 def _backoff(work: Work, since: datetime, now: datetime) -> float:

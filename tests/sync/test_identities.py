@@ -178,3 +178,17 @@ def test_a_contact_shared_with_a_held_link_of_another_provider_is_not_archived(l
     world.run()
     assert contact in world.crm.contacts
     assert world.link(user).state == "deleted"
+
+
+def test_an_address_that_somebody_else_still_has_is_shown_as_held_while_it_is_tried_again(world):
+    one, two = world.idp.register(USER), world.idp.register(BOB)
+    world.run()
+    world.crm.edit(world.contact_of(two), {"email": "taken@example.com"}, by="nobody")
+    world.crm.events.clear()
+    world.idp.edit(one, {"email": "taken@example.com"})
+    world.run()
+    assert world.link(one).held == {"email": "another contact has this address; tried again"}
+    world.crm.edit(world.contact_of(two), {"email": "free@example.com"}, by="nobody")
+    world.later(10)
+    assert world.link(one).held == {}
+    assert world.crm.contacts[world.contact_of(one)]["email"] == "taken@example.com"
