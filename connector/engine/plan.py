@@ -171,9 +171,10 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy) -> Decision:
         return Decision(rule, Sides(base, known, blank, blank), "both", str(error), agreed=base, settled=known, held=str(error))
     sides = _unheard(rule, link, _alike(rule, link, seen, sides))
     if seen.user is not None and rule.user != "id" and rule.user not in seen.user.values:  # not told is not blank
-        if not sides.known and sides.contact.value is None:
-            return Decision(rule, sides, "neither", "the provider does not tell this field", settled=False)
-        sides = replace(sides, user=Reading(sides.base))  # nothing told and never agreed is as good as blank: it may be filled
+        if not sides.known and rule.direction != "to_user":  # to_user: the contact decides anyway
+            drift = sides.contact.value is not None
+            return Decision(rule, sides, "neither", "the provider does not tell this field", settled=False, drift=drift)
+        sides = replace(sides, user=Reading(sides.base))
     times = None
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))

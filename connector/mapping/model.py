@@ -168,7 +168,9 @@ class Field(Part):
     on_blank: Blank = pydantic.Field(Blank.KEEP, description="What a blank does to the other side. Left out: as in `defaults`.")
     enforce: bool = pydantic.Field(False, description="With `to_contact`: undo an edit made in the CRM at once.")
     values: Values = pydantic.Field(default_factory=dict, description="Provider's value -> internal name of the CRM option.")
-    transform: Transforms = pydantic.Field((), description="Changes that bring the text into normal form, in this order; both sides are compared in it.")
+    transform: Transforms = pydantic.Field(
+        (), description="Changes that bring the text into normal form, in this order; both sides are compared in it."
+    )
     region: Text | None = pydantic.Field(None, description="Country (ISO code) of phone numbers written without one.")
     purpose: Text | None = pydantic.Field(None, description="The consent without which the contact does not get this field.")
     on_withdrawal: Blank = pydantic.Field(Blank.KEEP, description="What happens to the property when that consent is withdrawn.")

@@ -23,7 +23,8 @@ class Case:
     seen: both sides as observed. plan: what to do. values: columns of the link to record. entries: history to record.
     refused: property (or "user.field") -> (reason, value) that the other side refused for good.
     waiting: the same for what may be accepted later.
-    intents: what was about to be written, until an answer came; what earlier workers left of it is in `link.intent`.
+    intents: what was about to be written in this batch; `open_kinds` are those no answer came to. What earlier workers left
+        of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked.
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
@@ -44,6 +45,7 @@ class Case:
     refused: dict[str, tuple[str, Value]] = field(default_factory=dict)
     waiting: dict[str, tuple[str, Value]] = field(default_factory=dict)
     intents: list[dict[str, Any]] = field(default_factory=list)
+    open_kinds: set[str] = field(default_factory=set)
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
     echo: dict[str, Value] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class Case:
         """This link cannot be settled now, because this kind of call failed. Only a lost answer leaves its effect in doubt."""
         self.call, self.error = call, error
         if isinstance(error, Paused | Permanent):
-            self.intents = []
+            self.open_kinds.clear()
 
     def end(self, state: LinkState, reason: str, kind: str) -> None:
         """The link reaches a state that is not `active`."""
@@ -102,15 +104,21 @@ class Case:
         return Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
 
     def intend(self, kind: str) -> None:
-        """Put down an effect that is about to be made; `heard` when its answer is there."""
+        """Put down an effect that is about to be made. It stays there until the batch is recorded, answered or not."""
         side = "user" if kind.startswith("user.") else "contact"
         written = self.decided.user_writes if side == "user" else self.decided.contact_writes
-        self.heard(kind)
+        self.intents = [one for one in self.intents if one["kind"] != kind]
         self.intents.append({"kind": kind, "changes": self.described(written, side)})
+        self.open_kinds.add(kind)
 
     def heard(self, kind: str) -> None:
-        """What became of an effect is known."""
-        self.intents = [one for one in self.intents if one["kind"] != kind]
+        """What became of an effect is known, and in `entries`."""
+        self.open_kinds.discard(kind)
+
+    @property
+    def unheard(self) -> list[dict[str, Any]]:
+        """What was about to be written and nobody knows whether it was."""
+        return [one for one in self.intents if one["kind"] in self.open_kinds]
 
     def described(self, written: Container[str], side: str) -> list[dict[str, Any]]:
         """The history's words for the fields in `written` (property or user field names)."""

@@ -105,7 +105,7 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     values: dict[str, Any] = {
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
-        "intent": case.intents,
+        "intent": case.unheard,
     }  # fmt: skip
     _tell_doubts(case)
     if case.fetched:
@@ -164,7 +164,7 @@ def _tell_doubts(case: Case) -> None:
 
 def _in_doubt(case: Case) -> list[Any]:
     """Effects whose outcome nobody knows yet."""
-    return [*case.link.intent, *case.intents]
+    return [*case.link.intent, *case.unheard]
 
 
 def _agreed(case: Case) -> dict[str, Any]:

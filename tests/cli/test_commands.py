@@ -5,6 +5,7 @@ import socket
 import sqlite3
 
 import pytest
+import structlog
 from jsonschema import Draft202012Validator
 
 from connector.cli.app import run
@@ -33,7 +34,8 @@ def connector(stack, capfd, monkeypatch):
         code = run([str(argument) for argument in arguments])
         return code, *capfd.readouterr()
 
-    return command
+    yield command
+    structlog.reset_defaults()  # a command sets up the logging of its process
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,12 @@ def test_a_field_the_provider_does_not_tell_is_not_blank():
     assert plan(LINK, replace(SEEN, user=partial), policy(on_blank="clear")).idle
 
 
-def test_a_field_that_neither_side_tells_is_not_agreed_to_be_blank():
+def test_a_field_never_told_and_never_agreed_is_left_alone():
+    """The user may well hold something there."""
     partial = replace(USER, values={"email": "ada@example.com"})
-    planned = plan(replace(LINK, base={}), replace(SEEN, user=partial, contact=contact(firstname=None)), policy())
+    planned = plan(replace(LINK, base={}), replace(SEEN, user=partial), policy())
     assert "first_name" not in {one.field.user for one in planned.decisions if one.settled}
+    assert (set(planned.user_writes), planned.drift) == ({"custom.score"}, ("first_name",))
 
 
 def test_a_field_written_before_and_not_told_any_more_is_not_taken_for_cleared():
@@ -88,11 +90,10 @@ def test_a_field_written_before_and_not_told_any_more_is_not_taken_for_cleared()
     assert planned.contact_writes == {}
 
 
-def test_a_field_the_provider_never_told_is_filled_from_the_contact():
+def test_a_field_that_only_the_contact_decides_is_written_whether_or_not_the_provider_tells_it():
     """Many providers leave out what is not set."""
-    partial = replace(USER, values={"email": "ada@example.com"})
-    planned = plan(replace(LINK, base={}), replace(SEEN, user=partial), policy(on_blank="clear"))
-    assert (planned.user_writes, planned.contact_writes) == ({"first_name": "Ada", "custom.score": 1}, {})
+    partial = replace(USER, values={"email": "ada@example.com", "first_name": "Ada"})
+    assert plan(replace(LINK, base={}), replace(SEEN, user=partial), policy()).user_writes == {"custom.score": 1}
 
 
 def test_a_value_refused_before_is_not_tried_again():

@@ -2,7 +2,7 @@
 
 Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
 come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet),
-`hides` (the provider does not tell these fields).
+`hides` (the provider does not tell these fields; `tells`: those it tells even if they are blank).
 `log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us". `everything` has
 the same of both sides, in order, when they share it.
 """
@@ -238,6 +238,7 @@ class FakeIdp:
         self.loses: list[Exception] = []
         self.refuses: set[str] = set()
         self.hides: set[str] = set()
+        self.tells: list[str] = []
         self.created: dict[str, str] = {}
         self.made: Counter[str] = Counter()
         self._ids = itertools.count(1)
@@ -343,7 +344,8 @@ class FakeIdp:
     def _told(self, user_id):
         """A user as the API shows it: without what it hides just now."""
         user = self.users[user_id]
-        return replace(user, values={name: value for name, value in user.values.items() if name not in self.hides})
+        values = dict.fromkeys(self.tells) | user.values
+        return replace(user, values={name: value for name, value in values.items() if name not in self.hides})
 
     def _made(self, user_id, values):
         return User(user_id, values, self.clock(), f"e{next(self._etags)}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from connector.errors import Locked, Paused, Rejected, Transient, Unavailable
+from connector.model import LinkState
 from connector.sync import intake, reconcile
 from connector.sync.work import LEASE
 
@@ -42,6 +43,9 @@ WRITING = {"upsert", "archive", "create", "update", "delete"}
 
 some = st.integers(0, 7)
 fields = st.lists(st.sampled_from(USER_EDITS), max_size=4).map(dict)
+both_edits = st.tuples(
+    st.sampled_from([None, *USER_EDITS, ("first_name", "Now")]), st.sampled_from([None, *CONTACT_EDITS, ("firstname", "Then")])
+)
 properties = st.lists(st.sampled_from(CONTACT_EDITS), max_size=4).map(dict)
 
 
@@ -232,33 +236,63 @@ class Machine(RuleBasedStateMachine):
         self.world.crash_at(where)
         self.carefully(self.world.work_off)
 
+    @rule(where=st.sampled_from(EVERYWHERE), which=some, edits=both_edits)
+    def die_over_edits(self, where, which, edits):
+        self._edit_both(which, *edits)
+        self.die_at(where)
+
     @rule(
         where=st.sampled_from(BETWEEN),
-        what=st.sampled_from(["user", "contact", "gone", "deleted", "merged", "successor"]),
-        which=some,
-    )
-    def meanwhile(self, where, what, which):
-        self.world.crash_at(where, lambda: self._meanwhile(what, which))
+        what=st.sampled_from(["edits", "edits", "gone", "deleted", "merged", "successor"]),
+        which=some, edits=both_edits, later=both_edits,
+    )  # fmt: skip
+    def meanwhile(self, where, what, which, edits, later):
+        """Something happens to two linked people while a worker has them."""
+        self._edit_both(which, *edits)
+        self.world.crash_at(where, lambda: self._meanwhile(what, which, later))
         self.carefully(self.world.work_off)
 
-    def _meanwhile(self, what, which):
+    def _meanwhile(self, what, which, edits):
         world = self.world
+        user, contact = self._linked(which)
         if what == "successor":
             world.clock.pass_(LEASE.total_seconds() + 1)
+            self._edit_both(which, *edits)
+            intake.take(world.work)
             while world.settle(world.worker("successor")):
                 pass
             return
-        if what in ("user", "gone") and world.idp.users:
-            user = self._id(self.users(), which)
-            world.idp.remove(user) if what == "gone" else world.idp.edit(user, {"first_name": f"Meanwhile {which}"})
-        if what in ("contact", "deleted") and world.crm.contacts:
-            contact = self._id(self.contacts(), which)
-            world.crm.delete(contact) if what == "deleted" else world.crm.edit(contact, {"firstname": f"Meanwhile {which}"})
-        if what == "merged" and len(world.crm.contacts) > 1:
-            world.crm.merge(self._id(self.contacts(), which), self._id(self.contacts(), which + 1))
+        if what == "edits":
+            self._edit_both(which, *edits)
+        elif what == "gone" and user:
+            world.idp.remove(user)
+        elif what == "deleted" and contact:
+            world.crm.delete(contact)
+        elif what == "merged" and contact and len(world.crm.contacts) > 1:
+            world.crm.merge(contact, self._id([one for one in self.contacts() if one != contact], which))
         self.happens()
         self.deliver_all()
         intake.take(world.work)
+
+    def _edit_both(self, which, user_edit, contact_edit):
+        """A linked user and contact are edited, and it is told at once."""
+        user, contact = self._linked(which)
+        if user and user_edit:
+            self.world.idp.edit(user, dict([user_edit]))
+            self.happens()
+        if contact and contact_edit:
+            self.world.crm.edit(contact, dict([contact_edit]))
+        self.happens()
+        self.deliver_all()
+
+    def _linked(self, which):
+        """A user and a contact, linked to each other where there is such a pair."""
+        world = self.world
+        pairs = [(one.user_id, world.crm._now(one.contact_id)) for one in self.oracle.links() if one.state == LinkState.ACTIVE]
+        pairs = [pair for pair in pairs if pair[0] in world.idp.users and pair[1] in world.crm.contacts]
+        if pairs:
+            return self._id(pairs, which)
+        return next(iter(self.users()), None), next(iter(self.contacts()), None)
 
     @rule()
     def sweep(self):

@@ -103,14 +103,15 @@ class Oracle:
     def no_resurrection(self, links):
         """Once a link has ended, nothing is created for its user, and neither side is touched for it again."""
         for one in links:
-            if one.state in FINAL:
-                touched = self._touched(one)
-                before = self.ended.setdefault(one.id, touched)
-                assert touched == before, f"{one.name} has ended as {one.state.value}, and was written: {touched} after {before}"
+            if one.state in FINAL and one.user_id:
+                self.ended.setdefault(one.user_id, self._touched(one.user_id))
+        for user_id, before in self.ended.items():
+            now = self._touched(user_id)
+            assert now == before, f"the link of {user_id} had ended, and was written all the same: {now} after {before}"
 
-    def _touched(self, one):
-        created = self.world.crm.creations.count(one.user_id)
-        users = sum(author == "us" and record == one.user_id for author, record, _ in self.world.idp.log)
+    def _touched(self, user_id):
+        created = self.world.crm.creations.count(user_id)
+        users = sum(author == "us" and record == user_id for author, record, _ in self.world.idp.log)
         return created, users
 
     def bases_were_agreed(self, links):

@@ -118,6 +118,18 @@ def test_the_loser_of_a_conflict_is_on_record_even_when_the_worker_dies(linked):
     assert any(change["user"] == "Loser" and change["contact"] == "Winner" for change in world.history(user))
 
 
+def test_what_was_written_first_is_on_record_even_when_the_worker_dies_later(linked):
+    """The contact's half was answered, then the worker died over the user's half."""
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.edit(contact, {"lastname": "King"})
+    crash(world, "user.update")
+    recover(world)
+    told = [(change["side"], change["to"]) for change in world.history(user)]
+    assert ("contact", "Augusta") in told
+    assert ("user", "King") in told
+
+
 def test_a_write_that_got_through_counts_although_another_one_failed(tmp_path):
     """The contact took its half, the provider is down: the contact's half is agreed."""
     world, user, contact = link(World(tmp_path, mapping=MAPPING.replace("conflict: newest", "conflict: contact")))

@@ -95,6 +95,7 @@ class World:
         self.everything = self.crm.everything = self.idp.everything = []
         self.store = fresh_store(url, self.clock)
         self.mapping = read_mapping(folder, mapping)
+        self.idp.tells = [rule.user for rule in self.mapping.fields]
         self._settings = {
             "brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0),
             "grace": timedelta(seconds=60),

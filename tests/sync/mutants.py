@@ -1,4 +1,7 @@
-"""The machine and its oracle can see: each known mistake, put in on purpose, is caught within some hundred examples at most."""
+"""The machine and its oracle can see: each known mistake, put in on purpose, is caught within some hundred examples at most.
+
+Takes minutes, so it is not among the tests that always run: python -m pytest tests/sync/mutants.py
+"""
 
 import itertools
 from dataclasses import replace
@@ -88,9 +91,16 @@ def forget_what_rang_meanwhile(patch):
 
 
 def bring_the_dead_back(patch):
-    """No state is final."""
-    patch.setattr(intake, "FINAL", ())
-    patch.setattr(record, "FINAL", ())
+    """A link that has ended is forgotten, so that the next word about its user begins a new one."""
+    notice = intake._notice_users
+
+    def noticed(work, tx, provider, changes):
+        for known in tx.links.by_users(provider, {change.record_id for _, change in changes}).values():
+            if known.state in intake.FINAL:
+                tx.links.remove(known.id)
+        notice(work, tx, provider, changes)
+
+    patch.setattr(intake, "_notice_users", noticed)
 
 
 def write_users_unseen(patch):
