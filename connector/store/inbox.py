@@ -46,14 +46,21 @@ class Inbox:
         """Keep (source, item) pairs; returns the (source, key) of those that were new. Repeats are left alone."""
         if not rows:
             return set()
-        now = self._tx.now
+        now = self._alone()
         insert = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
         statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.source, inbox.c.key)
         named = {(source, _kept(item.key)): (source, item.key) for source, item in rows}
         values = {(source, _kept(item.key)): _row(source, item, now) for source, item in reversed(rows)}
-        if self._db.dialect.name == "postgresql":  # two writers of the same keys would wait for each other in a ring
-            self._db.execute(select(func.pg_advisory_xact_lock(WRITING)))
         return {named[source, key] for source, key in self._db.execute(statement, list(reversed(values.values())))}
+
+    def _alone(self) -> datetime:
+        """The time, and on PostgreSQL in the same breath the turn to write: two writers of the same keys would wait for each
+        other in a ring."""
+        if self._db.dialect.name != "postgresql":
+            return self._tx.now
+        query = select(self._tx.moment.label("now"), func.pg_advisory_xact_lock(WRITING))
+        found: datetime = self._db.execute(query).one().now
+        return found
 
     def claim(self, limit: int) -> list[Stored]:
         """Pending rows that are due, oldest first, locked for this transaction; others skip them."""
