@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import typer
 
@@ -82,6 +82,3 @@ def _commands_first(arguments: list[str]) -> list[str]:
         if moved[-1] == "--config" and rest:
             moved.append(rest.pop(0))
     return rest + moved if rest else moved
-
-
-Register = Callable[[typer.Typer], None]

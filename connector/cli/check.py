@@ -8,6 +8,7 @@ import typer
 from connector.assembly import build
 from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_rows, settings_of, work_of
 from connector.errors import ConfigError
+from connector.mapping.model import Mapping
 from connector.sync import setup as portal
 
 
@@ -57,14 +58,12 @@ def _check(config: Path | None, live: bool, provider: str | None) -> list[str]:
     return warnings
 
 
-def _not_yet(mapping: object) -> list[str]:
+def _not_yet(mapping: Mapping) -> list[str]:
     """Sections that are read and checked, and not acted on by this version."""
-    named = ("typologies", "consents", "communicable")
-    given = [name for name in named if getattr(mapping, name)]
-    if getattr(mapping, "events").as_ != "none":  # noqa: B009 - `mapping` is only looked at
+    given = [name for name in ("typologies", "consents", "communicable") if getattr(mapping, name)]
+    if mapping.events.as_ != "none":
         given.append("events")
-    path = getattr(mapping, "path", None)
-    return [f"{path}: {name}: read and checked, but not acted on by this version" for name in given]
+    return [f"{mapping.path}: {name}: read and checked, but not acted on by this version" for name in given]
 
 
 def setup(
