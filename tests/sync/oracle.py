@@ -214,12 +214,14 @@ class Oracle:
                 if any(later[0] >= at for later in deeds if later[1] != side):
                     continue  # the other side wrote later, or in the same second
                 if not self._stands(one, rule, side, value):
-                    losers = [change for change in history if change["field"] == rule.user and value in self._values(change)]
+                    losers = [change for change in history if change["field"] == rule.user and self._lost(change, value)]
                     assert losers, f"{one.name}: {rule.user} = {value!r} of {side} at {at:%M:%S} is lost"
 
     @staticmethod
-    def _values(change):
-        return [tuple(one) if isinstance(one, list) else one for one in (change["user"], change["contact"])]
+    def _lost(change, value):
+        """Whether a value lost a conflict, or the first meeting of two values."""
+        met = "both changed" in change["rule"] or "first link" in change["rule"]
+        return met and value in (change["user"], change["contact"])
 
     def _stands(self, one, rule, side, value):
         user = self.world.idp.users[one.user_id]

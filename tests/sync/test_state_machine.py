@@ -17,6 +17,12 @@ PATIENT = settings(
 )  # fmt: skip
 
 
+class Reliable(Machine):
+    """Every delivery comes sooner or later, and no sweep is there to help."""
+
+    lossy = False
+
+
 class CreatingUsers(Machine):
     """Contacts made in the CRM become users."""
 
@@ -34,6 +40,8 @@ class ReceiveOnly(Machine):
 
 TestBothWays = Machine.TestCase
 TestBothWays.settings = settings(PATIENT, max_examples=100)
+TestReliable = Reliable.TestCase
+TestReliable.settings = settings(PATIENT, max_examples=60)
 TestCreatingUsers = CreatingUsers.TestCase
 TestCreatingUsers.settings = settings(PATIENT, max_examples=60)
 TestReceiveOnly = ReceiveOnly.TestCase
