@@ -141,7 +141,8 @@ class Link:
     refetch: the stored user is not to be relied on; read it from the provider.
     attempts: failed settlings while the failing side otherwise worked; failed_since: the first of them.
     lost: leases in a row that ended without a word, because the worker died, say.
-    intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history.
+    intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history; "told" when it
+        is there already.
     lone: settle this link in a batch of its own, it made others fail.
     token: fencing token of the current lease. rung: counts hints; a change during a lease means "look again".
     cause: the sender's id of the delivery that last asked to look. settled_at: when a batch last recorded it.

@@ -194,14 +194,14 @@ def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:
 def _unheard(rule: Field, link: Link, sides: Sides) -> Sides:
     """A side that holds what we were about to write has it from us: both sides had that value then, nobody changed it since.
 
-    Sets need none of this: what both sides already have merges into nothing new.
+    Of several intents the last one counts: an earlier value may be there because somebody went back to it. Sets need none of
+    this: what both sides already have merges into nothing new.
     """
-    for intent in link.intent:
-        for change in intent["changes"]:
-            held = sides.contact.value if change["side"] == "contact" else sides.user.value
-            if change["field"] == rule.user and rule.type != "set" and change["to"] == held:
-                return replace(sides, base=held, known=True)
-    return sides
+    changes = [change for intent in link.intent for change in intent["changes"] if change["field"] == rule.user]
+    if not changes or rule.type == "set":
+        return sides
+    held = sides.contact.value if changes[-1]["side"] == "contact" else sides.user.value
+    return replace(sides, base=held, known=True) if changes[-1]["to"] == held else sides
 
 
 def additional_emails(contact: Contact) -> set[str]:

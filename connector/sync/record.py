@@ -64,9 +64,7 @@ def _alone(work: Work, case: Case) -> None:
 
 def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     if (row.state, row.contact_id) != (case.link.state, case.link.contact_id):  # merged, erased or cut while we worked
-        due = tx.now if row.state in ANSWERABLE else None
-        tx.links.record(row.id, row.token, {"due_at": due, "intent": _in_doubt(case)})
-        tx.history.add(case.entries)
+        _overtaken(tx, case, row)
         return
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
     if case.replaced_by is not None:
@@ -81,6 +79,18 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
+
+
+def _overtaken(tx: Tx, case: Case, row: Link) -> None:
+    """Record what was written and nothing else. Of somebody who was erased meanwhile, not even with which values."""
+    if row.state is LinkState.ERASED:
+        tx.links.record(row.id, row.token, {"due_at": None})
+        tx.history.add([replace(entry, changes=[]) for entry in case.entries])
+        return
+    told = [one if one["kind"] in case.open_kinds else one | {"told": True} for one in case.intents]
+    due = tx.now if row.state in ANSWERABLE else None
+    tx.links.record(row.id, row.token, {"due_at": due, "intent": [*case.link.intent, *told]})
+    tx.history.add(case.entries)
 
 
 def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
@@ -157,7 +167,7 @@ def _remove(tx: Tx, case: Case) -> None:
 
 def _tell_doubts(case: Case) -> None:
     """What earlier workers were about to write when nothing more was heard of them; the history shall know."""
-    for intent in case.link.intent:
+    for intent in (one for one in case.link.intent if not one.get("told")):
         why = "no answer was heard: the worker died, or the call broke off"
         case.note("unheard", intent["changes"], answer=f"{intent['kind']}: {why}")
 
@@ -217,6 +227,10 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     assert error is not None
     since = link.failed_since or tx.now
     values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case)}
+    if "user_id" in case.values and link.user_id:
+        if _hand_over(tx, case):
+            return values
+        values["user_id"] = link.user_id
     if (case.on_contact or case.on_user) and case.seen.contact is not None and link.user_id:
         values |= _agreed(case) | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id, "contact": case.seen.contact}
     if isinstance(error, Permanent):

@@ -82,6 +82,23 @@ def test_a_field_never_told_and_never_agreed_is_left_alone():
     assert (set(planned.user_writes), planned.drift) == ({"custom.score"}, ("first_name",))
 
 
+def intend(*values):
+    """Writes of the first name that nothing was heard of."""
+    return tuple({"kind": "contact.update", "changes": [{"field": "first_name", "side": "contact", "to": one}]} for one in values)
+
+
+def test_what_we_were_about_to_write_is_no_change_of_the_contact():
+    link = replace(LINK, intent=intend("Augusta"))
+    planned = plan(link, replace(SEEN, user=user(first_name="King"), contact=contact(firstname="Augusta")), policy())
+    assert (planned.contact_writes, planned.needs_times) == ({"firstname": "King"}, [])
+
+
+def test_a_value_we_wrote_before_the_last_one_may_be_somebodys():
+    link = replace(LINK, intent=intend("Augusta", "King"))
+    planned = plan(link, replace(SEEN, user=user(first_name="King"), contact=contact(firstname="Augusta")), policy())
+    assert planned.needs_times == ["firstname"]
+
+
 def test_a_field_written_before_and_not_told_any_more_is_not_taken_for_cleared():
     """The answer to our write was lost, and meanwhile the provider tells less than it did."""
     intent = {"kind": "contact.create", "changes": [{"field": "first_name", "side": "contact", "to": "Ada"}]}

@@ -209,6 +209,8 @@ class Oracle:
             if rule.type == "set" or rule.user in one.held or parked & {"link", rule.contact, f"user.{rule.user}"}:
                 continue
             for number, (at, side, _, _, value) in enumerate(deeds):
+                if value is None and rule.on_blank == "keep":
+                    continue  # a blank that may not overwrite anything says nothing
                 if any(later[1] == side for later in deeds[number + 1 :]):
                     continue  # the same side wrote later
                 if any(later[0] >= at for later in deeds if later[1] != side):

@@ -3,6 +3,7 @@
 import pytest
 
 from connector.errors import Unavailable
+from connector.model import Change
 from connector.settings import Retries
 from connector.sync import batch, intake
 
@@ -64,6 +65,16 @@ def test_a_worker_that_dies_while_creating_a_user_makes_no_second_one(tmp_path, 
     (user,) = world.idp.users
     assert (world.link(user).contact_id, world.contact_of(user)) == (contact, contact)
     assert len(world.crm.contacts) == 1
+
+
+def test_a_user_made_for_a_contact_is_linked_although_the_next_call_failed(tmp_path):
+    world = World(tmp_path, mapping=CREATE_USER)
+    contact = world.crm.create({"email": "ada@example.com"})
+    world.crm.loses = [Unavailable("timeout")]
+    world.run()
+    world.later(HOUR)
+    assert (world.link("u-1").state, world.link("u-1").contact_id) == ("active", contact)
+    assert list(world.idp.users) == ["u-1"]
 
 
 def test_a_user_deleted_while_the_answer_to_its_creation_was_lost_takes_the_contact_along(world):
@@ -128,6 +139,40 @@ def test_what_was_written_first_is_on_record_even_when_the_worker_dies_later(lin
     told = [(change["side"], change["to"]) for change in world.history(user)]
     assert ("contact", "Augusta") in told
     assert ("user", "King") in told
+
+
+def test_our_own_write_does_not_win_against_a_later_edit_because_the_contact_was_merged_meanwhile(tmp_path):
+    world, user, contact = link(World(tmp_path, mapping=MAPPING.replace("conflict: newest", "conflict: contact")))
+    other = world.crm.create({"email": "other@example.com"})
+    world.run()
+
+    def meanwhile():
+        world.crm.merge(contact, other)
+        world.idp.edit(user, {"first_name": "Second"})
+        world.deliver_all()
+        intake.take(world.work)
+
+    world.idp.edit(user, {"first_name": "First"})
+    world.crash_at("contact.update", meanwhile)
+    world.run()
+    assert world.crm.contacts[world.link(user).contact_id]["firstname"] == values_of(world, user)["first_name"] == "Second"
+    with world.store.read() as tx:
+        assert "unheard" not in [entry.kind for entry in tx.history.of_link(world.link(user).id)]
+
+
+def test_of_somebody_erased_while_a_worker_writes_no_value_is_kept(linked):
+    world, user, contact = linked
+
+    def erased():
+        world.deliver(Change("contact.erased", contact))
+        intake.take(world.work)
+
+    world.idp.edit(user, {"first_name": "Secret"})
+    world.crash_at("contact.update", erased)
+    world.run()
+    link = world.link(user)
+    assert (link.state, link.user, link.contact, link.base, link.intent) == ("erased", None, None, {}, ())
+    assert not any("Secret" in str(change) for change in world.history(user))
 
 
 def test_a_write_that_got_through_counts_although_another_one_failed(tmp_path):
@@ -211,6 +256,43 @@ def test_a_worker_that_lost_its_lease_before_writing_writes_nothing(linked):
     world.crash_at("leased", lambda: (world.clock.pass_(PAST_LEASE), world.settle(world.worker("other"))))
     world.run()
     assert world.crm.made["update"] == 1
+
+
+def test_a_frozen_worker_does_not_write_over_what_happened_since_even_where_the_provider_knows_no_versions(linked):
+    world, user, contact = linked
+    update = world.idp.update
+    world.idp.update = lambda user_id, values, etag: update(user_id, values, None)
+
+    def meanwhile():
+        world.clock.pass_(PAST_LEASE)
+        world.settle(world.worker("other"))
+        world.idp.edit(user, {"last_name": "Since"})
+
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.edit(contact, {"lastname": "King"})
+    world.crash_at("contact.update", meanwhile)
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    assert values_of(world, user)["last_name"] == "Since"
+
+
+def test_a_zombies_record_leaves_what_its_successor_agreed(linked):
+    world, user, contact = linked
+
+    def successor():
+        world.clock.pass_(PAST_LEASE)
+        world.idp.edit(user, {"first_name": "Newer"})
+        world.deliver_all()
+        intake.take(world.work)
+        world.settle(world.worker("other"))
+
+    world.idp.edit(user, {"first_name": "Older"})
+    world.crash_at("contact.update", successor)
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    assert world.link(user).base["first_name"] == "Newer"
 
 
 def test_a_late_record_keeps_what_the_frozen_worker_did_in_the_history(linked):

@@ -119,6 +119,58 @@ def test_a_hint_that_arrives_while_the_user_is_being_read_is_not_lost(linked):
     assert world.crm.contacts[contact]["firstname"] == "While reading"
 
 
+def test_a_hint_that_arrives_while_a_worker_has_the_link_is_worked_on_next(linked):
+    world, user, contact = linked
+
+    def meanwhile():
+        world.idp.edit(user, {"first_name": "Meanwhile"})
+        world.deliver(world.idp.events.pop())
+        intake.take(world.work)
+
+    world.idp.edit(user, {"first_name": "First"})
+    world.crash_at("contact.update", meanwhile)
+    world.deliver(world.idp.events.pop())
+    world.work_off()
+    assert world.crm.contacts[contact]["firstname"] == "Meanwhile"
+
+
+def test_an_edit_between_reading_and_writing_a_user_is_not_overwritten(linked):
+    world, user, contact = linked
+    world.idp.edit(user, {"last_name": "King"})
+    world.crm.edit(contact, {"firstname": "Contact"})
+    world.clock.pass_(5)
+    world.crash_at("contact.update", lambda: world.idp.edit(user, {"first_name": "Newest"}))
+    world.run()
+    assert values_of(world, user)["first_name"] == world.crm.contacts[contact]["firstname"] == "Newest"
+
+
+def test_a_write_that_is_refused_is_not_agreed(linked):
+    world, user, contact = linked
+    world.crm.refuses = {"firstname": "INVALID"}
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    world.crm.refuses = {}
+    world.crm.edit(contact, {"lastname": "King"})
+    world.run()
+    assert world.link(user).base["first_name"] == "Ada"
+    assert values_of(world, user)["first_name"] == "Augusta"
+
+
+def test_a_difference_in_spelling_is_no_change(linked):
+    world, user, contact = linked
+    world.crm.edit(contact, {"firstname": " Ada ", "lastname": "Lovelace\n"})
+    world.run()
+    assert world.idp.writes == 0
+
+
+def test_a_field_the_provider_does_not_tell_for_a_while_is_not_cleared(linked):
+    world, user, contact = linked
+    world.idp.hides = {"first_name"}
+    world.deliver(Change("user.updated", user))
+    world.run()
+    assert world.crm.contacts[contact]["firstname"] == "Ada"
+
+
 @pytest.mark.parametrize("capabilities", [pytest.param({}, id="readable"), pytest.param(RECEIVE_ONLY, id="receive-only")])
 def test_a_user_whose_event_came_too_early_is_taken_in_when_it_is_there(tmp_path, capabilities):
     """The event is sent before the provider commits, or tells nothing but an id: the user is no lost soul for that."""

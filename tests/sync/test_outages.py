@@ -33,6 +33,22 @@ def test_an_outage_of_an_hour_parks_nobody(world, side):
     assert {world.crm.contacts[world.contact_of(user)]["firstname"] for user in users} == {"Augusta"}
 
 
+def test_an_outage_of_one_side_parks_nobody_while_others_settle_with_the_other_side_alone(tmp_path):
+    """That somebody's contact could be read says nothing about why the provider does not answer."""
+    world = World(tmp_path, retries=Retries(attempts=4))
+    one, two = world.idp.register(USER), world.idp.register(BOB)
+    world.run()
+    world.crm.edit(world.contact_of(one), {"lastname": "King"})
+    for number in range(HOUR // 30):
+        world.idp.fails = [Unavailable("down")] * 50
+        world.crm.edit(world.contact_of(two), {"tier": f"tier {number}"})
+        world.later(30)
+    world.idp.fails = []
+    assert world.parked() == []
+    world.later(2 * HOUR)
+    assert values_of(world, one)["last_name"] == "King"
+
+
 def test_a_side_that_asks_to_wait_is_left_alone_and_uses_no_attempt(linked):
     world, user, contact = linked
     world.idp.edit(user, {"first_name": "Augusta"})
