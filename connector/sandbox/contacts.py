@@ -1,202 +1,43 @@
-"""The contacts API, one contact at a time: list, read, create, update, archive, search, merge, privacy deletion.
+"""The contacts API, beyond what it shares with all objects: merge and privacy deletion.
 
-Facts (HubSpot API, contacts reference; reports of others):
-- a list gives 100 at most, 50 with history; its cursor is opaque; archived contacts are listed apart;
-- without `properties` an answer holds a small default set, and names that do not exist are ignored;
-- answers to writes hold what was written and the default set; a value never set is null, a cleared one "";
-- `idProperty` may be the email or a unique property, not hs_object_id; a contact merged away answers with its new id.
+Facts (HubSpot API, contacts reference): a merge gives a contact with a new id; a privacy deletion by an email that nobody has
+keeps that email out of the portal.
 """
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from starlette.datastructures import QueryParams
-
+from connector.sandbox.associations import Links
+from connector.sandbox.contact_records import EMAIL, ContactRecords
 from connector.sandbox.events import Source
-from connector.sandbox.records import Record, Records
-from connector.sandbox.replies import bad_request, non_unique, not_found
-from connector.sandbox.schema import CORE, DEFAULTS, Schema
-from connector.sandbox.search import search
-from connector.sandbox.values import iso
+from connector.sandbox.objects import Objects
+from connector.sandbox.replies import not_found
+from connector.sandbox.schema import Schema
 from connector.sandbox.wire import Asked, Told
 
-PAGE, MOST_PAGE, MOST_WITH_HISTORY = 10, 100, 50
-LONGEST_QUERY = 8_000
-"""Characters; a longer one is answered 414."""
 
-
-class Contacts:
+class Contacts(Objects):
     """Calls about single contacts. Every method takes a request and gives its answer, or raises Refusal."""
 
-    def __init__(self, records: Records, schema: Schema, source: Source) -> None:
-        self.records = records
-        self._schema = schema
-        self._source = source
-
-    def page(self, asked: Asked) -> Told:
-        """A page of contacts."""
-        history = names(asked.query, "propertiesWithHistory")
-        most = MOST_WITH_HISTORY if history else MOST_PAGE
-        limit = asked.query.get("limit", str(PAGE))
-        if not limit.isdecimal() or not 1 <= int(limit) <= most:
-            raise bad_request(f"limit must be between 1 and {most}.")
-        if len(str(asked.query)) > LONGEST_QUERY:
-            return Told({"status": "error", "message": "URI Too Long"}, 414)
-        after, archived = _position(asked.query.get("after")), asked.flag("archived")
-        with self.records.lock:
-            found = self.records.page(after, int(limit) + 1, archived)
-            shown = found[: int(limit)]
-            results = [self.shown(one, names(asked.query, "properties"), history) for one in shown]
-        return Told({"results": results, **(_paging(_cursor(shown[-1].id)) if len(found) > len(shown) else {})})
-
-    def read(self, asked: Asked) -> Told:
-        """One contact."""
-        if len(str(asked.query)) > LONGEST_QUERY:
-            return Told({"status": "error", "message": "URI Too Long"}, 414)
-        with self.records.lock:
-            record = self._named(asked, asked.flag("archived"))
-            history = names(asked.query, "propertiesWithHistory")
-            return Told(self.shown(record, names(asked.query, "properties"), history))
-
-    def create(self, asked: Asked) -> Told:
-        """A new contact."""
-        given = properties(asked.body)
-        with self.records.lock:
-            record = self.records.create(self.records.prepare(given, None), self._source)
-            return Told(self.written(record, given), 201)
-
-    def update(self, asked: Asked) -> Told:
-        """Some properties of one contact."""
-        given = properties(asked.body)
-        with self.records.lock:
-            record = self._named(asked)
-            self.records.update(record, self.records.prepare(given, record), self._source)
-            return Told(self.written(record, given))
-
-    def archive(self, asked: Asked) -> Told:
-        """One contact into the recycle bin; one that is there already is fine."""
-        with self.records.lock:
-            record = self.records.get(asked.params["id"])
-            if record is not None:
-                self.records.archive(record, self._source)
-            elif self.records.get(asked.params["id"], archived=True) is None:
-                raise not_found([asked.params["id"]])
-        return Told(status=204)
-
-    def search(self, asked: Asked) -> Told:
-        """Contacts as the index has them."""
-        wanted = asked.texts("properties")
-        with self.records.lock:
-            seen = self.records.index.seen()
-            page = search(seen, self._schema, asked.body, asked.size)
-            results = [self._indexed(one, dict(seen[one]), wanted) for one in page.ids]
-        return Told({"total": page.total, "results": results, **(_paging(page.after) if page.after else {})})
+    def __init__(self, records: ContactRecords, schema: Schema, source: Source, links: Links) -> None:
+        super().__init__(records, schema, source, links)
+        self._contacts = records
 
     def merge(self, asked: Asked) -> Told:
         """Two contacts into a new one."""
         ids = [str(asked.body.get(name, "")) for name in ("primaryObjectId", "objectIdToMerge")]
-        with self.records.lock:
-            found = [self.records.get(one) for one in ids]
-            primary, other = found
-            if primary is None or other is None:
-                raise not_found([one for one, record in zip(ids, found, strict=True) if record is None])
-            return Told(self.shown(self.records.merge(primary, other, self._source), []))
+        found = [self._contacts.get(one) for one in ids]
+        primary, other = found
+        if primary is None or other is None:
+            raise not_found([one for one, record in zip(ids, found, strict=True) if record is None])
+        return Told(self.shown(self._contacts.merge(primary, other, self._source), []))
 
     def erase(self, asked: Asked) -> Told:
         """One contact for good. An email that nobody has is blocked instead."""
         wanted, key = str(asked.body.get("objectId", "")), asked.body.get("idProperty")
-        with self.records.lock:
-            if key == "email":
-                record = self.records.find("email", wanted)
-                if record is None:
-                    self.records.block(wanted)
-            else:
-                record = self.records.any_state(wanted)
-            if record is not None:
-                self.records.erase(record, self._source)
+        if key == EMAIL:
+            record = self._contacts.find(EMAIL, wanted)
+            if record is None:
+                self._contacts.block(wanted)
+        else:
+            record = self._contacts.any_state(wanted)
+        if record is not None:
+            self._contacts.erase(record, self._source)
         return Told(status=204)
-
-    def shown(self, record: Record, wanted: Iterable[str], history: Iterable[str] = ()) -> dict[str, Any]:
-        """A contact as a read tells it."""
-        asked = [one for one in wanted if self._schema.get(one)]
-        told = self._record(record.id, record.properties, [*asked, *CORE] if wanted else DEFAULTS)
-        told["archived"] = record.archived_at is not None
-        if record.archived_at is not None:
-            told["archivedAt"] = iso(record.archived_at)
-        if history:
-            told["propertiesWithHistory"] = {one: _history(record, one) for one in history if self._schema.get(one)}
-        return told
-
-    def written(self, record: Record, given: Iterable[str]) -> dict[str, Any]:
-        """A contact as a write tells it."""
-        return self._record(record.id, record.properties, dict.fromkeys([*DEFAULTS, *given]))
-
-    def _indexed(self, contact_id: int, values: dict[str, str], wanted: Iterable[str]) -> dict[str, Any]:
-        asked = [one for one in wanted if self._schema.get(one)]
-        return self._record(contact_id, values, [*asked, *CORE] if wanted else DEFAULTS)
-
-    def _record(self, contact_id: int, values: dict[str, str], shown: Iterable[str]) -> dict[str, Any]:
-        return {
-            "id": str(contact_id),
-            "properties": {name: values.get(name) for name in shown},
-            "createdAt": values["createdate"],
-            "updatedAt": values["lastmodifieddate"],
-            "archived": False,
-        }
-
-    def _named(self, asked: Asked, archived: bool = False) -> Record:
-        key, wanted = asked.query.get("idProperty"), asked.params["id"]
-        found = by_key(self.records, self._schema, key, wanted) if key and not archived else self.records.get(wanted, archived)
-        if found is None:
-            raise not_found([wanted])
-        return found
-
-
-def by_key(records: Records, schema: Schema, key: str, value: str) -> Record | None:
-    """The contact that a value of a unique property names. Raises Refusal when the property is not unique."""
-    if key != "email" and not schema.unique(key):
-        raise non_unique(key)
-    return records.find(key, value)
-
-
-def names(query: QueryParams, name: str) -> list[str]:
-    """A list in a query: repeated, or separated by commas."""
-    return [one for value in query.getlist(name) for one in value.split(",") if one]
-
-
-def properties(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties of a request or a row. Raises Refusal."""
-    found = body.get("properties")
-    if not isinstance(found, dict):
-        raise bad_request("Invalid input JSON: properties are missing")
-    return found
-
-
-def _history(record: Record, name: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "value": one.value, "timestamp": iso(one.at), "sourceType": one.source.kind, "sourceId": one.source.id,
-            **({"sourceLabel": one.source.label} if one.source.label else {}),
-        }
-        for one in reversed(record.history.get(name, []))
-    ]  # fmt: skip
-
-
-def _paging(after: str) -> dict[str, Any]:
-    return {"paging": {"next": {"after": after, "link": f"?after={after}"}}}
-
-
-def _cursor(contact_id: int) -> str:
-    return base64.urlsafe_b64encode(f"contact:{contact_id}".encode()).decode().rstrip("=")
-
-
-def _position(cursor: str | None) -> int:
-    if not cursor:
-        return 0
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        return int(text.removeprefix("contact:"))
-    except (ValueError, binascii.Error) as error:
-        raise bad_request("after is not a cursor of this listing.") from error

@@ -1,12 +1,10 @@
-"""The properties API, and what the account tells of itself."""
+"""The properties API."""
 
 from collections.abc import Callable
 from typing import Any
 
-from connector.sandbox.limits import Limits
 from connector.sandbox.replies import Refusal, bad_request, not_found
 from connector.sandbox.schema import Schema
-from connector.sandbox.values import iso
 from connector.sandbox.wire import Asked, Told
 
 
@@ -90,40 +88,6 @@ class Definitions:
                 errors.append(refused.told())
         failed = {"numErrors": len(errors), "errors": errors} if errors else {}
         return Told({"status": "COMPLETE", "results": results, **failed}, 207 if errors else status)
-
-
-class Account:
-    """Calls about the account."""
-
-    def __init__(self, portal_id: int, app_id: int, scopes: set[str], limits: Limits, clock: Callable[[], float]) -> None:
-        self._portal_id = portal_id
-        self._app_id = app_id
-        self._scopes = scopes
-        self._limits = limits
-        self._clock = clock
-
-    def details(self, asked: Asked) -> Told:
-        """Which portal this is."""
-        return Told(
-            {
-                "portalId": self._portal_id, "accountType": "STANDARD", "timeZone": "Europe/Madrid", "companyCurrency": "EUR",
-                "additionalCurrencies": [], "utcOffset": "+01:00", "utcOffsetMilliseconds": 3_600_000,
-                "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1",
-            }
-        )  # fmt: skip
-
-    def usage(self, asked: Asked) -> Told:
-        """Calls made today."""
-        now = int(self._clock() * 1000)
-        usage = {
-            "name": "private-apps-api-calls-daily", "usageLimit": self._limits.most_today, "currentUsage": self._limits.today,
-            "collectedAt": iso(now), "resetsAt": iso(now - now % 86_400_000 + 86_400_000), "fetchStatus": "SUCCESS",
-        }  # fmt: skip
-        return Told({"results": [usage]})
-
-    def token(self, asked: Asked) -> Told:
-        """What the token is for and may do."""
-        return Told({"userId": 123, "hubId": self._portal_id, "appId": self._app_id, "scopes": sorted(self._scopes)})
 
 
 def _group(name: str, label: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from connector.sandbox.courier import Courier, Event
 
 MERGE_DELAY = 0.05
 """Seconds between the deletions of a merge and its own event."""
-NEVER_TOLD = ("num_unique_conversion_events", "hs_email_optout")
+NEVER_TOLD = ("num_unique_conversion_events",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,26 @@ class Source:
 UI = Source("CRM_UI", "userId:123", "Ada Admin")
 
 
-class Events:
+class Listener:
+    """Is told what happens to records. This one tells nobody. at: epoch milliseconds."""
+
+    def created(self, record_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
+        """A new record, with its values."""
+
+    def changed(self, record_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
+        """Values that are now others."""
+
+    def deleted(self, record_ids: Iterable[int], at: int, source: Source) -> None:
+        """Records that were archived."""
+
+    def erased(self, record_id: int, at: int, source: Source) -> None:
+        """A record deleted for good."""
+
+    def restored(self, record_id: int, at: int, source: Source) -> None:
+        """A record brought back from the recycle bin."""
+
+
+class Events(Listener):
     """Makes events and hands them to the courier. subscribed: properties whose changes are told; None tells all."""
 
     def __init__(self, courier: Courier, portal_id: int, app_id: int, subscribed: Collection[str] | None = None) -> None:
@@ -44,29 +63,29 @@ class Events:
         self._app_id = app_id
         self._numbers = itertools.count(3_100_000_001)
 
-    def created(self, contact_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
+    def created(self, record_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
         """A new contact, and a property event for each value it came with. at: epoch milliseconds."""
-        first = self._event("contact.creation", at, source, contact_id)
-        first["changeFlag"] = "NEW" if contact_id // 50 % 2 else "CREATED"
+        first = self._event("contact.creation", at, source, record_id)
+        first["changeFlag"] = "NEW" if record_id // 50 % 2 else "CREATED"
         self._courier.send([first, *self._property_events(first, changes)])
 
-    def changed(self, contact_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
+    def changed(self, record_id: int, at: int, source: Source, changes: Mapping[str, str]) -> None:
         """Values that are now others. One change, so one event id for all of them."""
-        self._courier.send(list(self._property_events(self._event("", at, source, contact_id), changes)))
+        self._courier.send(list(self._property_events(self._event("", at, source, record_id), changes)))
 
-    def deleted(self, contact_ids: Iterable[int], at: int, source: Source) -> None:
+    def deleted(self, record_ids: Iterable[int], at: int, source: Source) -> None:
         """Contacts that were archived, merged away or erased."""
-        events = [self._event("contact.deletion", at, source, one) for one in contact_ids]
+        events = [self._event("contact.deletion", at, source, one) for one in record_ids]
         self._courier.send([{**one, "changeFlag": "DELETED"} for one in events])
 
-    def erased(self, contact_id: int, at: int, source: Source) -> None:
+    def erased(self, record_id: int, at: int, source: Source) -> None:
         """A contact deleted for privacy."""
-        self._courier.send([{**self._event("contact.privacyDeletion", at, source, contact_id), "changeFlag": "DELETED"}])
-        self.deleted([contact_id], at, source)
+        self._courier.send([{**self._event("contact.privacyDeletion", at, source, record_id), "changeFlag": "DELETED"}])
+        self.deleted([record_id], at, source)
 
-    def restored(self, contact_id: int, at: int, source: Source) -> None:
+    def restored(self, record_id: int, at: int, source: Source) -> None:
         """A contact brought back from the recycle bin."""
-        self._courier.send([{**self._event("contact.restore", at, source, contact_id), "changeFlag": "RESTORED"}])
+        self._courier.send([{**self._event("contact.restore", at, source, record_id), "changeFlag": "RESTORED"}])
 
     def merged(self, primary: int, others: Sequence[int], survivor: int, moved: int, at: int, source: Source) -> None:
         """Contacts that became one, under a new id. moved: how many properties changed by it."""
@@ -82,13 +101,13 @@ class Events:
                 event.pop("changeFlag", None)
                 yield event
 
-    def _event(self, kind: str, at: int, source: Source, contact_id: int | None = None) -> Event:
+    def _event(self, kind: str, at: int, source: Source, record_id: int | None = None) -> Event:
         event: Event = {
             "eventId": next(self._numbers), "subscriptionId": 2_000_000 + len(kind), "portalId": self._portal_id,
             "appId": self._app_id, "occurredAt": at, "subscriptionType": kind, "attemptNumber": 0,
             "changeSource": source.kind, "sourceId": source.id,
         }  # fmt: skip
-        return event if contact_id is None else {**event, "objectId": contact_id}
+        return event if record_id is None else {**event, "objectId": record_id}
 
 
 class Signer:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connector.sandbox.faults import Answer, CommonFaults
 
 KEPT = 100_000
-READS = ("/batch/read", "/search", "/access-token-info")
+READS = ("/batch/read", "/unsubscribe-all/read", "/search", "/access-token-info")
 """Ends of POST paths that change nothing."""
 
 

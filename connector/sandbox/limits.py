@@ -1,6 +1,7 @@
 """HubSpot's rate limits: ten seconds rolling, searches per second, calls per day.
 
 Facts (HubSpot API, "API usage guidelines"; captured bodies):
+- custom events have none of these limits;
 - searches have a limit of their own, are exempt from the ten-second one, and tell no headers;
 - `policyName` says which limit it was; `Retry-After` is not promised, and not sent here.
 """
@@ -38,6 +39,8 @@ class Limits:
 
     def refuse(self, path: str) -> Response | None:
         """See `gate.Limits`."""
+        if _is_event(path):
+            return None
         faults, now = self._faults(), self._clock()
         with self._lock:
             if faults.daily_limit and self.today >= faults.daily_limit:
@@ -55,7 +58,7 @@ class Limits:
 
     def headers(self, path: str) -> Mapping[str, str]:
         """See `gate.Limits`. What is left counts the call that asks."""
-        if _is_search(path):
+        if _is_search(path) or _is_event(path):
             return {}
         faults, now = self._faults(), self._clock()
         told: dict[str, str] = {}
@@ -73,6 +76,10 @@ class Limits:
 
 def _is_search(path: str) -> bool:
     return path.endswith("/search")
+
+
+def _is_event(path: str) -> bool:
+    return path.startswith("/events/") and path.endswith(("/send", "/send/batch"))
 
 
 def _full(calls: deque[float], now: float, window: float, limit: int) -> bool:

@@ -1,36 +1,27 @@
-"""The portal's contacts: what happens to them, and what is unique among them.
+"""Records of one object type: what happens to them, and what is unique among them.
 
-Facts (HubSpot API, contacts reference; reports of others):
-- emails are unique in any case, over primary and additional addresses; other unique properties exactly;
-- a merge makes a new record, which both old ids lead to; the emails of the other contact become additional ones;
-- archiving leaves `lastmodifieddate` alone and frees email and unique values; the archived contact can be restored;
-- erasing by an email that nobody has blocks it for the future;
-- the lifecycle stage written through the API goes forward only, anything else is accepted and ignored; it can be cleared.
+Facts (HubSpot API, objects and contacts references; reports of others):
+- values of unique properties are unique exactly as they are;
+- archiving leaves the time of the last change alone and frees unique values; the archived record can be restored.
 """
 
 import bisect
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from connector.sandbox import values
-from connector.sandbox.events import Events, Source
+from connector.sandbox.events import Listener, Source
 from connector.sandbox.faults import Faults
 from connector.sandbox.index import Index
+from connector.sandbox.kinds import Kind
 from connector.sandbox.replies import Problem, bad_request, invalid, not_found, taken
 from connector.sandbox.schema import Schema
-from connector.sandbox.standard import STAGES
 
-EMAIL = "email"
-ADDITIONAL = "hs_additional_emails"
-NAMED_BY = (EMAIL, "firstname", "lastname")
-"""A new contact needs one of these."""
 FIRST_ID = 70_000_000_101
 STEP = 50
 HISTORY = 45
 """Entries kept of each property."""
-STAGE_ORDER = {stage: place for place, stage in enumerate(STAGES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Record:
-    """A contact as stored. properties: "" is a value that was cleared. history: newest last."""
+    """A record as stored. properties: "" is a value that was cleared. history: newest last."""
 
     id: int
     created: int
@@ -57,16 +48,19 @@ class Record:
         """A property's text, "" for blank."""
         return self.properties.get(name, "")
 
-    def emails(self) -> list[str]:
-        """All addresses, the primary one first."""
-        return [one for one in [self.value(EMAIL), *self.value(ADDITIONAL).split(";")] if one]
-
 
 class Records:
-    """All contacts. Callers hold `lock` around whatever must be seen as one step."""
+    """All records of a type. Callers hold the portal's lock."""
 
-    def __init__(self, schema: Schema, faults: Callable[[], Faults], events: Events, clock: Callable[[], float]) -> None:
-        self.lock = threading.RLock()
+    def __init__(
+        self,
+        kind: Kind,
+        schema: Schema,
+        faults: Callable[[], Faults],
+        events: Listener,
+        clock: Callable[[], float],
+    ) -> None:
+        self.kind = kind
         self.index = Index(faults, clock)
         self._schema = schema
         self._faults = faults
@@ -77,7 +71,6 @@ class Records:
         self._order: list[int] = []
         self._leads_to: dict[int, int] = {}
         self._holders: dict[str, dict[str, int]] = {}
-        self._blocked: set[str] = set()
         self._ids = itertools.count(FIRST_ID, STEP)
 
     def now(self) -> int:
@@ -85,30 +78,30 @@ class Records:
         return int(self._clock() * 1000)
 
     def all(self, archived: bool = False) -> list[Record]:
-        """Every contact, by id."""
+        """Every record, by id."""
         if archived:
             return [self._archived[one] for one in sorted(self._archived)]
         return [self._live[one] for one in self._order]
 
     def page(self, after: int, limit: int, archived: bool) -> list[Record]:
-        """Up to `limit` contacts with ids above `after`."""
+        """Up to `limit` records with ids above `after`."""
         if archived:
             return [one for one in self.all(archived=True) if one.id > after][:limit]
         start = bisect.bisect_right(self._order, after)
         return [self._live[one] for one in self._order[start : start + limit]]
 
-    def get(self, contact_id: str | int, archived: bool = False) -> Record | None:
-        """A contact by its id or one it absorbed; None when there is none (any more)."""
-        if not str(contact_id).isdecimal():
+    def get(self, record_id: str | int, archived: bool = False) -> Record | None:
+        """A record by its id or one it absorbed; None when there is none (any more)."""
+        if not str(record_id).isdecimal():
             return None
-        number = int(contact_id)
+        number = int(record_id)
         while number in self._leads_to:
             number = self._leads_to[number]
         return (self._archived if archived else self._live).get(number)
 
     def find(self, key: str, value: str) -> Record | None:
-        """The contact that holds a value of a unique property; any of its addresses when that is the email."""
-        holder = self._holders.get(key, {}).get(value.strip().lower() if key == EMAIL else value)
+        """The record that holds a value of a unique property; any of its addresses when that is a contact's email."""
+        holder = self._holders.get(key, {}).get(value.strip().lower() if key == self.kind.key else value)
         return self._live.get(holder) if holder is not None else None
 
     def prepare(self, raw: Mapping[str, object], record: Record | None, hand: bool = False) -> dict[str, str]:
@@ -116,21 +109,21 @@ class Records:
         checked = {name: self._checked(name, value, record, hand) for name, value in raw.items() if value is not None}
         problems = [one for one in checked.values() if isinstance(one, Problem)]
         stored = {name: one for name, one in checked.items() if isinstance(one, str)}
-        if not problems and record is None and not any(stored.get(name) for name in NAMED_BY):
-            raise bad_request("A contact needs at least one of email, firstname and lastname.")
+        if not problems and record is None:
+            self._refuse_incomplete(stored)
         problems += self._collisions(stored, record)
         if problems:
             raise invalid(problems)
-        holder = self._holders.get(EMAIL, {}).get(stored.get(EMAIL, ""))
+        holder = self._holders.get(self.kind.key, {}).get(stored.get(self.kind.key, ""))
         if holder is not None and (record is None or holder != record.id):
             raise taken(holder)
         return stored if hand else self._bent(stored, record)
 
     def create(self, stored: Mapping[str, str], source: Source) -> Record:
-        """Make a contact from what `prepare` gave."""
+        """Make a record from what `prepare` gave."""
         now = self.now()
         record = Record(next(self._ids), now, now)
-        record.properties = {"createdate": values.iso(now), "hs_object_id": str(record.id)}
+        record.properties = {self.kind.created: values.iso(now), "hs_object_id": str(record.id)}
         self._live[record.id] = record
         self._order.append(record.id)
         changes = self._set(record, {name: value for name, value in stored.items() if value}, now, source)
@@ -140,69 +133,42 @@ class Records:
     def update(self, record: Record, stored: Mapping[str, str], source: Source) -> None:
         """Write what `prepare` gave. Only values that become others are told."""
         now = max(self.now(), record.updated)
-        changes = self._set(record, self._with_addresses(record, stored), now, source)
+        changes = self._set(record, stored, now, source)
         self._events.changed(record.id, now, source, self._told(changes))
 
     def archive(self, record: Record, source: Source) -> None:
-        """Move a contact to the recycle bin."""
+        """Move a record to the recycle bin."""
         self._take_out(record)
         record.archived_at = self.now()
         self._archived[record.id] = record
         self._events.deleted([record.id], record.archived_at, source)
 
     def restore(self, record: Record, source: Source) -> None:
-        """Bring a contact back. Raises Refusal when its email or a unique value belongs to another one by now."""
+        """Bring a record back. Raises Refusal when its email or a unique value belongs to another one by now."""
         for key, value in self._keys(record):
             if holder := self.find(key, value):
-                raise taken(holder.id)
+                raise taken(holder.id, self.kind.singular)
         del self._archived[record.id]
         record.archived_at = None
         self._live[record.id] = record
         bisect.insort(self._order, record.id)
         self._claim(record)
+        self._compute(record)
         self.index.note(record.id, record.properties)
         self._events.restored(record.id, self.now(), source)
 
-    def merge(self, primary: Record, other: Record, source: Source) -> Record:
-        """Make one contact of two: the primary's values, the other's where the primary has none, and a new id."""
-        if primary is other:
-            raise bad_request("A contact cannot be merged with itself.")
-        now = self.now()
-        for one in (primary, other):
-            self._take_out(one)
-        record = Record(next(self._ids), min(primary.created, other.created), now)
-        record.history = {name: list(entries) for name, entries in primary.history.items()}
-        record.properties = {**primary.properties, "hs_object_id": str(record.id), "createdate": values.iso(record.created)}
-        absorbed = [*(primary.value("hs_merged_object_ids").split(";")), str(primary.id), str(other.id)]
-        absorbed += other.value("hs_merged_object_ids").split(";")
-        emails = list(dict.fromkeys([*primary.emails(), *other.emails()]))
-        moved = {name: value for name, value in other.properties.items() if value and not record.value(name)}
-        moved |= {EMAIL: emails[0] if emails else "", ADDITIONAL: ";".join(emails[1:])}
-        moved["hs_merged_object_ids"] = ";".join(one for one in absorbed if one)
-        moved["hs_calculated_merged_vids"] = f"{primary.id}:{now};{other.id}:{now}"
-        self._leads_to |= {primary.id: record.id, other.id: record.id}
-        self._live[record.id] = record
-        self._order.append(record.id)
-        changes = self._set(record, moved, now, source)
-        self._events.merged(primary.id, [other.id], record.id, len(changes), now, source)
-        return record
-
     def erase(self, record: Record, source: Source) -> None:
-        """Delete a contact for good, live or archived."""
+        """Delete a record for good, live or archived."""
         if record.id in self._live:
             self._take_out(record)
         self._archived.pop(record.id, None)
         self._events.erased(record.id, self.now(), source)
 
-    def block(self, email: str) -> None:
-        """Keep an address out of the portal from now on."""
-        self._blocked.add(email.strip().lower())
-
-    def any_state(self, contact_id: str | int) -> Record:
-        """A contact, live or archived. Raises Refusal."""
-        found = self.get(contact_id) or self.get(contact_id, archived=True)
+    def any_state(self, record_id: str | int) -> Record:
+        """A record, live or archived. Raises Refusal."""
+        found = self.get(record_id) or self.get(record_id, archived=True)
         if found is None:
-            raise not_found([str(contact_id)])
+            raise not_found([str(record_id)])
         return found
 
     def _checked(self, name: str, raw: object, record: Record | None, hand: bool) -> str | Problem:
@@ -211,15 +177,20 @@ class Records:
             return Problem(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
         if not definition.writable and not hand:
             return Problem(name, "READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.')
-        kept = values.check(definition, raw, record.value(name) if record else "", self._faults().refused_domains)
-        if name == EMAIL and isinstance(kept, str) and kept in self._blocked:
-            return Problem(name, "INVALID_EMAIL", f"Email address {kept} is blocked.")
-        return kept
+        return values.check(definition, raw, record.value(name) if record else "", self._faults().refused_domains)
+
+    def _refuse_incomplete(self, stored: Mapping[str, str]) -> None:
+        """A new record without what it needs. Raises Refusal."""
+        missing = [name for name in self.kind.required if not stored.get(name)]
+        if missing:
+            raise bad_request(f"Error creating {self.kind.singular}. Some required properties were not set: {missing}")
+        if self.kind.named_by and not any(stored.get(name) for name in self.kind.named_by):
+            raise bad_request(f"A {self.kind.singular} needs at least one of {', '.join(self.kind.named_by)}.")
 
     def _collisions(self, stored: Mapping[str, str], record: Record | None) -> Iterable[Problem]:
-        """Unique values, other than the email, that another contact holds."""
+        """Unique values, other than a contact's email, that another record holds."""
         for name, value in stored.items():
-            if name == EMAIL or not value or not self._schema.unique(name):
+            if name == self.kind.key or not value or not self._schema.unique(name):
                 continue
             holder = self.find(name, value)
             if holder and holder is not record:
@@ -231,19 +202,7 @@ class Records:
         kept = {name: value for name, value in stored.items() if name not in faults.silent_noop}
         for name in faults.normalise.keys() & kept.keys():
             kept[name] = values.reform(kept[name], faults.normalise[name])
-        stage, current = kept.get("lifecyclestage"), record.value("lifecyclestage") if record else ""
-        if stage and current and STAGE_ORDER.get(stage, 99) < STAGE_ORDER.get(current, -1):
-            del kept["lifecyclestage"]
         return kept
-
-    def _with_addresses(self, record: Record, stored: Mapping[str, str]) -> Mapping[str, str]:
-        """A contact whose primary address becomes one of its additional ones keeps the old one as an additional."""
-        new, old = stored.get(EMAIL), record.value(EMAIL)
-        additional = record.emails()[1:] if old else record.emails()
-        if not new or new == old or new not in additional:
-            return stored
-        rest = [one for one in [*additional, old] if one and one != new]
-        return {**stored, ADDITIONAL: ";".join(rest)}
 
     def _set(self, record: Record, stored: Mapping[str, str], now: int, source: Source) -> dict[str, str]:
         """Write values, with history, keys and index. Returns those that changed."""
@@ -255,10 +214,15 @@ class Records:
             entries.append(Entry(value, now, source))
             del entries[:-HISTORY]
         record.updated = now
-        record.properties["lastmodifieddate"] = values.iso(now)
+        record.properties[self.kind.modified] = values.iso(now)
         self._claim(record)
+        self._compute(record)
         self.index.note(record.id, record.properties)
         return changes
+
+    def _compute(self, record: Record) -> dict[str, str]:
+        """Write what follows from other values. Returns what changed."""
+        return {}
 
     def _told(self, changes: Mapping[str, str]) -> dict[str, str]:
         """Changes that somebody may subscribe to."""
@@ -271,7 +235,6 @@ class Records:
         self.index.note(record.id, None)
 
     def _keys(self, record: Record) -> Iterable[tuple[str, str]]:
-        yield from ((EMAIL, address) for address in record.emails())
         for name in self._schema.unique_names:
             if value := record.value(name):
                 yield name, value

@@ -39,7 +39,8 @@ class Refusal(Exception):
         if localised:
             for ours, theirs in _PORTUGUESE.items():
                 message = message.replace(ours, theirs)
-        return {"status": "error", "category": self.category, "message": message, **self.more}
+        category = {"category": self.category} if self.category else {}
+        return {"status": "error", **category, "message": message, **self.more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ def bad_request(message: str, **more: Any) -> Refusal:
     return Refusal(400, VALIDATION, message, **more)
 
 
-def taken(contact_id: int) -> Refusal:
-    """Another contact holds the email."""
-    return Refusal(409, CONFLICT, f"Contact already exists. Existing ID: {contact_id}")
+def taken(record_id: int, what: str = "contact") -> Refusal:
+    """Another record holds the email, or a unique value."""
+    return Refusal(409, CONFLICT, f"{what.capitalize()} already exists. Existing ID: {record_id}")
 
 
 def not_found(ids: Sequence[str] = (), what: str = "Object") -> Refusal:
@@ -73,9 +74,9 @@ def not_found(ids: Sequence[str] = (), what: str = "Object") -> Refusal:
     return Refusal(404, NOT_FOUND, f"{what} not found.", **more)
 
 
-def non_unique(key: str) -> Refusal:
-    """The property does not identify a contact in this call."""
-    return bad_request(f"Unable to perform update/upsert by non-unique 0-1 property {key}")
+def non_unique(key: str, object_type: str = "0-1") -> Refusal:
+    """The property does not identify a record in this call."""
+    return bad_request(f"Unable to perform update/upsert by non-unique {object_type} property {key}")
 
 
 def unauthorised() -> Refusal:
@@ -83,9 +84,9 @@ def unauthorised() -> Refusal:
     return Refusal(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or not valid for this account.")
 
 
-def missing_scope(scope: str) -> Refusal:
-    """The token may not do that."""
-    context: Mapping[str, list[str]] = {"requiredGranularScopes": [scope], "missingScopes": [scope]}
+def missing_scope(*scopes: str) -> Refusal:
+    """The token may not do that without one of these."""
+    context: Mapping[str, list[str]] = {"requiredGranularScopes": list(scopes), "missingScopes": list(scopes)}
     return Refusal(
         403,
         "MISSING_SCOPES",
@@ -93,3 +94,19 @@ def missing_scope(scope: str) -> Refusal:
         errors=[{"message": "One or more of the following scopes are required.", "context": context}],
         context=context,
     )
+
+
+def objects_of(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects in a body, empty when it is missing. Raises Refusal for anything else."""
+    found = body.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise bad_request(f"Invalid input JSON: {name} must be a list of objects")
+    return found
+
+
+def id_of(body: Mapping[str, Any], name: str) -> str:
+    """The id in `{name: {"id": ...}}`. Raises Refusal when there is none."""
+    found = body.get(name)
+    if not isinstance(found, dict) or not found.get("id"):
+        raise bad_request(f"Invalid input JSON: {name} needs an id")
+    return str(found["id"])

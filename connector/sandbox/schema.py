@@ -1,4 +1,4 @@
-"""The portal's contact properties: definitions, as listed and changed through the API.
+"""The properties of one object type: definitions, as listed and changed through the API.
 
 Facts (HubSpot API, properties reference):
 - a name is fixed, `hasUniqueValue` too, and at most ten properties of an object are unique;
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.sandbox.replies import CONFLICT, Problem, Refusal, bad_request, invalid, not_found
+from connector.sandbox.replies import CONFLICT, Problem, Refusal, bad_request, invalid, not_found, objects_of
 
 TYPES = ("string", "number", "date", "datetime", "enumeration", "bool", "phone_number")
 FIELD_TYPES = (
@@ -20,10 +20,7 @@ FIELD_TYPES = (
     "calculation_equation",
 )  # fmt: skip
 MOST_UNIQUE = 10
-CORE = ("createdate", "hs_object_id", "lastmodifieddate")
-"""In every answer, whatever was asked for."""
-DEFAULTS = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
-"""In an answer to a read that names no properties, and in answers to writes."""
+MOST = 1_000
 
 
 @dataclass
@@ -73,7 +70,7 @@ class Property:
 def options_of(body: Mapping[str, Any]) -> dict[str, str]:
     """The options of a request: value -> label. Raises Refusal when two have one value."""
     found: dict[str, str] = {}
-    for one in body.get("options") or []:
+    for one in objects_of(body, "options"):
         value = str(one.get("value", ""))
         if value in found:
             raise invalid([Problem(value, "DUPLICATE_OPTION", "Option values must be unique.")])
@@ -82,12 +79,13 @@ def options_of(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 class Schema:
-    """Properties and groups of contacts, by name."""
+    """Properties and groups of one object type, by name. groups: name -> label. most: how many somebody may make."""
 
-    def __init__(self, properties: Iterable[Property]) -> None:
+    def __init__(self, properties: Iterable[Property], groups: Mapping[str, str]) -> None:
         self._properties = {one.name: one for one in properties}
         self.unique_names = [one.name for one in self._properties.values() if one.unique]
-        self.groups: dict[str, str] = {"contactinformation": "Contact information", "emailinformation": "Email information"}
+        self.groups = dict(groups)
+        self.most = MOST
 
     def __getitem__(self, name: str) -> Property:
         return self._properties[name]
@@ -100,6 +98,10 @@ class Schema:
     def listed(self, archived: bool = False) -> list[Property]:
         """All that are in use, or all that are archived."""
         return [one for one in self._properties.values() if one.archived == archived]
+
+    def made(self) -> int:
+        """How many are not HubSpot's own."""
+        return sum(one.ours for one in self.listed())
 
     def unique(self, name: str) -> bool:
         """Does a value of it identify one contact?"""
@@ -173,6 +175,8 @@ class Schema:
             return "INVALID_TYPE", f"There is no type {new.type} with field type {new.field_type}."
         if new.type == "bool" and set(new.options) != {"true", "false"}:
             return "INVALID_OPTIONS", "A boolean has the options true and false."
+        if new.ours and self.made() >= self.most:
+            return "PROPERTY_LIMIT_REACHED", f"At most {self.most} custom properties are allowed."
         if new.unique and sum(one.unique and one.ours for one in self.listed()) >= MOST_UNIQUE:
             return "TOO_MANY_UNIQUE_PROPERTIES", f"At most {MOST_UNIQUE} properties may be unique."
         return None

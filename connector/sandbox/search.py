@@ -1,28 +1,25 @@
-"""Searching contacts, with HubSpot's limits and its ways of comparing.
+"""Searching records, with HubSpot's limits and its ways of comparing.
 
 Facts (HubSpot API, "Search the CRM"):
 - groups are joined by OR, filters within one by AND; 5 groups, 6 filters each, 18 together; one sort;
 - 200 per page, 10,000 per query, 3,000 characters of body; `after` is an offset;
 - texts compare in any case, options exactly; IN and NOT_IN want texts in lower case;
-- moments are given in epoch milliseconds; a contact's time is `lastmodifieddate`.
+- moments are given in epoch milliseconds; a contact's time is `lastmodifieddate`, any other record's `hs_lastmodifieddate`.
 """
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from connector.sandbox.index import Values
-from connector.sandbox.replies import bad_request
+from connector.sandbox.replies import bad_request, objects_of
 from connector.sandbox.schema import Property, Schema
 from connector.sandbox.values import iso, millis
 
 PAGE, MOST_PAGE, CAP, LONGEST = 10, 200, 10_000, 3_000
 GROUPS, FILTERS, ALL_FILTERS = 5, 6, 18
-SEARCHED = ("email", "firstname", "lastname", "phone", "company", "hs_additional_emails")
-"""What `query` looks into."""
-
 Test = Callable[[Values], bool]
 
 
@@ -35,8 +32,11 @@ class Page:
     after: str | None
 
 
-def search(seen: Mapping[int, Values], schema: Schema, body: Mapping[str, Any], size: int) -> Page:
-    """Answer one search over the index. size: characters of the request's body. Raises Refusal."""
+def search(seen: Mapping[int, Values], schema: Schema, searched: Sequence[str], body: Mapping[str, Any], size: int) -> Page:
+    """Answer one search over the index. Raises Refusal.
+
+    searched: what `query` looks into. size: characters of the request's body.
+    """
     if size > LONGEST:
         raise bad_request(f"The request body has {size} characters; {LONGEST} are allowed.")
     limit, after = _number(body, "limit", PAGE), _number(body, "after", 0)
@@ -44,7 +44,7 @@ def search(seen: Mapping[int, Values], schema: Schema, body: Mapping[str, Any], 
         raise bad_request(f"limit must be between 1 and {MOST_PAGE}.")
     if after + limit > CAP:
         raise bad_request(f"A search gives {CAP} results at most; after {after} is too far.")
-    wanted = _wanted(schema, body)
+    wanted = _wanted(schema, searched, body)
     found = [one for one, values in seen.items() if wanted(values)]
     _sort(found, seen, schema, body)
     last = after + limit
@@ -60,15 +60,8 @@ def _number(body: Mapping[str, Any], name: str, default: int) -> int:
     return int(value)
 
 
-def _objects(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    found = body.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise bad_request(f"Invalid input JSON: {name} must be a list of objects")
-    return found
-
-
-def _wanted(schema: Schema, body: Mapping[str, Any]) -> Test:
-    groups = [_objects(group, "filters") for group in _objects(body, "filterGroups")]
+def _wanted(schema: Schema, searched: Sequence[str], body: Mapping[str, Any]) -> Test:
+    groups = [objects_of(group, "filters") for group in objects_of(body, "filterGroups")]
     sizes = [len(group) for group in groups]
     if len(groups) > GROUPS or any(size > FILTERS for size in sizes) or sum(sizes) > ALL_FILTERS:
         raise bad_request(f"At most {GROUPS} filter groups of {FILTERS} filters, {ALL_FILTERS} together.")
@@ -79,7 +72,7 @@ def _wanted(schema: Schema, body: Mapping[str, Any]) -> Test:
 
     def wanted(values: Values) -> bool:
         fits = not tests or any(all(test(values) for test in group) for group in tests)
-        return fits and (not query or any(query in values.get(name, "").lower() for name in SEARCHED))
+        return fits and (not query or any(query in values.get(name, "").lower() for name in searched))
 
     return wanted
 

@@ -38,6 +38,24 @@ KEPT_BY_HUBSPOT = {
 """Read-only, name -> type. Contacts have no value in hs_lastmodifieddate: their time is lastmodifieddate."""
 
 
+GROUPS = {"contactinformation": "Contact information", "emailinformation": "Email information"}
+
+NOTE_TEXTS = {"hs_note_body": "Note body", "hubspot_owner_id": "Owner", "hs_attachment_ids": "Attachments"}
+
+
+def of_object(group: str) -> list[Property]:
+    """What HubSpot keeps of every record that is no contact."""
+    kept = {"hs_createdate": "datetime", "hs_lastmodifieddate": "datetime", "hs_object_id": "number"}
+    return [Property(name, kind, group=group, read_only=True, ours=False) for name, kind in kept.items()]
+
+
+def of_note(group: str) -> list[Property]:
+    """A fresh set of a note's definitions."""
+    texts = [Property(name, label=label, group=group, ours=False) for name, label in NOTE_TEXTS.items()]
+    moment = Property("hs_timestamp", "datetime", "date", "Activity date", group, ours=False)
+    return [*of_object(group), moment, *texts]
+
+
 def properties() -> list[Property]:
     """A fresh set of definitions."""
     theirs = [Property(name, label=label) for name, label in TEXTS.items()]

@@ -52,7 +52,7 @@ def keep(definition: Property, raw: object, current: str, refused_domains: Set[s
     text = _text(raw)
     if not text:
         return ""
-    if definition.name == "email":
+    if definition.name == "email" and not definition.ours:
         return _email(text, refused_domains)
     if definition.type == "enumeration":
         return _options(definition, text, current)

@@ -16,6 +16,7 @@ from connector.sandbox.server import serve
 
 CONTACTS = "/crm/v3/objects/contacts"
 PROPERTIES = "/crm/v3/properties/contacts"
+WHOLE = ("/crm", "/sandbox", "/users", "/account-info", "/oauth", "/communication-preferences", "/events")
 PACE = Pace(window=0.01, backoff=(0.01,) * 5, timeout=2, late=0.05)
 
 
@@ -54,7 +55,7 @@ class Api:
 
     def __call__(self, method, path="", body=None, **options):
         path = path if path.startswith("/") or not path else f"/{path}"
-        whole = path if path.startswith(("/crm", "/sandbox", "/users", "/account-info", "/oauth")) else self.base + path
+        whole = path if path.startswith(WHOLE) else self.base + path
         return self.session.request(method, self.url + whole, json=body, timeout=5, **options)
 
 

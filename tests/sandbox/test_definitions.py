@@ -99,3 +99,12 @@ def test_the_token_tells_its_scopes(api):
     told = api("POST", "/oauth/v2/private-apps/get/access-token-info", {"tokenKey": "sandbox-token"}).json()
     assert told["hubId"] == 12345678
     assert "crm.objects.contacts.write" in told["scopes"]
+
+
+def test_asking_about_the_token_needs_no_scope_but_the_token(api, portal):
+    path = "/oauth/v2/private-apps/get/access-token-info"
+    portal.scopes.clear()
+    assert api("POST", path, {"tokenKey": "sandbox-token"}).json()["scopes"] == []
+    assert api("POST", path, {"tokenKey": "another"}).status_code == 404
+    assert api("POST", path, {}).status_code == 400
+    assert api("GET", "/account-info/v3/details").status_code == 403
