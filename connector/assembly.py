@@ -26,7 +26,7 @@ def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     _require_extras(settings)
     mappings = load_mappings(settings)
     return Work(
-        store=Store(settings.database_url),
+        store=Store(settings.database_url, hash_key=settings.keyed),
         crm=open_crm(settings),
         providers=open_providers(settings, mappings),
         mappings=mappings,

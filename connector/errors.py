@@ -6,7 +6,8 @@ ConnectorError
 ├── Transient            the same call may work later
 │   ├── Unavailable          timeout, connection refused, 5xx: retried with backoff
 │   └── Paused               the side asks everybody to wait (429, 423, 477) or refuses our credentials (401, 403):
-│                            work waits `retry_in` seconds and no attempt is used up
+│       │                    work waits `retry_in` seconds and no attempt is used up
+│       └── Denied           the token's scopes or the account's tier do not allow this one part; the rest goes on
 └── Permanent            the same call will fail again: parked, a person looks
     ├── BadSignature         a webhook that is unsigned, forged or stale: answered 401, never stored
     ├── BadDelivery          signed, but not in the documented shape: quarantined
@@ -41,6 +42,10 @@ class Unavailable(Transient):
 
 class Paused(Transient):
     """The whole side waits: rate limit, lock, migration, or credentials it does not accept."""
+
+
+class Denied(Paused):
+    """One part of the CRM is closed to us until somebody grants a scope or changes the tier. The message names the way out."""
 
 
 class Permanent(ConnectorError):

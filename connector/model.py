@@ -40,6 +40,28 @@ class LinkState(StrEnum):
     ERASED = "erased"
 
 
+class ConsentState(StrEnum):
+    """What is known of one consent. Unknown is not "no"."""
+
+    GRANTED = "granted"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody says about one consent.
+
+    at: when the person decided so, UTC; None when nobody tells. source: who or what took the decision down.
+    """
+
+    state: ConsentState
+    at: datetime | None = None
+    source: str | None = None
+    entry_point: str | None = None
+    text_version: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """One user as the provider told it.
@@ -47,15 +69,15 @@ class User:
     values: vocabulary name -> JSON value as given, without `id`. An absent name was not told; None is blank.
     updated_at: when the provider last changed the user, UTC; None when it does not say.
     etag: the version to send back with a write, when the provider gives one.
-    memberships, consents: the provider's own entries in the generic profile's shape, as given.
+    memberships, consents: the provider's own entries in the generic profile's shape, as given; None: it did not tell.
     """
 
     id: str
     values: Mapping[str, Any]
     updated_at: datetime | None = None
     etag: str | None = None
-    memberships: tuple[Mapping[str, Any], ...] = ()
-    consents: tuple[Mapping[str, Any], ...] = ()
+    memberships: tuple[Mapping[str, Any], ...] | None = None
+    consents: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +135,7 @@ class Change:
     record_id: the user's or the contact's id.
     user: the whole or partial user, when the delivery carried it.
     property, value: what a contact.changed event names.
+    details: what a user's event tells beside the user: name -> text, number or truth value.
     former_ids: contact.merged: ids that now lead to `record_id`.
     """
 
@@ -123,6 +146,7 @@ class Change:
     user: User | None = None
     property: str | None = None
     value: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
     former_ids: tuple[str, ...] = ()
 
 
@@ -139,6 +163,9 @@ class Link:
     drift: fields that differ and that the mapping leaves alone.
     user_gone: the provider said the user is deleted. gone_since: the contact was first missing then.
     refetch: the stored user is not to be relied on; read it from the provider.
+    erasure: the person asked to be forgotten.
+    reread: like refetch, for the contact. recheck: its subscription statuses are to be read.
+    consents: purpose -> what stands, and what either side last said; see `engine.consent`.
     attempts: failed settlings while the failing side otherwise worked; failed_since: the first of them.
     lost: leases in a row that ended without a word, because the worker died, say.
     intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history; "told" when it
@@ -163,6 +190,10 @@ class Link:
     user_gone: bool = False
     gone_since: datetime | None = None
     refetch: bool = False
+    erasure: bool = False
+    reread: bool = True
+    recheck: bool = True
+    consents: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
     failed_since: datetime | None = None
     lost: int = 0

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from connector.errors import Permanent, Transient
-from connector.model import Change, Contact, Delivery, Item
+from connector.model import Change, Contact, Delivery, Item, Statement
 
 BATCH = 100
 """Rows in one call at most (HubSpot: object batches take 100 inputs)."""
@@ -53,6 +53,7 @@ class Property:
     options: Mapping[str, str] = field(default_factory=dict)
     read_only: bool = False
     unique: bool = False
+    calculated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,85 @@ class NewProperty:
     options: Mapping[str, str] = field(default_factory=dict)
     unique: bool = False
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWrite:
+    """One subscription status to set. `subscription` is the type's id; basis and explanation travel with a grant."""
+
+    ref: str
+    email: str
+    subscription: str
+    granted: bool
+    legal_basis: str | None = None
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusOutcome:
+    """What became of one status: `error` is None when the CRM holds it now, as asked.
+
+    error: Rejected when it will not (a re-subscription of somebody who opted out, say), Transient when nobody knows.
+    """
+
+    ref: str
+    error: Permanent | Transient | None = None
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An identity event for the CRM. `ref` is the caller's name for the row.
+
+    key: unique among all events, 400 characters at most. sent_before: an earlier attempt to send it got no answer.
+    details: name -> text, number or truth value, as the mapping lists them.
+    """
+
+    ref: str
+    key: str
+    contact_id: str
+    kind: str
+    occurred_at: datetime
+    provider: str
+    user_id: str
+    entry_point: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    sent_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """What became of one event: `record_id` of what was made of it (None where the CRM gives none), or `error`."""
+
+    ref: str
+    record_id: str | None = None
+    error: Permanent | Transient | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventSchema:
+    """Where events go: `kind` is custom_object, custom_event or note, `name` that of the object or event."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the token and the account allow, as far as the CRM tells.
+
+    scopes: granted ones; None when the CRM does not tell. subscriptions: "batch", "single", "v3" (no times, no way back from
+    an opt-out) or "none". calls_today, calls_limit: of the daily budget; None when the CRM does not tell.
+    """
+
+    portal_id: int
+    scopes: frozenset[str] | None
+    subscriptions: str
+    custom_objects: bool
+    custom_events: bool
+    calls_today: int | None = None
+    calls_limit: int | None = None
+    clock: datetime | None = None
 
 
 class Crm(Protocol):
@@ -132,3 +212,40 @@ class Crm(Protocol):
 
     def create_property(self, new: NewProperty) -> None:
         """Make a property. Raises Exists, Rejected."""
+
+    def add_options(self, name: str, options: Mapping[str, str]) -> None:
+        """Add options (internal value -> label) to an enumeration; those that are there stay as they are."""
+
+    def subscription_types(self) -> dict[str, str]:
+        """Names of the account's subscription types by id. Raises Denied when the token may not see them."""
+
+    def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
+        """What the CRM holds about each address: subscription type id -> statement. Any number of addresses.
+
+        `at` is UTC, None where the CRM does not tell (v3). A type it knows nothing of is absent or UNKNOWN. Raises Denied
+        when the token may not see any.
+        """
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+        """Those of these addresses that unsubscribed from everything; nobody but the person may lift that."""
+
+    def write_statuses(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+        """Set statuses, any number. Raises Denied when the token may not."""
+
+    def record_events(self, schema: EventSchema, rows: Sequence[EventRecord]) -> list[EventOutcome]:
+        """Make a record of each event on its contact, once: a repeat makes no second one. BATCH rows at most, in this order.
+
+        Raises Denied when the token or the account's tier does not allow it.
+        """
+
+    def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
+        """Delete records of events; those already gone count as done. Custom events cannot be deleted and are left."""
+
+    def event_schema(self, schema: EventSchema) -> set[str] | None:
+        """The property names of the object or event; None when there is none of this name. Notes need none."""
+
+    def create_event_schema(self, schema: EventSchema, details: Sequence[str]) -> None:
+        """Make the object (with an association to contacts) or the event definition, with a property per detail."""
+
+    def access(self) -> Access:
+        """What the token and the account allow. Asks the CRM."""

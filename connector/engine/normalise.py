@@ -179,15 +179,20 @@ def _date(rule: Field, raw: Any) -> Value:
 
 def _datetime(rule: Field, raw: Any) -> Value:
     """ISO 8601 UTC in whole seconds; without a zone it is read as UTC."""
+    at = moment(raw)
+    return None if at is None else at.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def moment(raw: Any) -> datetime | None:
+    """A point in time as UTC, from ISO 8601 (without a zone: UTC) or epoch milliseconds; None for blank. Raises Unreadable."""
     text = _moment(raw)
     if text is None:
         return None
     try:
         at = _at(text) if _is_milliseconds(text) else datetime.fromisoformat(text)
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unreadable("is not a time (ISO 8601)") from None
-    return at.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
 def _moment(raw: Any) -> str | None:

@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from connector.engine.consent import Ruling
 from connector.engine.decide import Decision, Sides, Times, decide
-from connector.engine.normalise import Reading, Unreadable, from_contact, from_user, to_contact, to_user
-from connector.mapping.model import Direction, Field, Mapping
-from connector.model import Contact, Link, User, Value
+from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
+from connector.engine.readings import additional_emails, contact_reading, user_reading
+from connector.engine.rulings import derived, in_question, lifts, rulings, times_wanted, typology_sides, withheld
+from connector.mapping.model import TYPOLOGIES, Direction, Field, Mapping
+from connector.model import Contact, Link, Statement, User, Value
 
-ADDITIONAL = "hs_additional_emails"
-"""Where HubSpot keeps a contact's other addresses, ";"-separated and read-only."""
+CONTACT_DELETED = "the contact was deleted in the CRM"
+"""The reason of a link that a deletion cut, not a person."""
 
 
 class Step(StrEnum):
@@ -30,6 +33,7 @@ class Step(StrEnum):
     UNLINK = "unlink"
     WAIT = "wait"
     FORGET = "forget"
+    FORGET_PERSON = "forget_person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Seen:
     user, contact: None when there is none yet, or it is gone. shared: another active link leads to the same contact.
     refused: property or field -> the value the other side refused for good; not tried again with that value.
     times: when the contact's properties last changed, when it was asked for.
+    address: the email address consents hang on, in lower case. statuses: subscription type id -> what the CRM says about that
+        address, when it was asked. opted_out: it opted out of everything, when that was asked.
+    not_before: what the CRM says about the address up to then was about somebody else.
     """
 
     user: User | None
@@ -48,6 +55,10 @@ class Seen:
     shared: bool = False
     refused: Names[str, Value] = field(default_factory=dict)
     times: Names[str, datetime] | None = None
+    address: str | None = None
+    statuses: Names[str, Statement] | None = None
+    opted_out: bool | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,8 @@ class Policy:
 
     id_property: the unique contact property that carries the user's id. writable: the provider takes updates.
     grace: how long a missing contact is waited for before it is believed deleted.
+    subscriptions: the mapping's word for a subscription type -> its id. readable: their statuses can be read and written.
+    consent_writable: the provider takes consents.
     """
 
     mapping: Mapping
@@ -63,11 +76,18 @@ class Policy:
     writable: bool
     grace: timedelta
     now: datetime
+    subscriptions: Names[str, str] = field(default_factory=dict)
+    readable: bool = False
+    consent_writable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One step for one link. `until`: when to look again, for WAIT."""
+    """One step for one link.
+
+    until: when to look again, for WAIT. asks: subscription statuses have to be read first. asks_all: whether the address opted
+    out of everything. evidence: properties whose time of change says what they are worth as evidence of a consent.
+    """
 
     step: Step
     reason: str = ""
@@ -75,21 +95,27 @@ class Plan:
     contact_writes: Names[str, str] = field(default_factory=dict)
     user_writes: Names[str, Any] = field(default_factory=dict)
     until: datetime | None = None
+    rulings: tuple[Ruling, ...] = ()
+    asks: bool = False
+    asks_all: bool = False
+    evidence: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
         """Nothing to write."""
-        return self.step is Step.WRITE and not self.contact_writes and not self.user_writes
+        consents = any(one.to_user or one.to_subscription for one in self.rulings)
+        return self.step is Step.WRITE and not self.contact_writes and not self.user_writes and not consents
 
     @property
     def needs_times(self) -> list[str]:
         """Properties in a conflict that their time of change decides."""
-        return [one.field.contact for one in self.decisions if one.needs_times]
+        return [*(one.field.contact for one in self.decisions if one.needs_times), *self.evidence]
 
     @property
     def held(self) -> dict[str, str]:
-        """Fields that wait for a person, with why."""
-        return {one.field.user: one.held for one in self.decisions if one.held}
+        """Fields and consents that wait for a person, with why."""
+        told = {one.field.user: one.held for one in self.decisions if one.held}
+        return told | {one.name: one.held for one in self.rulings if one.held}
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -100,6 +126,8 @@ class Plan:
 def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
     """Decide the next step for a link that is pending or active."""
     lifecycle = policy.mapping.lifecycle
+    if link.erasure:
+        return Plan(Step.FORGET_PERSON, f"the person asked to be forgotten; lifecycle.user_erased: {lifecycle.user_erased}")
     if seen.user_gone:
         return _user_gone(link, seen, lifecycle.user_deleted)
     if link.user_id is None:
@@ -135,12 +163,14 @@ def _contact_gone(link: Link, policy: Policy) -> Plan:
         return Plan(Step.WAIT, "the contact is missing; a merge may still explain it", until=believed)
     if policy.mapping.lifecycle.contact_deleted == "delete_user":
         return Plan(Step.DELETE_USER, "the contact was deleted in the CRM; lifecycle.contact_deleted: delete_user")
-    return Plan(Step.UNLINK, "the contact was deleted in the CRM")
+    return Plan(Step.UNLINK, CONTACT_DELETED)
 
 
 def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
-    """The fields of a step. Those bound to a purpose are withheld: without consents there is none to stand on."""
-    decisions = tuple(_decide(one, link, seen, policy) for one in policy.mapping.fields if one.purpose is None)
+    """The fields and consents of a step."""
+    found = rulings(link, seen, policy)
+    decisions = [_decide(one, link, seen, policy, found) for one in policy.mapping.fields]
+    decisions += [*_typologies(link, seen, policy), *derived(seen, policy, found)]
     to_contacts = {
         one.field.contact: to_contact(one.to_contact)
         for one in decisions
@@ -153,23 +183,41 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
         for one in decisions
         if one.writes_user and policy.writable and not _refused(f"user.{one.field.user}", one.to_user, seen)
     }
-    return Plan(step, decisions=decisions, contact_writes=to_contacts, user_writes=to_users)
+    return Plan(
+        step, decisions=tuple(decisions), contact_writes=to_contacts, user_writes=to_users, rulings=found,
+        asks=in_question(link, found, seen, policy), asks_all=seen.opted_out is None and lifts(found),
+        evidence=tuple(times_wanted(found, seen, policy)),
+    )  # fmt: skip
+
+
+def _typologies(link: Link, seen: Seen, policy: Policy) -> list[Decision]:
+    given = policy.mapping.typologies
+    if given is None:
+        return []
+    rule = next(one for one in policy.mapping.rules if one.user == TYPOLOGIES)
+    try:
+        sides = typology_sides(rule, link, seen, given.remove)
+    except Unreadable as error:
+        blank = Reading(link.base.get(TYPOLOGIES))
+        return [_unreadable(rule, Sides(blank.value, TYPOLOGIES in link.base, blank, blank), str(error))]
+    return [] if sides is None else [decide(rule, sides, None, policy.mapping.defaults.newest_fallback)]
 
 
 def _refused(name: str, value: Value, seen: Seen) -> bool:
     return name in seen.refused and seen.refused[name] == value
 
 
-def _decide(rule: Field, link: Link, seen: Seen, policy: Policy) -> Decision:
+def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ruling, ...]) -> Decision:
     if not policy.writable and rule.direction == "both":  # what cannot be written back is not agreed on by trying
         rule = rule.model_copy(update={"direction": Direction.TO_CONTACT})
     base, known = link.base.get(rule.user), rule.user in link.base
     try:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
     except Unreadable as error:
-        blank = Reading(base)
-        return Decision(rule, Sides(base, known, blank, blank), "both", str(error), agreed=base, settled=known, held=str(error))
+        return _unreadable(rule, Sides(base, known, Reading(base), Reading(base)), str(error))
     sides = _unheard(rule, link, _alike(rule, link, seen, sides))
+    if (kept_back := withheld(rule, sides, found)) is not None:
+        return kept_back
     if seen.user is not None and rule.user != "id" and rule.user not in seen.user.values:  # not told is not blank
         if not sides.known and rule.direction != "to_user":  # to_user: the contact decides anyway
             drift = sides.contact.value is not None
@@ -179,6 +227,10 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy) -> Decision:
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
     return decide(rule, sides, times, policy.mapping.defaults.newest_fallback)
+
+
+def _unreadable(rule: Field, sides: Sides, why: str) -> Decision:
+    return Decision(rule, sides, "both", why, agreed=sides.base, settled=sides.known, held=why)
 
 
 def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:
@@ -202,56 +254,3 @@ def _unheard(rule: Field, link: Link, sides: Sides) -> Sides:
         return sides
     held = sides.contact.value if changes[-1]["side"] == "contact" else sides.user.value
     return replace(sides, base=held, known=True) if changes[-1]["to"] == held else sides
-
-
-def additional_emails(contact: Contact) -> set[str]:
-    """A contact's other addresses in normal form."""
-    return {one.strip().lower() for one in (contact.properties.get(ADDITIONAL) or "").split(";") if one.strip()}
-
-
-def user_reading(rule: Field, user: User | None) -> Reading:
-    """One field of a user in normal form. Raises Unreadable, naming the side."""
-    try:
-        raw = None if user is None else user.id if rule.user == "id" else user.values.get(rule.user)
-        return from_user(rule, raw)
-    except Unreadable as error:
-        raise Unreadable(f"the user's value {error}") from None
-
-
-def contact_reading(rule: Field, contact: Contact | None) -> Reading:
-    """One field of a contact in normal form. Raises Unreadable, naming the side."""
-    try:
-        return from_contact(rule, contact.properties.get(rule.contact) if contact else None)
-    except Unreadable as error:
-        raise Unreadable(f"the contact's value {error}") from None
-
-
-def wanted_properties(mapping: Mapping, id_property: str) -> list[str]:
-    """The contact properties an observation needs: what the mapping names, the id, other addresses."""
-    return sorted({*(one.contact for one in mapping.fields), id_property, ADDITIONAL, "email"})
-
-
-def same_user(mapping: Mapping, one: User, other: User) -> bool:
-    """Whether two observations of a user are alike in everything the mapping looks at."""
-    if one.memberships != other.memberships or one.consents != other.consents:
-        return False
-    return all(_safe(user_reading, rule, one) == _safe(user_reading, rule, other) for rule in mapping.fields)
-
-
-def tells_nothing_new(mapping: Mapping, contact: Contact, name: str, text: str | None) -> bool:
-    """Whether a property already has this value on the contact as last seen: an echo, or a repeat."""
-    rules = [rule for rule in mapping.fields if rule.contact == name]
-    told = Contact(contact.id, {name: text})
-    return all(_safe(contact_reading, rule, told) == _safe(contact_reading, rule, contact) for rule in rules)
-
-
-def whole(mapping: Mapping, user: User) -> bool:
-    """Whether a user carries every field the mapping looks at, so that nothing needs to be read."""
-    return all(rule.user == "id" or rule.user in user.values for rule in mapping.fields)
-
-
-def _safe(read: Any, rule: Field, record: Any) -> Any:
-    try:
-        return read(rule, record)
-    except Unreadable as error:
-        return str(error)

@@ -13,6 +13,10 @@ def load(path: Path) -> Mapping:
     mapping = validate(document, Mapping)
     mapping._path = path
     mapping._sha256 = hashlib.sha256(document.raw).hexdigest()
-    for index, field in enumerate(mapping.fields):
-        field._line = document.line(("fields", index))
+    for name in ("fields", "consents"):
+        for index, part in enumerate(getattr(mapping, name)):
+            part._line = document.line((name, index))
+    for name in ("typologies", "communicable", "events", "lifecycle"):
+        if (part := getattr(mapping, name)) is not None:
+            part._line = document.line((name,))
     return mapping

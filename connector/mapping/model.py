@@ -4,6 +4,7 @@ The engine reads plain attributes: defaults are filled in, `field.direction` is 
 """
 
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -141,6 +142,12 @@ class Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, hide_input_in_errors=True
     )
+    _line: int = PrivateAttr(0)
+
+    @property
+    def line(self) -> int:
+        """Line in the mapping file, from 1; 0 when the mapping was not read from a file."""
+        return self._line
 
 
 class Defaults(Part):
@@ -174,12 +181,6 @@ class Field(Part):
     region: Text | None = pydantic.Field(None, description="Country (ISO code) of phone numbers written without one.")
     purpose: Text | None = pydantic.Field(None, description="The consent without which the contact does not get this field.")
     on_withdrawal: Blank = pydantic.Field(Blank.KEEP, description="What happens to the property when that consent is withdrawn.")
-    _line: int = PrivateAttr(0)
-
-    @property
-    def line(self) -> int:
-        """Line in the mapping file, from 1; 0 when the mapping was not read from a file."""
-        return self._line
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -211,7 +212,9 @@ class Consent(Part):
     subscription: Annotated[Text, WithJsonSchema({"type": ["string", "integer"]})] | None = pydantic.Field(
         None, description="Name or id of the HubSpot subscription type."
     )
-    direction: Direction = pydantic.Field(Direction.BOTH, description="Which side follows. An opt-out wins in any case.")
+    direction: Direction = pydantic.Field(
+        Direction.BOTH, description="Which side follows. The user's opt-out reaches the CRM in any case."
+    )
     legal_basis: LegalBasis | None = pydantic.Field(None, description="Recorded with a grant.")
     explanation: str = pydantic.Field("", description="Recorded with a grant: where and how the person agreed.")
     property: Property | None = pydantic.Field(None, description="Yes/no property that shows the consent; blank while unknown.")
@@ -261,6 +264,24 @@ class Lifecycle(Part):
     contact_deleted: Literal["unlink", "delete_user"] = pydantic.Field(
         "unlink", description="The contact is gone: cut the link, or delete the user."
     )
+    contact_restored: Literal["ignore", "relink"] = pydantic.Field(
+        "ignore", description="A deleted contact is restored in the CRM: leave the link cut, or go on with it."
+    )
+    user_erased: Literal["erase_contact", "archive_contact"] = pydantic.Field(
+        "erase_contact", description="The person asked to be forgotten: delete the contact for good, or archive it."
+    )
+
+
+TYPOLOGIES, CONSENT, COMMUNICABLE = "typologies", "consent.", "communicable"
+"""Stand in the place of a user field in `Mapping.rules`."""
+
+
+def _made(part: Any, user: str, kind: FieldType, **more: Any) -> Field:
+    """An entry for a property that another part of the mapping writes."""
+    plain = {"contact": getattr(part, "contact", None), "direction": Direction.TO_CONTACT, "conflict": Conflict.USER}
+    field = Field.model_construct(user=user, type=kind, **{**plain, **more})
+    field._line = part.line
+    return field
 
 
 class Mapping(Part):
@@ -288,14 +309,29 @@ class Mapping(Part):
         """Digest of the file's bytes, in hex; it names this version of the mapping in plans and in the history."""
         return self._sha256
 
-    @property
+    @cached_property
+    def rules(self) -> tuple[Field, ...]:
+        """The entries of `fields`, and what the other parts write to the contact, in the same words.
+
+        Their user "fields" are `typologies`, `consent.<name>` for a consent's property, and `communicable`.
+        """
+        made: list[Field] = []
+        if self.typologies:
+            blank = Blank.CLEAR if self.typologies.remove else Blank.KEEP
+            made.append(_made(self.typologies, TYPOLOGIES, FieldType.SET, values=self.typologies.values, on_blank=blank))
+        made += [
+            _made(one, CONSENT + one.consent, FieldType.BOOL, contact=one.property, on_blank=Blank.CLEAR)
+            for one in self.consents
+            if one.property
+        ]
+        if self.communicable:
+            made.append(_made(self.communicable, COMMUNICABLE, FieldType.BOOL, on_blank=Blank.CLEAR))
+        return (*self.fields, *made)
+
+    @cached_property
     def properties(self) -> tuple[str, ...]:
         """Names of all contact properties the mapping reads or writes."""
-        names = [field.contact for field in self.fields]
-        names += [self.typologies.contact] if self.typologies else []
-        names += [consent.property for consent in self.consents if consent.property]
-        names += [self.communicable.contact] if self.communicable else []
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(rule.contact for rule in self.rules))
 
     def field_by_user(self, name: str) -> Field | None:
         """The first entry of a user field."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from connector.model import Change, Delivery, Item, User
+from connector.model import Change, Delivery, Item, Statement, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Capabilities:
     consent: bool = False
     membership: bool = False
     delete: bool = False
+    erase: bool = False
 
 
 class Provider(Protocol):
@@ -59,5 +60,14 @@ class Provider(Protocol):
         Raises Stale when the user changed since `etag` was given, Missing, Rejected.
         """
 
+    def set_consent(self, user_id: str, purpose: str, told: Statement, etag: str | None) -> User:
+        """Put down a consent that was given or withdrawn elsewhere. Returns the user as the provider now holds it.
+
+        Raises Stale when the user changed since `etag` was given, Missing, Rejected.
+        """
+
     def delete(self, user_id: str) -> None:
         """Delete a user; one already gone counts as done."""
+
+    def erase(self, user_id: str) -> None:
+        """Delete a user who asked to be forgotten, with all the provider holds; one already gone counts as done."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, delete, func, insert, select, type_coerce
+from sqlalchemy import ColumnElement, Text, delete, func, insert, select, type_coerce, update
 
 from connector.store.tables import history
 
@@ -46,8 +46,13 @@ class History:
             now = self._tx.now
             self._db.execute(insert(history), [asdict(entry) | {"at": now, "changes": list(entry.changes)} for entry in entries])
 
-    def of_link(self, link_id: int, limit: int = 100) -> list[Entry]:
-        """A link's latest entries, oldest first."""
+    def blank(self, link_id: int) -> None:
+        """Of a link's entries only what was done, when, and by which mapping stays."""
+        nothing: dict[str, Any] = {"changes": [], "request": None, "answer": None, "delivery": None}
+        self._db.execute(update(history).where(history.c.link_id == link_id).values(nothing))
+
+    def of_link(self, link_id: int, limit: int | None = 100) -> list[Entry]:
+        """A link's latest entries, oldest first; all of them with `limit` None."""
         columns = [history.c[name] for name in Entry.__dataclass_fields__]
         query = select(*columns).where(history.c.link_id == link_id).order_by(history.c.id.desc()).limit(limit)
         return [Entry(**row._mapping) for row in self._db.execute(query)][::-1]

@@ -1,7 +1,7 @@
 """The inbox: deliveries as raw bytes, one row per event, each key once."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ from connector.store.tables import inbox, storable
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
+
+CRM = "crm"
+"""The source of CRM deliveries; every other source is a provider's name."""
 
 LONGEST_KEY = 300
 
@@ -33,6 +36,19 @@ class Stored:
     meta: dict[str, str]
     received_at: datetime
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One row as it is kept."""
+
+    id: int
+    source: str
+    sender_id: str
+    received_at: datetime
+    state: str
+    reason: str | None
+    body: bytes
 
 
 class Inbox:
@@ -73,11 +89,12 @@ class Inbox:
         )
         return [Stored(*row) for row in self._db.execute(query)]
 
-    def done(self, ids: Iterable[int]) -> None:
-        """These rows were understood and turned into work."""
-        rows = [{"row": i} for i in ids]
+    def done(self, rows: Mapping[int, str | None]) -> None:
+        """These rows were understood and turned into work. By row: the user or contact it is about. Blanked ones stay blank."""
+        values: dict[str, Any] = {"state": "done", "due_at": None, "record": bindparam("whom")}
         if rows:
-            self._db.execute(update(inbox).where(inbox.c.id == bindparam("row")).values(state="done", due_at=None), rows)
+            statement = update(inbox).where(inbox.c.id == bindparam("row"), inbox.c.state == "pending").values(values)
+            self._db.execute(statement, [{"row": row, "whom": whom} for row, whom in rows.items()])
 
     def quarantine(self, row: int, reason: str) -> None:
         """Set one row aside, with why."""
@@ -89,9 +106,29 @@ class Inbox:
         self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
 
     def forget(self, before: datetime) -> int:
-        """Delete what is done and was received before a time. Returns how many rows went."""
-        old = (inbox.c.state == "done") & (inbox.c.received_at < before)
+        """Delete what is done, or in quarantine, and was received before a time. Returns how many rows went."""
+        old = inbox.c.state.in_(("done", "quarantined")) & (inbox.c.received_at < before)
         return self._db.execute(delete(inbox).where(old)).rowcount
+
+    def of(self, source: str, records: Iterable[str]) -> list[Kept]:
+        """What a source said of these users or contacts, oldest first."""
+        return self._kept(inbox.c.record.in_(list(records)), source, None)
+
+    def unattributed(self, source: str, after: int, limit: int) -> list[Kept]:
+        """A page, by id, of rows of a source that nobody could attribute to a person, or did so far."""
+        return self._kept(inbox.c.record.is_(None) & (inbox.c.body != b"") & (inbox.c.id > after), source, limit)
+
+    def blank(self, ids: Sequence[int]) -> None:
+        """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""
+        nothing: dict[str, Any] = {"body": b"", "meta": {}, "record": None}
+        values = nothing | {"state": "done", "due_at": None, "reason": "erased"}
+        if ids:
+            self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
+
+    def _kept(self, condition: Any, source: str, limit: int | None) -> list[Kept]:
+        columns = [inbox.c[name] for name in Kept.__dataclass_fields__]
+        query = select(*columns).where((inbox.c.source == source) & condition).order_by(inbox.c.id).limit(limit)
+        return [Kept(*row) for row in self._db.execute(query)]
 
     def quarantined(self, limit: int) -> list[dict[str, Any]]:
         """Rows that wait for a person, newest first: id, source, sender_id, received_at, reason, body."""

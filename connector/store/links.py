@@ -61,9 +61,14 @@ class Links:
         if rows:
             self._db.execute(insert(link), [_new(row, now) for row in rows])
 
-    def notice(self, link_id: int, values: dict[str, Any], due: datetime | None) -> None:
-        """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already."""
+    def notice(self, link_id: int, values: dict[str, Any], due: datetime | None, user_only: bool = False) -> None:
+        """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already.
+
+        user_only: it happened at the provider; of the contact nothing new is known.
+        """
         changes = dict(values)
+        if due is not None and not user_only:
+            changes.setdefault("reread", True)
         if due is not None:
             changes["due_at"] = case((link.c.due_at <= due, link.c.due_at), else_=literal(due, Moment()))
             changes["rung"] = link.c.rung + 1
@@ -134,6 +139,16 @@ class Links:
         ended = {"lease_until": None, "lease_owner": None, "lost": 0}
         return self._db.execute(statement.values(_columns(values) | ended)).rowcount == 1
 
+    def erase(self, link_id: int, name: str, reason: str) -> None:
+        """Leave nothing of a person but the link's id and the keyed `name` in the place of the user's. Ends any lease on it."""
+        blank: dict[str, Any] = {
+            "user_id": name, "contact_id": None, "email": None, "user": None, "contact": None, "base": {}, "echo": {}, "held": {},
+            "drift": (), "consents": {}, "intent": [], "cause": None, "gone_since": None, "failed_since": None, "due_at": None,
+        }  # fmt: skip
+        values = {"state": LinkState.ERASED, "reason": reason, "erasure": False, "attempts": 0, "lone": False, "lost": 0}
+        ended: dict[str, Any] = {"token": link.c.token + 1, "lease_until": None, "lease_owner": None, "settled_at": self._tx.now}
+        self._db.execute(update(link).where(link.c.id == link_id).values(_columns(blank | values) | ended))
+
     def remove(self, link_id: int) -> None:
         """Forget a provisional link that led to nobody."""
         self._db.execute(delete(link).where(link.c.id == link_id))
@@ -168,6 +183,11 @@ class Links:
         query = select(link).where(here).order_by(link.c.id).limit(limit)
         return [from_row(row) for row in self._db.execute(query)]
 
+    def after(self, link_id: int, limit: int, state: LinkState) -> list[Link]:
+        """Links of all providers in one state by id, for walking through all of them."""
+        query = select(link).where((link.c.id > link_id) & (link.c.state == state)).order_by(link.c.id).limit(limit)
+        return [from_row(row) for row in self._db.execute(query)]
+
     def listed(self, state: LinkState, limit: int) -> list[Link]:
         """Links in a state, oldest first; among the held ones also active links that have a held field."""
         fields = (link.c.state == LinkState.ACTIVE) & (link.c.held_fields > 0)
@@ -176,7 +196,7 @@ class Links:
 
     def ring_for(self, run: int, link_ids: Sequence[int], values: dict[str, Any] | None = None) -> None:
         """Make these links due now on behalf of a run."""
-        changes = {"run": run, "due_at": self._tx.now, "rung": link.c.rung + 1} | (values or {})
+        changes = {"run": run, "due_at": self._tx.now, "rung": link.c.rung + 1, "reread": True} | (values or {})
         statement = update(link).where(link.c.id == bindparam("row")).values(changes)
         if link_ids:
             self._db.execute(statement, [{"row": i} for i in link_ids])
@@ -240,7 +260,8 @@ def _new(row: dict[str, Any], now: datetime) -> dict[str, Any]:
     state = row.get("state", LinkState.PENDING)
     blank: dict[str, Any] = {
         "user_id": None, "contact_id": None, "reason": None, "base": {}, "echo": {}, "held": {}, "drift": [],
-        "intent": [], "user_gone": False, "refetch": False, "lone": False, "run": None, "cause": None,
+        "intent": [], "user_gone": False, "refetch": False, "erasure": False, "reread": True,
+        "recheck": True, "consents": {}, "lone": False, "run": None, "cause": None,
     }  # fmt: skip
     sides = user_columns(user) | contact_columns(contact) | {"email": email_of(user, contact)}
     due = now if state in ANSWERABLE else None

@@ -1,4 +1,4 @@
-"""Small tables beside the links: former ids, parked work, cursors and marks, tombstones."""
+"""Small tables beside the links: former ids, parked work, cursors and marks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import Value
-from connector.store.tables import activity, alias, cursor, link, parked, tombstone
+from connector.store.tables import alias, cursor, link, parked
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
@@ -36,6 +36,15 @@ class Aliases:
         for former, link_id in self._db.execute(query):
             found.setdefault(former, []).append(link_id)
         return found
+
+    def of_link(self, link_id: int) -> list[str]:
+        """Contact ids that a link used to be reached by, oldest first."""
+        query = select(alias.c.former_id).where(alias.c.link_id == link_id).order_by(alias.c.id)
+        return list(self._db.execute(query).scalars())
+
+    def drop(self, link_id: int) -> None:
+        """Forget by what ids a link used to be reached."""
+        self._db.execute(delete(alias).where(alias.c.link_id == link_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,33 +130,7 @@ class Cursors:
         values = {"value": value, "at": self._tx.now}
         self._db.execute(make(cursor).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))
 
-
-class Activities:
-    """Queries on `activity`."""
-
-    def __init__(self, tx: "Tx") -> None:
-        self._db = tx.connection
-
-    def counts(self) -> dict[str, int]:
-        """Identity events by state."""
-        found: dict[str, int] = dict(self._db.execute(select(activity.c.state, func.count()).group_by(activity.c.state)).all())
-        return {state: found.get(state, 0) for state in ("pending", "sent")}
-
-
-class Tombstones:
-    """Keyed hashes of erased identities."""
-
-    def __init__(self, tx: "Tx") -> None:
-        self._tx = tx
-        self._db = tx.connection
-
-    def add(self, hashes: Iterable[str], kind: str) -> None:
-        """Remember these; saying it twice is fine."""
+    def add(self, name: str, value: str) -> None:
+        """Set a mark unless it is there already."""
         make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
-        rows = [{"hash": value, "kind": kind, "at": self._tx.now} for value in hashes]
-        if rows:
-            self._db.execute(make(tombstone).on_conflict_do_nothing(), rows)
-
-    def among(self, hashes: Iterable[str]) -> set[str]:
-        """Those of `hashes` that are remembered."""
-        return set(self._db.execute(select(tombstone.c.hash).where(tombstone.c.hash.in_(list(hashes)))).scalars())
+        self._db.execute(make(cursor).on_conflict_do_nothing(), {"name": name, "value": value, "at": self._tx.now})

@@ -20,9 +20,9 @@ def user_columns(user: User | None) -> dict[str, Any]:
     if user is None:
         return {"user": None, "user_updated_at": None}
     stored: dict[str, Any] = {"id": user.id, "values": dict(user.values), "etag": user.etag}
-    if user.memberships:
+    if user.memberships is not None:
         stored["memberships"] = [dict(one) for one in user.memberships]
-    if user.consents:
+    if user.consents is not None:
         stored["consents"] = [dict(one) for one in user.consents]
     return {"user": stored, "user_updated_at": user.updated_at}
 
@@ -50,8 +50,8 @@ def from_row(row: Any) -> Link:
         stored["values"],
         row.user_updated_at,
         stored["etag"],
-        tuple(stored.get("memberships", ())),
-        tuple(stored.get("consents", ())),
+        _entries(stored.get("memberships")),
+        _entries(stored.get("consents")),
     )
     contact = row.contact and Contact(row.contact["id"], row.contact["properties"], row.contact_updated_at)
     return Link(
@@ -70,6 +70,10 @@ def from_row(row: Any) -> Link:
         user_gone=row.user_gone,
         gone_since=row.gone_since,
         refetch=row.refetch,
+        erasure=row.erasure,
+        reread=row.reread,
+        recheck=row.recheck,
+        consents=row.consents,
         attempts=row.attempts,
         failed_since=row.failed_since,
         lost=row.lost,
@@ -87,3 +91,7 @@ def from_row(row: Any) -> Link:
 def _values(stored: Mapping[str, Any]) -> dict[str, Value]:
     """Sets come back from JSON as lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+
+
+def _entries(stored: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if stored is None else tuple(stored)

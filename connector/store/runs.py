@@ -46,8 +46,7 @@ class Runs:
 
     def lock(self, name: str, holder: str, lasting: timedelta) -> bool:
         """Take or extend a lock; False while somebody else holds it. It lapses `lasting` after the last extension."""
-        if self._db.dialect.name == "postgresql":  # SQLite's writers come one by one as it is
-            self._db.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"lock:{name}"))))
+        self._alone(name)
         until = self._tx.now + lasting
         found = self._tx.cursors.get(f"lock:{name}")
         if found is not None:
@@ -57,7 +56,23 @@ class Runs:
         self._tx.cursors.set(f"lock:{name}", f"{holder}|{until.timestamp()}")
         return True
 
+    def extend(self, name: str, holder: str, lasting: timedelta) -> bool:
+        """Extend a lock, also one that lapsed; False once somebody else has had it."""
+        self._alone(name)
+        return self.holders(name).get(name) == holder and self.lock(name, holder, lasting)
+
     def unlock(self, name: str, holder: str) -> None:
         """Give a lock back; somebody else's stays."""
         here = (cursor.c.name == f"lock:{name}") & cursor.c.value.startswith(f"{holder}|", autoescape=True)
         self._db.execute(update(cursor).where(here).values(value="|0"))
+
+    def holders(self, prefix: str) -> dict[str, str]:
+        """Who holds the locks whose names begin so."""
+        query = select(cursor.c.name, cursor.c.value).where(cursor.c.name.startswith(f"lock:{prefix}", autoescape=True))
+        found = {name.removeprefix("lock:"): value.partition("|")[0] for name, value in self._db.execute(query)}
+        return {name: holder for name, holder in found.items() if holder}
+
+    def _alone(self, name: str) -> None:
+        """SQLite's writers come one by one as it is."""
+        if self._db.dialect.name == "postgresql":
+            self._db.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"lock:{name}"))))

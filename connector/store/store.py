@@ -12,21 +12,32 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from connector.errors import ConfigError, Unavailable
+from connector.store.activities import Activities
 from connector.store.engine import database_time, open_engine
 from connector.store.history import History
 from connector.store.inbox import Inbox
+from connector.store.keyed import Keyed, Keys
+from connector.store.ledger import Ledger
 from connector.store.links import Links
-from connector.store.notes import Activities, Aliases, Cursors, Parked, Tombstones
+from connector.store.notes import Aliases, Cursors, Parked
 from connector.store.runs import Runs
 from connector.store.tables import Moment
+from connector.store.tombstones import Tombstones
+from connector.store.troubles import Troubles
 
 
 class Tx:
     """One transaction. The queries are grouped by table."""
 
-    def __init__(self, connection: Connection, clock: Callable[[], datetime] | None) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], datetime] | None, keys: Keys) -> None:
         self.connection = connection
         self._clock = clock
+        self._keys = keys
+
+    @property
+    def reading(self) -> bool:
+        """Whether this transaction keeps nothing of what it writes."""
+        return bool(self.connection.get_execution_options().get("reading"))
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -77,9 +88,24 @@ class Tx:
         return Activities(self)
 
     @cached_property
+    def troubles(self) -> Troubles:
+        """Sinks of identity events that fail."""
+        return Troubles(self)
+
+    @cached_property
     def cursors(self) -> Cursors:
         """Named marks: how far a listing came, when something last happened."""
         return Cursors(self)
+
+    @cached_property
+    def keyed(self) -> Keyed:
+        """Keyed hashes. Raises ConfigError when `hash_key` is not the one that this database's records were made with."""
+        return self._keys.of(self)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Consents as proof."""
+        return Ledger(self)
 
     @cached_property
     def tombstones(self) -> Tombstones:
@@ -96,10 +122,12 @@ class Store:
     """A database. Everything it cannot do right now is `Unavailable`, so that callers answer 503 or wait.
 
     clock: for simulations only; without it the database's own time counts.
+    hash_key: the setting; see `keyed`.
     """
 
-    def __init__(self, url: str, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, url: str, clock: Callable[[], datetime] | None = None, hash_key: str | None = None) -> None:
         self.url = url
+        self._keys = Keys(hash_key)
         self.engine = open_engine(url)
         self._clock = clock
         alone = self.engine.dialect.name == "sqlite"  # its own waiting sleeps in steps of up to 100 ms
@@ -109,13 +137,13 @@ class Store:
     def write(self) -> Iterator[Tx]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
         with ours(), self._turn, self.engine.begin() as connection:
-            yield Tx(connection, self._clock)
+            yield Tx(connection, self._clock, self._keys)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A transaction that only reads: it waits for no writer on SQLite."""
         with ours(), self.engine.connect().execution_options(reading=True) as connection:
-            yield Tx(connection, self._clock)
+            yield Tx(connection, self._clock, self._keys)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -6,7 +6,7 @@ from connector.crm.base import BATCH
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
-from connector.sync import brakes, contacts, linking, observe, users
+from connector.sync import brakes, consents, contacts, linking, observe, people, users
 from connector.sync.case import Case, cases
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work
@@ -38,6 +38,7 @@ def settle(work: Work, links: list[Link]) -> int:
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
+    consents.know_types(work, _open(batch))
     braked = False
     try:
         _see(work, [case for case in batch if case.open])
@@ -47,6 +48,7 @@ def settle(work: Work, links: list[Link]) -> int:
         log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
         _mistake(batch, error)
     record(work, batch)
+    consents.note_closed(work, batch)
     if braked:
         brakes.done(work)
     return len(batch)
@@ -58,16 +60,21 @@ def _see(work: Work, batch: list[Case]) -> None:
     linking.moved(work, _open(batch))
     for case in _open(batch):
         case.decide()
+    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT))
     _provisional(work, batch)
     _unlinked(work, batch)
+    consents.look(work, _open(batch, Step.WRITE))
     observe.conflict_times(work, batch)
     users.freshen(work, batch)
 
 
 def _write(work: Work, batch: list[Case]) -> None:
     """Carry out what was decided."""
+    people.forget(work, _open(batch, Step.FORGET_PERSON))
+    consents.write_subscriptions(work, _linked(batch))
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
+    consents.write_users(work, _linked(batch))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
     contacts.erase(work, _open(batch, Step.ERASE))
     users.delete(work, _open(batch, Step.DELETE_USER))
@@ -128,6 +135,11 @@ def _in_doubt(case: Case) -> bool:
 
 def _planned(batch: list[Case]) -> list[Case]:
     return [case for case in _open(batch) if case.plan is not None]
+
+
+def _linked(batch: list[Case]) -> list[Case]:
+    """Cases that have both sides by now."""
+    return [case for case in _open(batch, Step.WRITE, Step.CREATE_CONTACT) if case.seen.contact and case.link.user_id]
 
 
 def _open(batch: list[Case], *steps: Step) -> list[Case]:

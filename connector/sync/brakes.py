@@ -1,4 +1,4 @@
-"""Stopping mass harm before its first effect beyond the limit: deletions, and fields blanked.
+"""Stopping mass harm before its first effect beyond the limit: deletions, opt-outs, and fields blanked.
 
 Effects are counted per run and, for live deliveries, per rolling hour. What goes beyond is held, with the reason, until a person
 releases it. Links are counted, not fields: a link that blanks three of them counts once.
@@ -51,8 +51,14 @@ def _clears(case: Case) -> bool:
     )
 
 
+def _opts_out(case: Case) -> bool:
+    """Whether a grant that a side holds would be taken away."""
+    return case.decided.step is Step.WRITE and any(one.takes_away for one in case.decided.rulings)
+
+
 BRAKES = (
     Brake("deletes", _deletes, lambda history, run, span: history.links_with(DELETIONS, run, span)),
+    Brake("opt_outs", _opts_out, lambda history, run, span: history.links_with(("consent.revoke",), run, span)),
     Brake("clears", _clears, lambda history, run, span: history.links_that_cleared(run, span)),
 )
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from connector.engine.consent import Ruling
 from connector.engine.decide import Decision
-from connector.engine.plan import Plan, Policy, Seen, contact_reading, plan, user_reading
+from connector.engine.plan import Plan, Policy, Seen, plan
+from connector.engine.readings import contact_reading, user_reading
 from connector.errors import ConnectorError, Locked, Paused, Permanent, Rejected
 from connector.mapping.model import Mapping as FieldMapping
 from connector.model import Contact, Link, LinkState, User, Value
@@ -25,7 +27,9 @@ class Case:
     waiting: the same for what may be accepted later.
     intents: what was about to be written in this batch; `open_kinds` are those no answer came to. What earlier workers left
         of it is in `link.intent`.
-    on_contact, on_user: user fields whose writes to that side were read back as asked.
+    on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
+    on_subscription: consents whose subscription status the CRM now holds as asked.
+    closed: why a part of the CRM is closed to us; the rest goes on.
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
     answered: the kinds of call that worked for this link.
@@ -48,6 +52,8 @@ class Case:
     open_kinds: set[str] = field(default_factory=set)
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
+    on_subscription: set[str] = field(default_factory=set)
+    closed: str = ""
     echo: dict[str, Value] = field(default_factory=dict)
     error: ConnectorError | None = None
     call: str = ""
@@ -72,7 +78,17 @@ class Case:
         refused = {row.what: row.value for row in self.parked}
         refused |= {what: value for what, (_, value) in (self.refused | self.waiting).items()}
         self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
+        if self.mapping.consents and (address := self._address()) != self.seen.address:
+            self.seen = replace(self.seen, address=address, statuses=None, opted_out=None, not_before=None)
+            self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
         return self.plan
+
+    def _address(self) -> str | None:
+        """The email address the contact has once this is written; consents hang on it."""
+        found: Any = self.decided.contact_writes.get("email") or (self.seen.contact and self.seen.contact.properties.get("email"))
+        if not found and self.seen.user is not None:
+            found = self.seen.user.values.get("email")
+        return found.strip().lower() or None if isinstance(found, str) else None
 
     def given_up(self, attempts: int) -> None:
         """A link that one worker after another was lost over is not tried any more."""
@@ -105,11 +121,17 @@ class Case:
 
     def intend(self, kind: str) -> None:
         """Put down an effect that is about to be made. It stays there until the batch is recorded, answered or not."""
-        side = "user" if kind.startswith("user.") else "contact"
-        written = self.decided.user_writes if side == "user" else self.decided.contact_writes
         self.intents = [one for one in self.intents if one["kind"] != kind]
-        self.intents.append({"kind": kind, "changes": self.described(written, side)})
+        self.intents.append({"kind": kind, "changes": self._intended(kind)})
         self.open_kinds.add(kind)
+
+    def _intended(self, kind: str) -> list[dict[str, Any]]:
+        if kind == USER_CONSENT:
+            return [described_consent(one, "user") for one in self.decided.rulings if one.to_user]
+        if kind == SUBSCRIPTION:
+            return [described_consent(one, "contact") for one in self.decided.rulings if one.to_subscription]
+        side = "user" if kind.startswith("user.") else "contact"
+        return self.described(self.decided.user_writes if side == "user" else self.decided.contact_writes, side)
 
     def heard(self, kind: str) -> None:
         """What became of an effect is known, and in `entries`."""
@@ -166,6 +188,22 @@ class Case:
         self.seen = replace(self.seen, user=user, user_gone=False)
 
 
+USER_CONSENT, SUBSCRIPTION = "user.consent", "subscription.write"
+"""Kinds of effects on consents."""
+
+
+def described_consent(one: Ruling, side: str) -> dict[str, Any]:
+    """The history's words for a consent written to the provider ("user") or to the CRM's subscription ("contact")."""
+    voices = {voice: said.state.value for voice, said in {**one.before.heard, **one.said}.items()}
+    crm = voices.get("subscription") or voices.get("property")
+    before = voices.get("user") if side == "user" else voices.get("subscription")
+    return {
+        "field": one.name, "property": None, "side": side, "from": before, "to": one.now.state.value,
+        "base": one.before.now.state.value, "user": voices.get("user"), "contact": crm, "rule": one.rule,
+        "line": one.consent.line, "evidence": {"at": one.now.at and one.now.at.isoformat(), "source": one.now.source},
+    }  # fmt: skip
+
+
 def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:
     """One case for each leased link whose provider is configured; the others stay leased and untouched."""
     found = []
@@ -173,8 +211,10 @@ def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], 
         if (mapping := work.mappings.get(link.provider)) is None:
             continue
         provider = work.providers[link.provider]
-        writable = provider.capabilities.update
-        policy = Policy(mapping, work.id_property(link.provider), writable, work.grace, now)
+        can = provider.capabilities
+        policy = Policy(
+            mapping, work.id_property(link.provider), can.update, work.grace, now, consent_writable=can.consent,
+        )  # fmt: skip
         found.append(Case(link, mapping, provider, policy, parked.get(link.id, [])))
     return found
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from connector.engine.plan import tells_nothing_new
+from connector.engine.plan import CONTACT_DELETED
+from connector.engine.readings import OPTED_OUT, tells_nothing_new, watches
 from connector.model import Change, Link, LinkState
 from connector.store import Tx
-from connector.store.inbox import Stored
+from connector.store.inbox import CRM, Stored
 from connector.store.links import ANSWERABLE
+from connector.sync.forget import forget
 from connector.sync.work import Work
 
 
@@ -29,6 +31,11 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list
         found = links.get(change.record_id, [])
         if not found and creating and row.tries == 0:
             later.append(row)
+        elif change.kind == "contact.erased":
+            _erased(tx, found, row, change)
+            tx.inbox.blank([one.id for one, other in changes if other.record_id == change.record_id])
+            links = {one: [link for link in known if link not in found] for one, known in links.items()}
+            continue
         elif not found and change.kind == "contact.created":
             _created(work, tx, row, change)
             links |= tx.links.by_contacts([change.record_id])
@@ -39,17 +46,31 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list
 
 def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:
     cause = {"cause": row.sender_id}
-    if change.kind == "contact.erased" and link.state != LinkState.ERASED:
-        blank: dict[str, Any] = {
-            "user": None, "contact": None, "base": {}, "echo": {}, "intent": [], "held": {}, "email": None, "due_at": None,
-        }  # fmt: skip
-        tx.links.notice(link.id, {**blank, **cause, "state": LinkState.ERASED, "reason": "erased in the CRM"}, None)
+    if change.kind == "contact.restored" and _comes_back(work, link):
+        refetch = work.providers[link.provider].capabilities.read  # what was told meanwhile was not listened to
+        again = {"state": LinkState.ACTIVE, "reason": None, "gone_since": None, "refetch": refetch}
+        tx.links.notice(link.id, {**cause, **again}, tx.now)
+        return
     if link.state not in ANSWERABLE or link.provider not in work.mappings:
         return
     if change.kind == "contact.deleted":
         tx.links.notice(link.id, cause | {"gone_since": link.gone_since or tx.now}, tx.now + work.grace)
     elif change.kind == "contact.restored" or (change.kind == "contact.changed" and _matters(work, link, change)):
-        tx.links.notice(link.id, cause, tx.now)
+        tx.links.notice(link.id, cause | _hint(work, link, change), tx.now)
+
+
+def _comes_back(work: Work, link: Link) -> bool:
+    """Whether a restored contact is linked again: when its deletion cut the link, not a person, and the mapping says so."""
+    mapping = work.mappings.get(link.provider)
+    cut = link.state is LinkState.UNLINKED and link.reason == CONTACT_DELETED
+    return cut and mapping is not None and mapping.lifecycle.contact_restored == "relink"
+
+
+def _hint(work: Work, link: Link, change: Change) -> dict[str, Any]:
+    """What tells of a consent asks for a look at the address's subscription statuses."""
+    told = {one.property for one in work.mappings[link.provider].consents if one.property}
+    about = change.property is not None and (change.property in told or change.property.startswith(OPTED_OUT))
+    return {"recheck": True} if about else {}
 
 
 def _matters(work: Work, link: Link, change: Change) -> bool:
@@ -57,12 +78,19 @@ def _matters(work: Work, link: Link, change: Change) -> bool:
     mapping = work.mappings[link.provider]
     if change.property is None:
         return True
-    if change.property not in {rule.contact for rule in mapping.fields}:
+    if not watches(mapping, change.property):
         return False
     known = link.contact
     if known is None or change.property not in known.properties:
         return True
     return not tells_nothing_new(mapping, known, change.property, change.value)
+
+
+def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change) -> None:
+    """The person was erased in the CRM: our copies go at once, of all links of the contact. The user stays."""
+    for link in links:
+        forget(tx, link, row.sender_id)
+    tx.tombstones.bury(CRM, None, [change.record_id])
 
 
 def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:
@@ -72,7 +100,7 @@ def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:
         for provider, mapping in work.mappings.items()
         if mapping.lifecycle.contact_created != "ignore"
     ]
-    if rows:
+    if rows and not tx.tombstones.contacts([change.record_id]):
         tx.links.create(rows)
 
 

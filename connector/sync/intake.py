@@ -3,21 +3,22 @@
 One transaction takes rows, notices and marks them done, so a crash repeats all of it or nothing of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import structlog
 
-from connector.engine.plan import same_user, whole
+from connector.engine.consent import REVOKED, decoded
+from connector.engine.readings import same_user, whole
 from connector.errors import BadDelivery, Unavailable
 from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
 from connector.store import Tx
 from connector.store.inbox import Stored
 from connector.store.links import ANSWERABLE
 from connector.store.rows import fits, user_columns
-from connector.sync import contact_events
+from connector.sync import activities, contact_events
 from connector.sync.work import Work
 
 LIMIT = 500
@@ -28,6 +29,8 @@ SECOND_LOOK = timedelta(seconds=3)
 
 CRM = "crm"
 """The inbox source of CRM deliveries; every other source is a provider's name."""
+
+Entries = tuple[Mapping[str, Any], ...]
 
 FINAL = (LinkState.DELETED, LinkState.ERASED, LinkState.MERGED, LinkState.UNLINKED)
 """States no delivery brings a link back from."""
@@ -58,17 +61,35 @@ def take(work: Work, limit: int = LIMIT) -> int:
 
 def _take(work: Work, tx: Tx, rows: Sequence[Stored]) -> None:
     read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
+    forgotten = _of_erased(tx, read)
+    read = [(row, change) for row, change in read if row.id not in forgotten]
     users: dict[str, list[tuple[Stored, Change]]] = {}
     for row, change in read:
         if row.source != CRM and change.kind in USER_KINDS:
             users.setdefault(row.source, []).append((row, change))
     for provider, changes in users.items():
-        _notice_users(work, tx, provider, changes)
+        forgotten |= _notice_users(work, tx, provider, changes)
     contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
     later = contact_events.notice(work, tx, contacts)
     tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
     waiting = {row.id for row in later}
-    tx.inbox.done(row.id for row, _ in read if row.id not in waiting)
+    tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})
+    tx.inbox.blank(sorted(forgotten))
+
+
+def _of_erased(tx: Tx, read: Sequence[tuple[Stored, Change]]) -> set[int]:
+    """Rows about people who were erased: they bring nobody back, and what they say is not kept."""
+    ids: dict[str, set[str]] = {}
+    for row, change in read:
+        ids.setdefault(row.source, set()).add(change.record_id)
+    erased = {source: tx.tombstones.contacts(found) if source == CRM else tx.tombstones.users(source, found)
+              for source, found in ids.items()}  # fmt: skip
+    return {row.id for row, change in read if change.record_id in erased[row.source]}
+
+
+def _about_whom(row: Stored, change: Change) -> str | None:
+    side: Literal["user", "contact"] = "contact" if row.source == CRM else "user"
+    return change.record_id if fits(side, change.record_id) else None
 
 
 def _take_alone(work: Work, tx: Tx, row: Stored) -> None:
@@ -102,21 +123,30 @@ def _read(work: Work, tx: Tx, row: Stored) -> Change | None:
     return None
 
 
-def _notice_users(work: Work, tx: Tx, provider: str, changes: list[tuple[Stored, Change]]) -> None:
+def _notice_users(work: Work, tx: Tx, provider: str, changes: list[tuple[Stored, Change]]) -> set[int]:
+    """Ring the links these changes are about. Returns rows about people we shall not know."""
     known = tx.links.by_users(provider, {change.record_id for _, change in changes})
-    mapping = work.mappings.get(provider)
-    if mapping is None:
-        return
+    if work.mappings.get(provider) is None:
+        return set()
     new: dict[str, dict[str, Any]] = {}
+    strangers: set[str] = set()
     for row, change in changes:
         link = known.get(change.record_id)
         if link is not None:
             known[change.record_id] = _notice_known(work, tx, link, row, change)
+        elif change.kind == "erasure.requested":
+            strangers.add(change.record_id)
         else:
             _notice_unknown(work, new, provider, row, change)
+    for user_id in strangers:
+        tx.tombstones.bury(provider, user_id)
+        new.pop(user_id, None)
     fresh = [values for values in new.values() if values["state"] != LinkState.PENDING or _wanted(work, provider)]
     if fresh:
         tx.links.create(fresh)
+    gone = {user_id for user_id, link in known.items() if link.state in FINAL or link.erasure} | strangers
+    activities.notice(work, tx, provider, changes, gone)
+    return {row.id for row, change in changes if change.record_id in strangers}
 
 
 def _wanted(work: Work, provider: str) -> bool:
@@ -128,7 +158,7 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
     before = new.get(change.record_id)
     if before is not None and before["state"] == LinkState.DELETED:
         return
-    if change.kind in ("user.deleted", "erasure.requested"):
+    if change.kind == "user.deleted":
         gone = {"state": LinkState.DELETED, "reason": "the user was deleted before it was ever seen", "user": None}
         new[change.record_id] = _fresh(provider, row, change) | gone
         return
@@ -155,14 +185,17 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
 
     Returns the link as it is then, for the next delivery about it.
     """
-    if link.state is LinkState.DELETED and _registered_anew(link, change):
+    if change.kind == "erasure.requested" and link.state is not LinkState.ERASED:
+        tx.links.notice(link.id, {"erasure": True, "user_gone": True, "cause": row.sender_id}, tx.now)
+        return replace(link, erasure=True, user_gone=True)
+    if link.state is LinkState.DELETED and not link.erasure and _registered_anew(link, change):
         return _begin_again(work, tx, link, row, change)
     if link.state in FINAL:
         return link
     can_read = work.providers[link.provider].capabilities.read
     ring = tx.now if link.state in ANSWERABLE else None
-    if change.kind in ("user.deleted", "erasure.requested"):
-        tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring)
+    if change.kind == "user.deleted":
+        tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)
         return replace(link, user_gone=True)
     user = _carried(change, row.received_at)
     mapping = work.mappings[link.provider]
@@ -176,10 +209,10 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     stale = user is not None and link.user is not None and not _outdates(user, link.user, can_read)
     if user is None or stale or (can_read and not whole(mapping, user)):
         if can_read and change.kind != "user.login":
-            tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring)
+            tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring, user_only=True)
         return link
     tx.links.see_user(link.id, user, cause=row.sender_id)
-    tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring)
+    tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring, user_only=True)
     return replace(link, user=user)
 
 
@@ -192,12 +225,13 @@ def _registered_anew(link: Link, change: Change) -> bool:
 
 
 def _begin_again(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> Link:
-    """The same id, a new life: nothing of the old one is kept."""
+    """The same id, a new life: nothing of the old one is kept but an opt-out, which only a newer grant lifts."""
     can_read = work.providers[link.provider].capabilities.read
     user = _carried(change, row.received_at)
     blank: dict[str, Any] = {
         "state": LinkState.PENDING, "reason": None, "contact_id": None, "base": {}, "echo": {}, "held": {}, "drift": [],
         "contact": None, "intent": [], "user_gone": False, "gone_since": None, "attempts": 0, "failed_since": None,
+        "recheck": True, "consents": {name: one for name, one in link.consents.items() if decoded(one).now.state is REVOKED},
     }  # fmt: skip
     tx.links.notice(link.id, {**blank, **user_columns(user), "refetch": can_read, "cause": row.sender_id}, tx.now)
     return replace(link, state=LinkState.PENDING, user=user, user_gone=False)
@@ -226,4 +260,17 @@ def newer(one: User, other: User) -> bool:
 
 def _laid_over(old: User, new: User) -> User:
     """What a receive-only provider tells now, over what it told before: an absent field is not a blank one."""
-    return User(new.id, {**old.values, **new.values}, new.updated_at, new.etag, new.memberships or old.memberships, new.consents)
+    memberships = old.memberships if new.memberships is None else new.memberships
+    values = {**old.values, **new.values}
+    return User(new.id, values, new.updated_at, new.etag, memberships, _consents_over(old.consents, new.consents))
+
+
+def _consents_over(old: Entries | None, new: Entries | None) -> Entries | None:
+    """Entries told now replace those about the same consent; the others stay."""
+    told = {_about(one) for one in new or ()}
+    kept = tuple(one for one in old or () if _about(one) not in told)
+    return None if old is None and new is None else (*kept, *(new or ()))
+
+
+def _about(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(entry.get(name)) for name in ("purpose", "scope", "channel"))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
-from connector.engine.plan import additional_emails, user_reading
+from connector.engine.readings import additional_emails, user_reading
 from connector.errors import ConnectorError, Exists, Locked, Transient, Unavailable
 from connector.mapping.model import Field
 from connector.model import Contact, LinkState

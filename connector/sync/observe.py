@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from connector.engine.plan import wanted_properties
+from connector.engine.readings import wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
 from connector.model import LinkState, User
 from connector.sync.case import Case
@@ -15,10 +15,11 @@ SHARING = (LinkState.ACTIVE, LinkState.HELD)
 
 def observe(work: Work, batch: list[Case]) -> None:
     """Fill in `seen` of each case; a side that cannot be read fails its own cases only."""
+    batch = [case for case in batch if not case.link.erasure]
     for case in batch:
         case.seen = replace(case.seen, user=case.link.user, user_gone=case.link.user_gone and not _readable(case))
     fetch(work, [case for case in batch if _needs_fetch(case)])
-    read_contacts(work, [case for case in batch if case.open and case.link.contact_id])
+    read_contacts(work, [case for case in batch if case.open and case.link.contact_id and not _enough_known(case)])
     _shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
 
 
@@ -58,6 +59,23 @@ def _readable(case: Case) -> bool:
     return case.provider.capabilities.read
 
 
+def _enough_known(case: Case) -> bool:
+    """Whether the contact as last seen will do: nothing but a consent changed, at the provider, and all else was agreed."""
+    link = case.link
+    known = link.contact is not None and link.contact.id == link.contact_id and link.state is LinkState.ACTIVE
+    quiet = link.run is None and not (link.reread or link.recheck or link.gone_since or link.failed_since or link.intent)
+    if not known or not quiet or link.user_gone or link.erasure:
+        return False
+    case.seen = replace(case.seen, contact=link.contact)
+    plan = case.decide()
+    told = any(one.news for one in plan.rulings)
+    fields = any(one.writes_contact or one.writes_user for one in plan.decisions if one.field in case.mapping.fields)
+    if told and not fields:
+        return True
+    case.seen = replace(case.seen, contact=None)
+    return False
+
+
 def read_contacts(work: Work, batch: list[Case]) -> None:
     """Read the contacts of these cases by id, all of them in as few calls as the CRM allows."""
     if not batch:
@@ -90,9 +108,11 @@ def _shared(work: Work, batch: list[Case]) -> None:
 
 def properties(work: Work, batch: Iterable[Case]) -> list[str]:
     """Everything the mappings of these cases look at on a contact."""
+    batch = list(batch)
     wanted: set[str] = set()
     for name in {case.link.provider for case in batch}:
-        wanted.update(wanted_properties(work.mappings[name], work.id_property(name)))
+        types = next(case.policy.subscriptions for case in batch if case.link.provider == name)
+        wanted.update(wanted_properties(work.mappings[name], work.id_property(name), types.get))
     return sorted(wanted)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from connector.crm.base import BATCH
 from connector.model import Link
-from connector.sync import batch, intake
+from connector.sync import activities, batch, intake
 from connector.sync.work import Work
 
 
@@ -69,9 +69,11 @@ def work_off(work: Work) -> int:
     started = time.monotonic()
     while links := _gather_in_turn(work):
         settled += batch.settle(work, links)
+        activities.follow(work, links)
         if time.monotonic() - started > WORKING:
             work.ring()
             break
+    activities.follow(work)
     return settled
 
 

@@ -6,7 +6,9 @@ observation is no change. A mark moves on only together with what it covers.
 
 from datetime import datetime, timedelta
 
-from connector.engine.plan import same_user, tells_nothing_new, wanted_properties
+from connector.engine.readings import same_user, tells_nothing_new, wanted_properties
+from connector.errors import Denied
+from connector.mapping.model import Mapping as FieldMapping
 from connector.model import Contact, LinkState, User
 from connector.store import Tx
 from connector.store.links import ANSWERABLE
@@ -27,14 +29,17 @@ def users(work: Work, provider: str) -> int:
     for page in work.providers[provider].changed_since(since):
         with work.store.write() as tx:
             known = tx.links.by_users(provider, [user.id for user in page])
+            erased = tx.tombstones.users(provider, [user.id for user in page if user.id not in known])
             for user in page:
                 link = known.get(user.id)
+                if user.id in erased:
+                    continue
                 if link is None and work.mappings[provider].lifecycle.user_created != "ignore":
                     tx.links.create([{"provider": provider, "user_id": user.id, "user": user}])
                     rung += 1
                 elif link is not None and link.state not in intake.FINAL and _news(work, provider, link.user, user):
                     tx.links.see_user(link.id, user)
-                    tx.links.notice(link.id, {}, tx.now if link.state in ANSWERABLE else None)
+                    tx.links.notice(link.id, {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
                     rung += 1
     _mark(work, mark, began)
     return rung
@@ -48,13 +53,21 @@ def contacts(work: Work) -> int:
     """Notice the contacts that changed since the last time. Returns how many links were rung."""
     mark = "recent:contacts"
     began, since = _since(work, mark)
-    names = sorted({one for name, mapping in work.mappings.items() for one in wanted_properties(mapping, work.id_property(name))})
+    names = sorted({one for name, mapping in work.mappings.items() for one in _wanted(work, name, mapping)})
     rung = 0
     for page in work.crm.changed_since(since, names):
         with work.store.write() as tx:
             rung += _notice(work, tx, page, names)
     _mark(work, mark, began)
     return rung
+
+
+def _wanted(work: Work, name: str, mapping: FieldMapping) -> list[str]:
+    try:
+        types = work.types.of(mapping)
+    except Denied:
+        types = {}
+    return wanted_properties(mapping, work.id_property(name), types.get)
 
 
 def _notice(work: Work, tx: Tx, page: list[Contact], names: list[str]) -> int:

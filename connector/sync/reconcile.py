@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connector.engine.plan import same_user
+from connector.engine.readings import same_user
 from connector.errors import Locked, Rejected
 from connector.model import Link, LinkState, User
 from connector.store import Tx
@@ -93,7 +93,7 @@ def _load(work: Work, provider: str, run: int, first: int) -> int:
         with work.store.write() as tx:
             tx.runs.lock(LOCK, work.owner, LASTING)
             known = tx.links.by_users(provider, [user.id for user in page])
-            new = [user for user in page if user.id not in known]
+            new = _strangers(tx, provider, [user for user in page if user.id not in known])
             new = new[: first - count] if first else new
             tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
         count += len(new)
@@ -107,7 +107,7 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> set[i
     changed = set()
     known = tx.links.by_users(provider, [user.id for user in page])
     wanted = work.mappings[provider].lifecycle.user_created != "ignore"
-    new = [user for user in page if user.id not in known] if wanted else []
+    new = _strangers(tx, provider, [user for user in page if user.id not in known]) if wanted else []
     tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
     for user in page:
         link = known.get(user.id)
@@ -118,6 +118,12 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> set[i
             if link.user is None or not same_user(work.mappings[provider], link.user, user):
                 changed.add(link.id)
     return changed
+
+
+def _strangers(tx: Tx, provider: str, users: list[User]) -> list[User]:
+    """Users without those who were erased: nobody brings them back."""
+    erased = tx.tombstones.users(provider, [user.id for user in users])
+    return [user for user in users if user.id not in erased]
 
 
 def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed: set[int]) -> int:
@@ -134,7 +140,7 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed:
             absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
             refused = _refused(tx, [one for one in page if one.id not in changed])
             left = {*absent, *refused}
-            tx.links.ring_for(run, [one.id for one in page if one.id not in left])
+            tx.links.ring_for(run, [one.id for one in page if one.id not in left], {"recheck": True})
             told = {"refetch": True, "user_gone": True} if work.providers[provider].capabilities.read else {}
             tx.links.ring_for(run, absent, told)
         count += len(page)
@@ -180,10 +186,11 @@ def _summary(tx: Tx, run: int, read: int, calls: int) -> dict[str, int]:
     for kind, count in kinds.items():
         if kind in COUNTED:
             summary[COUNTED[kind]] += count
+    consents = sum(count for kind, count in kinds.items() if kind.startswith("consent."))
     changed = tx.history.links_of_run(run)
     held, _ = tx.links.sums()
     return {
-        "read": read, **summary, "clears": tx.history.clears_of_run(run), "consents": 0,
+        "read": read, **summary, "clears": tx.history.clears_of_run(run), "consents": consents,
         "held": held + tx.links.counts()[LinkState.HELD], "parked": tx.parked.count(), "unchanged": max(0, read - changed),
         "calls": calls,
     }  # fmt: skip

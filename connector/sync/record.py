@@ -15,8 +15,9 @@ from connector.model import Link, LinkState, User, Value
 from connector.store import Tx
 from connector.store.links import ANSWERABLE
 from connector.store.rows import email_of
-from connector.sync import health
+from connector.sync import consents, health
 from connector.sync.case import Case
+from connector.sync.forget import forget
 from connector.sync.intake import FINAL, newer
 from connector.sync.work import Work
 
@@ -71,14 +72,28 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
         return
     if row.rung != case.link.rung or (case.again and values.get("due_at") is None and "state" not in case.values):
         values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
-    if row.rung != case.link.rung and row.refetch:
-        values.pop("refetch", None)
-        values.pop("user_gone", None)
+    if row.rung != case.link.rung:
+        _keep_hints(row, values)
     if values.get("state", row.state) not in ANSWERABLE:
         values["due_at"] = None
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
+        tx.ledger.append(consents.ledger_rows(tx, case))
+        consents.bury_former(tx, case)
+    if case.values.get("state") is LinkState.ERASED:
+        forget(tx, row)
+
+
+def _keep_hints(row: Link, values: dict[str, Any]) -> None:
+    """What asks for a look and came while we worked is not answered by what we saw."""
+    if row.refetch:
+        values.pop("refetch", None)
+        values.pop("user_gone", None)
+    if row.reread:
+        values.pop("reread", None)
+    if row.recheck:
+        values.pop("recheck", None)
 
 
 def _overtaken(tx: Tx, case: Case, row: Link) -> None:
@@ -115,7 +130,7 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     values: dict[str, Any] = {
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
-        "intent": case.unheard,
+        "intent": case.unheard, "reread": False, "recheck": bool(case.closed), "consents": consents.remembered(case),
     }  # fmt: skip
     _tell_doubts(case)
     if case.fetched:
@@ -186,7 +201,7 @@ def _agreed(case: Case) -> dict[str, Any]:
         wrote_user = not one.writes_user or name in case.on_user
         if one.settled and wrote_contact and wrote_user:
             base[name] = one.agreed
-    mapped = {one.user for one in case.mapping.fields}
+    mapped = {one.user for one in case.mapping.rules}
     echo = {name: value for name, value in case.link.echo.items() if base.get(name) == case.link.base.get(name)} | case.echo
     return {
         "base": {name: value for name, value in base.items() if name in mapped},
@@ -226,7 +241,8 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     error, link = case.error, case.link
     assert error is not None
     since = link.failed_since or tx.now
-    values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case)}
+    values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": consents.remembered(case)}
+    values["reread"] = True
     if "user_id" in case.values and link.user_id:
         if _hand_over(tx, case):
             return values

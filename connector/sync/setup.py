@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.crm.base import NewProperty, Property
-from connector.engine.plan import ADDITIONAL
+from connector.engine.readings import ADDITIONAL
 from connector.errors import ConfigError, Exists
 from connector.mapping.model import Field, FieldType
 from connector.mapping.model import Mapping as FieldMapping

@@ -4,13 +4,16 @@ from typing import Any
 
 from connector.model import LinkState
 from connector.store import Store
+from connector.sync import subscriptions
 from connector.sync.sweep import SWEPT
 
 
-def status(store: Store) -> dict[str, Any]:
-    """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "last_sweep_at"}.
+def status(store: Store, every: float = 0) -> dict[str, Any]:
+    """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "subscriptions",
+    "last_sweep_at"}.
 
-    `due` counts what is due now, deliveries and links; `held` questions that wait for a person, links and fields.
+    every: `schedule.subscriptions`. `due` counts what is due now, deliveries and links; `held` questions that wait for a
+    person, links and fields.
     """
     with store.read() as tx:
         links = tx.links.counts()
@@ -26,5 +29,6 @@ def status(store: Store) -> dict[str, Any]:
             "parked": tx.parked.count(),
             "drift": drift,
             "activities": tx.activities.counts(),
+            "subscriptions": subscriptions.lag(tx, every),
             "last_sweep_at": swept[1].isoformat() if swept else None,
         }

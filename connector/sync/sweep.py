@@ -4,6 +4,8 @@ import os
 import socket
 from datetime import timedelta
 
+from connector.sync import activities
+from connector.sync.sender import LOCK
 from connector.sync.work import Work
 
 SWEPT = "sweep"
@@ -11,19 +13,28 @@ SWEPT = "sweep"
 
 
 def sweep(work: Work) -> int:
-    """Recover leases of dead processes and count what is due. Returns how many rows and links wait for a worker."""
+    """Recover leases of dead processes and count what is due. Returns how many rows, links and events wait for a worker."""
+    activities.wake(work)
     with work.store.write() as tx:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:
             tx.links.release(dead)
+        for name, holder in tx.runs.holders(LOCK).items():
+            if not alive(holder.rpartition("/")[0]):
+                tx.runs.unlock(name, holder)
         tx.cursors.set(SWEPT)
-        return tx.inbox.waiting() + tx.links.waiting()
+        return tx.inbox.waiting() + tx.links.waiting() + activities.waiting(work, tx)
 
 
 def forget(work: Work, deliveries: timedelta, history: timedelta) -> int:
-    """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went."""
+    """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went.
+
+    Events that nobody was linked for go with the deliveries, those that were sent with the history.
+    """
     with work.store.write() as tx:
         gone = tx.inbox.forget(tx.now - deliveries) if deliveries else 0
+        unlinked, sent = (tx.now - kept if kept else None for kept in (deliveries, history))
+        gone += tx.activities.tidy(unlinked, sent, activities.MOST)
         return gone + (tx.history.forget(tx.now - history) if history else 0)
 
 

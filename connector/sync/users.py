@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from connector.engine.plan import Step, same_user
+from connector.engine.plan import Step
+from connector.engine.readings import same_user
 from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale, Transient
 from connector.model import LinkState, User, Value
 from connector.sync.case import Case, still_ours
@@ -17,7 +18,7 @@ WRITING = "user.write"
 
 def freshen(work: Work, batch: list[Case]) -> None:
     """Read users again before they are written: what is stored may be older than what the person has now."""
-    writing = [case for case in batch if case.open and case.link.user_id and case.decided.user_writes]
+    writing = [case for case in batch if case.open and case.link.user_id and _writes(case)]
     stale = [case for case in writing if not case.fetched and _readable(case)]
     before = {case.link.id: case.seen.user for case in stale}
     fetch(work, stale)
@@ -26,8 +27,12 @@ def freshen(work: Work, batch: list[Case]) -> None:
         if case.open and not (known and case.seen.user and same_user(case.mapping, known, case.seen.user)):
             case.seen = replace(case.seen, times=None)
             case.decide()
-            if step is not Step.WRITE or case.decided.needs_times:
+            if step is not Step.WRITE or case.decided.needs_times or case.decided.asks:
                 case.again = True
+
+
+def _writes(case: Case) -> bool:
+    return bool(case.decided.user_writes) or any(one.to_user for one in case.decided.rulings)
 
 
 def create(work: Work, batch: list[Case]) -> None:

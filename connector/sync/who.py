@@ -2,28 +2,39 @@
 
 from typing import Any
 
+from connector.engine.compare import elements
+from connector.engine.consent import decoded
 from connector.engine.normalise import Unreadable
-from connector.engine.plan import contact_reading, user_reading
-from connector.mapping.model import Field
-from connector.model import Link, Value
+from connector.engine.readings import contact_reading, user_reading
+from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field
+from connector.model import ConsentState, Link, Value
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
+from connector.sync.forget import erased_name
 from connector.sync.work import Work
 
 
 def find(tx: Tx, who: str) -> list[Link]:
-    """Links of WHO: an email address, a contact id (a former one, too), or provider:user_id."""
+    """Links of WHO: an email address, a contact id (a former one, too), or provider:user_id (of an erased user, too)."""
     if "@" in who and ":" not in who.split("@")[0]:
         return tx.links.by_email(who.strip().lower())
     provider, colon, user_id = who.partition(":")
     if colon:
-        return list(tx.links.by_users(provider, [user_id]).values())
+        found = list(tx.links.by_users(provider, [user_id]).values())
+        return found or list(tx.links.by_users(provider, [erased_name(tx, provider, user_id)]).values())
     return tx.links.by_contacts([who]).get(who, [])
 
 
+def nobody(tx: Tx, who: str) -> str:
+    """What to say when WHO is nobody: whether that is because the person was erased."""
+    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]):
+        return f"{who}: erased; nothing is kept but a keyed hash"
+    return f"{who}: nobody; give an email address, a contact id or provider:user_id"
+
+
 def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
-    """A link as JSON: {"link", "user", "contact", "base", "fields": [...], "history": [...]}."""
+    """A link as JSON: {"link", "user", "contact", "base", "fields": [...], "consents": [...], "history": [...]}."""
     parked = tx.parked.of_links([link.id]).get(link.id, [])
     mapping = work.mappings.get(link.provider)
     return {
@@ -35,17 +46,29 @@ def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
         "user": link.user and {"id": link.user.id, "updated_at": _iso(link.user.updated_at), **link.user.values},
         "contact": link.contact and {"id": link.contact.id, **link.contact.properties},
         "base": dict(link.base),
-        "fields": [_field(rule, link, parked) for rule in mapping.fields] if mapping else [],
+        "fields": [_field(rule, link, parked) for rule in mapping.rules] if mapping else [],
+        "consents": [_consent(one, link) for one in mapping.consents] if mapping else [],
         "parked": [{"what": row.what, "reason": row.reason, "since": _iso(row.since)} for row in parked],
         "history": [_entry(entry) for entry in tx.history.of_link(link.id)],
     }  # fmt: skip
 
 
 def _field(rule: Field, link: Link, parked: list[ParkedRow]) -> dict[str, Any]:
-    user, contact = _value(user_reading, rule, link.user), _value(contact_reading, rule, link.contact)
     return {
-        "user": rule.user, "contact": rule.contact, "direction": rule.direction.value, "user_value": user,
-        "base": link.base.get(rule.user), "contact_value": contact, "state": _state(rule, link, parked, user, contact),
+        "user": rule.user, "contact": rule.contact, "direction": rule.direction.value,
+        "user_value": _value(user_reading, rule, link.user), "base": link.base.get(rule.user),
+        "contact_value": _value(contact_reading, rule, link.contact), "state": field_state(rule, link, parked),
+    }  # fmt: skip
+
+
+def _consent(consent: Consent, link: Link) -> dict[str, Any]:
+    """What stands of a consent, and what each voice said when that was settled."""
+    standing = decoded(link.consents.get(consent.consent))
+    now = standing.now
+    return {
+        "consent": consent.consent, "subscription": consent.subscription, "state": now.state.value, "at": _iso(now.at),
+        "source": now.source, "held": link.held.get(CONSENT + consent.consent),
+        "heard": {voice: said.state.value for voice, said in standing.heard.items()},
     }  # fmt: skip
 
 
@@ -57,8 +80,10 @@ def _value(read: Any, rule: Field, record: Any) -> Value:
         return f"({error})"
 
 
-def _state(rule: Field, link: Link, parked: list[ParkedRow], user: Value, contact: Value) -> str:
-    """agreed, held: why, parked: why, drift (differs, and the mapping leaves it), or differs (to be settled)."""
+def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
+    """agreed, withheld: why, held: why, parked: why, drift (differs, and the mapping leaves it), or differs (to be settled)."""
+    if rule.purpose and effective(link, rule.purpose) is not ConsentState.GRANTED:
+        return f"withheld: no consent for {rule.purpose}"
     if rule.user in link.held:
         return f"held: {link.held[rule.user]}"
     for row in parked:
@@ -66,8 +91,25 @@ def _state(rule: Field, link: Link, parked: list[ParkedRow], user: Value, contac
             return f"parked: {row.reason}"
     if rule.user in link.drift:
         return "drift"
-    echoed = rule.user in link.echo and contact == link.echo[rule.user]
-    return "agreed" if user == contact or echoed else "differs"
+    return "agreed" if _agree(rule, link) else "differs"
+
+
+def effective(link: Link, consent: str) -> ConsentState:
+    """What may be acted on of a consent: a held grant is none."""
+    return ConsentState.REVOKED if CONSENT + consent in link.held else decoded(link.consents.get(consent)).effective
+
+
+def _agree(rule: Field, link: Link) -> bool:
+    """Whether the contact shows what it is to show."""
+    user, contact = _value(user_reading, rule, link.user), _value(contact_reading, rule, link.contact)
+    if rule.user == TYPOLOGIES:
+        return elements(user) <= elements(contact)
+    if rule.user == COMMUNICABLE:
+        return isinstance(contact, bool)
+    if rule.user.startswith(CONSENT):
+        state = effective(link, rule.user.removeprefix(CONSENT))
+        return state is ConsentState.UNKNOWN or contact == (state is ConsentState.GRANTED)
+    return user == contact or (rule.user in link.echo and contact == link.echo[rule.user])
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from connector.crm.base import Crm
 from connector.mapping.model import Mapping as FieldMapping
 from connector.providers.base import Provider
 from connector.settings import Brakes, Retries
+from connector.sinks import Sink, open_sinks
 from connector.store import Store
+from connector.sync.types import Types
 
 LEASE = timedelta(seconds=60)
 """How long a batch has before others may take its links over; renewed before each call to the outside."""
@@ -45,9 +47,19 @@ class Work:
     reached: Callable[[str], None] = _nothing
 
     @cached_property
+    def types(self) -> Types:
+        """The CRM's subscription types."""
+        return Types(self.crm)
+
+    @cached_property
     def readers(self) -> ThreadPoolExecutor:
         """Threads for provider calls."""
         return ThreadPoolExecutor(READERS, thread_name_prefix="provider")
+
+    @cached_property
+    def sinks(self) -> tuple[Sink, ...]:
+        """Where identity events go."""
+        return open_sinks(self.crm, self.mappings)
 
     def id_property(self, provider: str) -> str:
         """The unique contact property that carries the ids of a provider's users."""

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.engine.plan import Policy, Seen, Step, plan, same_user, tells_nothing_new, whole
+from connector.engine.plan import Policy, Seen, Step, plan
+from connector.engine.readings import same_user, tells_nothing_new, whole
 from connector.mapping.model import Mapping
 from connector.model import Contact, Link, LinkState, User
 

@@ -23,6 +23,8 @@ def test_defaults_of_a_minimal_mapping(tmp_path: Path) -> None:
         "contact_created": "ignore",
         "user_deleted": "archive_contact",
         "contact_deleted": "unlink",
+        "contact_restored": "ignore",
+        "user_erased": "erase_contact",
     }
 
 

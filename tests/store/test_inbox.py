@@ -147,3 +147,35 @@ def test_whatever_a_sender_calls_its_event_is_kept_once(store, key, sender_id):
     strange = Item(key, sender_id, b"{}", {"topic": "a\x00\ud800"}, problem="odd \x00\ud800")
     assert len(add(store, strange)) == 1
     assert add(store, strange) == set()
+
+
+def test_what_was_said_of_a_person_is_found_and_can_be_blanked(store):
+    add(store, item("a"), item("b"), item("c", problem="odd"), item("d"))
+    with store.write() as tx:
+        ids = [row.id for row in tx.inbox.claim(2)]
+        tx.inbox.done({ids[0]: "u-1", ids[1]: "u-2"})
+        assert [row.id for row in tx.inbox.of("members", ["u-1", "u-9"])] == [ids[0]]
+        assert tx.inbox.of("crm", ["u-1"]) == tx.inbox.of("members", []) == []
+        assert [row.state for row in tx.inbox.unattributed("members", 0, 10)] == ["quarantined", "pending"]
+        tx.inbox.blank([ids[0], *(row.id for row in tx.inbox.unattributed("members", 0, 10))])
+        assert tx.inbox.of("members", ["u-1"]) == tx.inbox.unattributed("members", 0, 10) == []
+        assert tx.inbox.counts() == {"pending": 0, "done": 4, "quarantined": 0}
+    assert add(store, item("a"), item("c"), item("d")) == set()
+
+
+def test_a_blanked_row_stays_blank_when_intake_is_through_with_it(store):
+    add(store, item("a"))
+    with store.write() as tx:
+        (row,) = tx.inbox.claim(1)
+        tx.inbox.blank([row.id])
+        tx.inbox.done({row.id: "u-1"})
+        assert tx.inbox.of("members", ["u-1"]) == []
+
+
+def test_what_is_done_or_in_quarantine_is_forgotten_after_a_while(store):
+    add(store, item("a"), item("b"), item("c", problem="odd"))
+    with store.write() as tx:
+        tx.inbox.done({tx.inbox.claim(1)[0].id: None})
+        assert tx.inbox.forget(tx.now - timedelta(minutes=1)) == 0
+        assert tx.inbox.forget(tx.now + timedelta(minutes=1)) == 2
+        assert tx.inbox.counts() == {"pending": 1, "done": 0, "quarantined": 0}

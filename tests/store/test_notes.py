@@ -1,4 +1,4 @@
-"""Locks, cursors, tombstones, parked work and history."""
+"""Locks, cursors, parked work and history."""
 
 from datetime import timedelta
 
@@ -58,14 +58,6 @@ def test_a_mark_keeps_its_value_and_time(store):
         value, at = tx.cursors.get("mark")
         assert value == "b"
         assert abs(tx.now - at) < timedelta(seconds=5)
-
-
-def test_tombstones_are_remembered_once(store):
-    with store.write() as tx:
-        tx.tombstones.add(["h1", "h2"], "user")
-        tx.tombstones.add(["h2", "h3"], "user")
-        tx.tombstones.add([], "user")
-        assert tx.tombstones.among(["h1", "h3", "h4"]) == {"h1", "h3"}
 
 
 def test_parking_again_renews_reason_and_value_and_keeps_the_time(store, link):

@@ -14,12 +14,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connector.crm.base import Outcome
-from connector.errors import BadDelivery, Exists, Missing, Rejected, Stale
-from connector.model import Change, Contact, User
+from connector.crm.base import EventOutcome, EventRecord, Outcome, StatusOutcome
+from connector.errors import BadDelivery, Denied, Exists, Missing, Rejected, Stale
+from connector.model import Change, ConsentState, Contact, Statement, User
 from connector.providers.base import Capabilities
 
-EVERYTHING = Capabilities(True, True, True, True, True, True, True, True, True)
+EVERYTHING = Capabilities(True, True, True, True, True, True, True, True, True, True)
+TYPES = {"1001": "Newsletter", "1002": "Product news"}
 
 
 class FakeCrm:
@@ -46,6 +47,14 @@ class FakeCrm:
         self.loses: list[Exception] = []
         self.names_existing = True
         self.creations: list[str] = []
+        self.records: dict[str, EventRecord] = {}
+        self.recorded: list[str] = []
+        self.event_faults: dict[str, Exception] = {}
+        self.preferences: dict[tuple[str, str], Statement] = {}
+        self.out_of_all: dict[str, datetime] = {}
+        self.consent_log: list[tuple[str, str, str, str]] = []
+        self.denied: Denied | None = None
+        self.refuses_resubscription = False
         self._ids = itertools.count(1001)
 
     def _log(self, entry):
@@ -134,7 +143,55 @@ class FakeCrm:
         self._answer()
 
     def erase(self, contact_id):
-        self.archive([contact_id])
+        self._call("erase")
+        contact_id = self._now(contact_id)
+        if self.contacts.pop(contact_id, None) is not None or self.archived.pop(contact_id, None) is not None:
+            self._log(("us", contact_id, {"": "erased"}))
+            self.events += [Change("contact.deleted", contact_id), Change("contact.erased", contact_id)]
+        self._answer()
+
+    def subscription_types(self):
+        self._call("types")
+        if self.denied:
+            raise self.denied
+        return dict(TYPES)
+
+    def statuses(self, emails):
+        self._call("statuses")
+        if self.denied:
+            raise self.denied
+        return {
+            email: {type_id: said for (owner, type_id), said in self.preferences.items() if owner == email} for email in emails
+        }
+
+    def opted_out_of_all(self, emails):
+        self._call("opted_out_of_all")
+        return {email for email in emails if email in self.out_of_all}
+
+    def write_statuses(self, rows):
+        self._call("write_statuses")
+        assert len({(row.email, row.subscription) for row in rows}) == len(rows), "one status twice in a call"
+        out = []
+        for row in rows:
+            before = self.preferences.get((row.email, row.subscription))
+            lifts = row.granted and before is not None and before.state is ConsentState.REVOKED
+            if row.granted and row.email in self.out_of_all:
+                raise AssertionError(f"an opt-out of everything was to be lifted for {row.email}")
+            if lifts and self.refuses_resubscription:
+                out.append(StatusOutcome(row.ref, Rejected("the person opted out")))
+                continue
+            self._prefer("us", row.email, row.subscription, ConsentState.GRANTED if row.granted else ConsentState.REVOKED)
+            out.append(StatusOutcome(row.ref))
+        return self._answer(out)
+
+    def _prefer(self, author, email, type_id, state):
+        known = self.preferences.get((email, type_id))
+        if known is None or known.state is not state:
+            self.consent_log.append((author, email, type_id, state.value))
+        self.preferences[email, type_id] = Statement(state, self.clock(), f"hubspot: {author}")
+        for contact_id, properties in self.contacts.items():
+            if properties.get("email") == email:
+                self.times[contact_id, f"hs_email_optout_{type_id}"] = self.clock()
 
     def changed_at(self, ids, properties):
         self._call("changed_at")
@@ -146,7 +203,51 @@ class FakeCrm:
     def changed_since(self, since, properties):
         yield [self._contact(i) for i in self.contacts]
 
+    def record_events(self, schema, rows):
+        self._call("record_events")
+        assert len(rows) <= 100
+        if poison := next((row.key for row in rows if row.key in self.event_faults and row.key.startswith("poison")), None):
+            raise self.event_faults[poison]
+        out = []
+        for row in rows:
+            error = self.event_faults.get(row.key) or (None if row.contact_id in self.contacts else Missing("no such contact"))
+            if error is None:
+                self.recorded.append(row.key)
+                self.records[row.key] = row
+            out.append(EventOutcome(row.ref, None if error else f"r-{row.key}", error))
+        return self._answer(out)
+
+    def remove_events(self, schema, record_ids):
+        self._call("remove_events")
+        for one in record_ids:
+            self.records.pop(one.removeprefix("r-"), None)
+
     # what people do in the CRM
+
+    def prefer(self, email, subscription, granted):
+        """Somebody uses the preference page."""
+        if granted:
+            self.out_of_all.pop(email, None)
+        type_id = next(one for one, name in TYPES.items() if name == subscription)
+        self._prefer("person", email, type_id, ConsentState.GRANTED if granted else ConsentState.REVOKED)
+
+    def unsubscribe_all(self, email):
+        """Somebody opts out of everything."""
+        self.out_of_all[email] = self.clock()
+        for type_id in TYPES:
+            self._prefer("person", email, type_id, ConsentState.REVOKED)
+
+    def restore(self, contact_id):
+        """Take a contact out of the recycle bin."""
+        self.contacts[contact_id] = self.archived.pop(contact_id)
+        self._log(("person", contact_id, dict(self.contacts[contact_id])))
+        self.events.append(Change("contact.restored", contact_id))
+
+    def forget(self, contact_id):
+        """Erase a contact for good, by hand."""
+        self.contacts.pop(contact_id)
+        self._log(("person", contact_id, {"": "deleted"}))
+        self.events += [Change("contact.deleted", contact_id), Change("contact.erased", contact_id)]
 
     def edit(self, contact_id, properties, by="person"):
         self._store(contact_id, properties, by)
@@ -183,13 +284,18 @@ class FakeCrm:
     @property
     def writes(self):
         """How many calls wrote something."""
-        return sum(self.made[name] for name in ("upsert", "update", "archive"))
+        return sum(self.made[name] for name in ("upsert", "update", "archive", "erase", "write_statuses"))
 
     def _now(self, contact_id):
         return self.merged.get(contact_id, contact_id)
 
     def _contact(self, contact_id):
-        return Contact(contact_id, dict(self.contacts[contact_id]))
+        properties = dict(self.contacts[contact_id])
+        email = properties.get("email")
+        out = {one for (owner, one), said in self.preferences.items() if owner == email and said.state is ConsentState.REVOKED}
+        properties |= {f"hs_email_optout_{one}": "true" for one in out}
+        properties |= {"hs_email_optout": "true"} if email in self.out_of_all else {}
+        return Contact(contact_id, properties)
 
     def _holds(self, properties, key, value):
         if key == "email":
@@ -239,6 +345,9 @@ class FakeIdp:
         self.refuses: set[str] = set()
         self.hides: set[str] = set()
         self.tells: list[str] = []
+        self.noop: set[str] = set()
+        self.stamps = False
+        self.consent_log: list[tuple[str, str, str, str]] = []
         self.created: dict[str, str] = {}
         self.made: Counter[str] = Counter()
         self._ids = itertools.count(1)
@@ -261,7 +370,7 @@ class FakeIdp:
     @property
     def writes(self):
         """How many calls wrote something."""
-        return sum(self.made[name] for name in ("create", "update", "delete"))
+        return sum(self.made[name] for name in ("create", "update", "delete", "set_consent"))
 
     # what the sync calls
 
@@ -320,18 +429,64 @@ class FakeIdp:
             self.remove(user_id, by="us")
         self._answer()
 
+    def set_consent(self, user_id, purpose, told, etag):
+        self._call("set_consent")
+        if user_id not in self.users:
+            raise Missing(f"user {user_id}")
+        if etag is not None and etag != self.users[user_id].etag:
+            raise Stale("changed meanwhile")
+        if f"consent.{purpose}" in self.refuses:
+            raise Rejected("not allowed")
+        if f"consent.{purpose}" not in self.noop:
+            at = self.clock() if self.stamps else told.at
+            self.consent(user_id, purpose, told.state.value, at=at, source=told.source, by="us")
+        return self._answer(self._told(user_id))
+
+    def erase(self, user_id):
+        self.delete(user_id)
+
     # what people do
 
-    def register(self, values, by="person"):
+    def consent(self, user_id, purpose, state, by="person", at="now", source="entrypoint:main", **more):
+        """A consent given or withdrawn at the provider."""
+        user = self.users[user_id]
+        at = self.clock() if at == "now" else at
+        entry = {"purpose": purpose, "channel": "email", "state": state, "at": at and at.isoformat(), "source": source, **more}
+        before = [one for one in user.consents or () if one["purpose"] != purpose]
+        self.consent_log.append((by, user_id, purpose, state))
+        self.users[user_id] = self._made(user_id, user.values, user.memberships, (*before, entry))
+        kind = f"consent.{state}" if state in ("granted", "revoked") else "user.updated"
+        self.events.append(Change(kind, user_id, self.clock(), user=self._told(user_id)))
+
+    def join(self, user_id, key, active=True):
+        """A typology is gained or lost."""
+        user = self.users[user_id]
+        before = [one for one in user.memberships or () if one["key"] != key]
+        self.users[user_id] = self._made(user_id, user.values, (*before, {"key": key, "active": active}), user.consents)
+        kind = "membership.added" if active else "membership.removed"
+        self.events.append(Change(kind, user_id, self.clock(), user=self._told(user_id)))
+
+    def ask_to_be_forgotten(self, user_id):
+        """The person wants to be erased: the provider deletes the user and tells both."""
+        user = self.users.pop(user_id)
+        self.removed.add(user_id)
+        self._log(("person", user_id, {"": "deleted"}))
+        self.events.append(Change("erasure.requested", user_id, self.clock(), user=replace(user, values={})))
+        self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(user, values={})))
+
+    def register(self, values, by="person", consents=(), memberships=()):
         user_id = f"u-{next(self._ids)}"
-        self.users[user_id] = self._made(user_id, values)
+        entries = tuple({"channel": "email", "at": self.clock().isoformat(), "source": "form", **one} for one in consents)
+        self.users[user_id] = self._made(user_id, values, tuple({"key": one, "active": True} for one in memberships), entries)
+        self.consent_log += [(by, user_id, one["purpose"], one["state"]) for one in entries]
         self._log((by, user_id, dict(values)))
         self.events.append(Change("user.created", user_id, self.clock(), user=self._told(user_id)))
         return user_id
 
     def edit(self, user_id, values, by="person"):
         before = self.users[user_id].values
-        self.users[user_id] = self._made(user_id, {**before, **values})
+        known = self.users[user_id]
+        self.users[user_id] = self._made(user_id, {**before, **values}, known.memberships, known.consents)
         self._log((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
         self.events.append(Change("user.updated", user_id, self.clock(), user=self._told(user_id)))
 
@@ -347,5 +502,5 @@ class FakeIdp:
         values = dict.fromkeys(self.tells) | user.values
         return replace(user, values={name: value for name, value in values.items() if name not in self.hides})
 
-    def _made(self, user_id, values):
-        return User(user_id, values, self.clock(), f"e{next(self._etags)}")
+    def _made(self, user_id, values, memberships=(), consents=()):
+        return User(user_id, values, self.clock(), f"e{next(self._etags)}", memberships, consents)

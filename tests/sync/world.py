@@ -13,6 +13,7 @@ from connector.settings import Brakes
 from connector.store import Store
 from connector.store.migrate import upgrade
 from connector.sync import batch, intake, reconcile
+from connector.sync.forget import erased_name
 from connector.sync.work import Work
 
 from .fakes import FakeCrm, FakeIdp
@@ -100,7 +101,7 @@ class World:
         self.mapping = read_mapping(folder, mapping)
         self.idp.tells = [rule.user for rule in self.mapping.fields]
         self._settings = {
-            "brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0),
+            "brakes": Brakes(deletes=0, deletes_percent=0, clears=0, clears_percent=0, opt_outs=0, opt_outs_percent=0),
             "grace": timedelta(seconds=60),
             **settings,
         }
@@ -200,7 +201,9 @@ class World:
     def link(self, user_id):
         """The link of a user."""
         with self.store.read() as tx:
-            return tx.links.by_users("members", [user_id]).get(user_id)
+            erased = erased_name(tx, "members", user_id)
+            found = tx.links.by_users("members", [user_id, erased])
+            return found.get(user_id) or found.get(erased)
 
     def history(self, user_id):
         """All changes that the history of a user's link tells."""

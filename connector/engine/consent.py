@@ -1,0 +1,211 @@
+"""What stands of a consent, given what everybody says about it. Pure.
+
+The rules (docs/decisions/0007-consents.md): opted out wins; unknown is not "no" and never overwrites what is known; a grant lifts
+an opt-out only when its own time is later and it comes with its source; what equals what a voice said before is no news, so our
+own writes are never taken for evidence.
+
+A voice is a place that says something: `user` (the provider), `subscription` (the CRM's status of the address), `property` (the
+contact's own yes/no copy), `optout` and `optout_all` (what the CRM keeps on the contact about opt-outs).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from connector.mapping.model import Consent
+from connector.model import ConsentState, Statement
+
+GRANTED, REVOKED, UNKNOWN = ConsentState.GRANTED, ConsentState.REVOKED, ConsentState.UNKNOWN
+NOTHING = Statement(UNKNOWN)
+CRM_VOICES = ("subscription", "property", "optout", "optout_all")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was settled about one consent.
+
+    now: what stands. heard: voice -> what it said then; a grant or opt-out we wrote there ourselves has no time.
+    address: whose subscription status that was. refused: the grant the CRM would not take, and why.
+    """
+
+    now: Statement = NOTHING
+    heard: Mapping[str, Statement] = field(default_factory=dict)
+    address: str | None = None
+    refused: Statement | None = None
+    why: str = ""
+
+    @property
+    def effective(self) -> ConsentState:
+        """What may be acted on: a grant the CRM refuses is none."""
+        return REVOKED if self.held else self.now.state
+
+    @property
+    def held(self) -> bool:
+        """Whether the person's grant waits, because the CRM keeps the opt-out."""
+        return self.now.state is GRANTED and self.refused == self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """What is said now. A voice that was not asked is absent.
+
+    readable: subscription statuses can be read; then a grant is only ever believed from there, not from a property.
+    ours: voice -> what we were about to write there when nothing more was heard; a grant found there may be ours.
+    not_before: what the CRM says of this address up to then was about somebody else.
+    """
+
+    said: Mapping[str, Statement]
+    readable: bool = False
+    ours: Mapping[str, ConsentState] = field(default_factory=dict)
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What follows for one consent.
+
+    before: what was settled. now: what stands from here on. said: the voices that were heard.
+    news: voices that said something new. rule: why, in words for people.
+    """
+
+    consent: Consent
+    before: Standing
+    now: Statement
+    said: Mapping[str, Statement]
+    news: tuple[str, ...]
+    rule: str
+    held: str | None = None
+    to_user: bool = False
+    to_subscription: bool = False
+
+    @property
+    def effective(self) -> ConsentState:
+        """What may be acted on."""
+        return REVOKED if self.held else self.now.state
+
+    @property
+    def name(self) -> str:
+        """Its place among held fields and in the history."""
+        return f"consent.{self.consent.consent}"
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether an effect takes a grant away that a side holds."""
+        return self.now.state is REVOKED and (
+            (self.to_user and self._state("user") is GRANTED) or (self.to_subscription and self._state("subscription") is GRANTED)
+        )
+
+    def _state(self, voice: str) -> ConsentState:
+        return self.said.get(voice, self.before.heard.get(voice, NOTHING)).state
+
+
+def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
+    """Say what stands of one consent."""
+    news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
+    now = settle(before.now, news.values())
+    return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
+
+
+def settle(before: Statement, news: Iterable[Statement]) -> Statement:
+    """What stands after new statements: the latest grant when every opt-out is known to be older, else opted out.
+
+    Of an opt-out without a time nobody knows whether a grant is later, so it stays, and stays without a time.
+    """
+    told = [before, *news]
+    outs = [one for one in told if one.state is REVOKED]
+    grants = [one for one in told if one.state is GRANTED]
+    if not outs:
+        return _latest(grants) if grants else before
+    timed = [one.at for one in outs if one.at is not None]
+    if len(timed) == len(outs):
+        later = [one for one in grants if one.at is not None and one.at > max(timed) and one.source]
+        if later:
+            return _latest(later)
+        return _latest(outs)
+    untimed = next(one for one in outs if one.at is None)
+    return before if before.state is REVOKED and before.at is None else untimed
+
+
+def combined(entries: Iterable[Statement]) -> Statement:
+    """One statement from several entries of one consent at one side (of several entry points, say)."""
+    return settle(NOTHING, entries)
+
+
+def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bool:
+    """Whether a voice says what it did not say when this was last settled."""
+    if said.state is UNKNOWN:
+        return False
+    known = before.heard.get(name)
+    if known is not None and known.state is said.state:
+        return said.at is not None and known.at is not None and said.at > known.at
+    if said.state is REVOKED:
+        return True
+    if name == "property" and voices.readable:
+        return False
+    if voices.ours.get(name) is GRANTED:
+        return False
+    old = name in CRM_VOICES and voices.not_before is not None and (said.at is None or said.at <= voices.not_before)
+    return not old
+
+
+def _latest(found: list[Statement]) -> Statement:
+    """The one with the latest time; those without one come first."""
+    return max(found, key=lambda one: (one.at is not None, one.at.timestamp() if one.at else 0.0))
+
+
+def _why(before: Statement, now: Statement, news: Mapping[str, Statement]) -> str:
+    """The reason in words for people."""
+    if not news:
+        return "nobody says anything new"
+    speakers = ", ".join(f"{name} says {said.state}" for name, said in news.items())
+    if now == before:
+        if before.state is REVOKED and any(said.state is GRANTED for said in news.values()):
+            return f"{speakers}; opted out stands: no grant is known to be later and attributable"
+        return f"{speakers}; what stands is later" if before.state is GRANTED else speakers
+    if now.state is GRANTED and before.state is REVOKED:
+        return f"{speakers}; the grant is later than the opt-out and names its source"
+    return speakers
+
+
+def encoded(standing: Standing) -> dict[str, Any]:
+    """A standing as JSON."""
+    told: dict[str, Any] = {"now": _told(standing.now), "heard": {name: _told(one) for name, one in standing.heard.items()}}
+    if standing.address:
+        told["address"] = standing.address
+    if standing.refused is not None:
+        told |= {"refused": _told(standing.refused), "why": standing.why}
+    return told
+
+
+def decoded(stored: Mapping[str, Any] | None) -> Standing:
+    """A standing from JSON; nothing settled yet when there is none."""
+    if not stored:
+        return Standing()
+    refused = stored.get("refused")
+    return Standing(
+        _statement(stored["now"]),
+        {name: _statement(one) for name, one in stored["heard"].items()},
+        stored.get("address"),
+        _statement(refused) if refused else None,
+        stored.get("why", ""),
+    )
+
+
+def _told(one: Statement) -> dict[str, Any]:
+    told = {"state": one.state.value, "at": one.at and one.at.isoformat(), "source": one.source}
+    more = {"entry_point": one.entry_point, "text_version": one.text_version}
+    return {name: value for name, value in (told | more).items() if value is not None}
+
+
+def _statement(stored: Mapping[str, Any]) -> Statement:
+    at = stored.get("at")
+    return Statement(
+        ConsentState(stored["state"]), datetime.fromisoformat(at) if at else None,
+        stored.get("source"), stored.get("entry_point"), stored.get("text_version"),
+    )  # fmt: skip
+
+
+def without_time(one: Statement) -> Statement:
+    """What we wrote ourselves, as the side will say it: never evidence later, whatever time the side puts to it."""
+    return replace(one, at=None)

@@ -1,0 +1,129 @@
+"""What a user and a contact say about one mapping entry, in normal form; and whether two observations tell the same. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from connector.engine.consent import NOTHING, combined
+from connector.engine.normalise import Reading, Unreadable, from_contact, from_user, moment
+from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Field, Mapping
+from connector.model import ConsentState, Contact, Statement, User
+
+ADDITIONAL = "hs_additional_emails"
+"""Where HubSpot keeps a contact's other addresses, ";"-separated and read-only."""
+
+OPTED_OUT = "hs_email_optout"
+"""Where HubSpot notes on the contact that its address opted out of everything; with `_<type id>`, of one subscription type."""
+
+
+def additional_emails(contact: Contact) -> set[str]:
+    """A contact's other addresses in normal form."""
+    return {one.strip().lower() for one in (contact.properties.get(ADDITIONAL) or "").split(";") if one.strip()}
+
+
+def user_reading(rule: Field, user: User | None) -> Reading:
+    """One field of a user in normal form. Raises Unreadable, naming the side."""
+    try:
+        return from_user(rule, None if user is None else _raw(rule, user))
+    except Unreadable as error:
+        raise Unreadable(f"the user's value {error}") from None
+
+
+def _raw(rule: Field, user: User) -> Any:
+    if rule.user == "id":
+        return user.id
+    if rule.user == TYPOLOGIES:
+        return [key for key in typologies(user) if key in rule.values]
+    if rule.user.startswith(CONSENT):
+        state = user_consent(rule.user.removeprefix(CONSENT), user).state
+        return None if state is ConsentState.UNKNOWN else state is ConsentState.GRANTED
+    return None if rule.user == COMMUNICABLE else user.values.get(rule.user)
+
+
+def contact_reading(rule: Field, contact: Contact | None) -> Reading:
+    """One field of a contact in normal form. Raises Unreadable, naming the side."""
+    try:
+        return from_contact(rule, contact.properties.get(rule.contact) if contact else None)
+    except Unreadable as error:
+        raise Unreadable(f"the contact's value {error}") from None
+
+
+def typologies(user: User) -> list[str]:
+    """The keys of a user's memberships that are in force."""
+    entries = user.memberships or ()
+    return [str(one["key"]) for one in entries if one.get("key") is not None and one.get("active", True) is True]
+
+
+def user_consent(name: str, user: User) -> Statement:
+    """What a user's entries say about one consent. Entries of other channels than email say nothing about it."""
+    entries = [one for one in user.consents or () if str(one.get("purpose")) == name]
+    return combined(_statement(one) for one in entries if one.get("channel") in (None, "email"))
+
+
+def _statement(entry: Any) -> Statement:
+    state = entry.get("state")
+    if state not in (ConsentState.GRANTED, ConsentState.REVOKED):  # pending: asked, not answered yet
+        return NOTHING
+    return Statement(
+        ConsentState(state), _moment(entry.get("at")), _text(entry.get("source")), _text(entry.get("entry_point")),
+        _text(entry.get("text_version")),
+    )  # fmt: skip
+
+
+def _moment(raw: Any) -> datetime | None:
+    """A time nobody can read is none: it proves nothing."""
+    try:
+        return moment(raw)
+    except Unreadable:
+        return None
+
+
+def wanted_properties(mapping: Mapping, id_property: str, types: Callable[[str], str | None] = lambda name: None) -> list[str]:
+    """The contact properties an observation needs: what the mapping names, the id, other addresses, opt-outs.
+
+    types: the id of a subscription type by the mapping's word for it.
+    """
+    wanted = {*mapping.properties, id_property, ADDITIONAL, "email"}
+    if mapping.consents:
+        ids = [types(one.subscription) for one in mapping.consents if one.subscription]
+        wanted |= {OPTED_OUT, *(f"{OPTED_OUT}_{found}" for found in ids if found)}
+    return sorted(wanted)
+
+
+def same_user(mapping: Mapping, one: User, other: User) -> bool:
+    """Whether two observations of a user are alike in everything the mapping looks at."""
+    if (one.memberships or ()) != (other.memberships or ()) or (one.consents or ()) != (other.consents or ()):
+        return False
+    return all(_safe(user_reading, rule, one) == _safe(user_reading, rule, other) for rule in mapping.fields)
+
+
+def tells_nothing_new(mapping: Mapping, contact: Contact, name: str, text: str | None) -> bool:
+    """Whether a property already has this value on the contact as last seen: an echo, or a repeat."""
+    if name.startswith(OPTED_OUT):
+        return (text or "false") == (contact.properties.get(name) or "false")
+    rules = [rule for rule in mapping.rules if rule.contact == name]
+    told = Contact(contact.id, {name: text})
+    return all(_safe(contact_reading, rule, told) == _safe(contact_reading, rule, contact) for rule in rules)
+
+
+def watches(mapping: Mapping, name: str) -> bool:
+    """Whether a contact property means something to a mapping."""
+    return name in mapping.properties or (bool(mapping.consents) and name.startswith(OPTED_OUT))
+
+
+def whole(mapping: Mapping, user: User) -> bool:
+    """Whether a user carries everything the mapping looks at, so that nothing needs to be read."""
+    if (mapping.consents and user.consents is None) or (mapping.typologies and user.memberships is None):
+        return False
+    return all(rule.user == "id" or rule.user in user.values for rule in mapping.fields)
+
+
+def _safe(read: Any, rule: Field, record: Any) -> Any:
+    try:
+        return read(rule, record)
+    except Unreadable as error:
+        return str(error)
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None

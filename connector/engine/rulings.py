@@ -1,0 +1,263 @@
+"""The consents of one link: who says what, what follows, and what the contact's own properties shall show. Pure."""
+
+from collections.abc import Mapping as Names
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from connector.engine import consent as lattice
+from connector.engine.compare import as_set, elements
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voices, decoded
+from connector.engine.decide import Decision, Sides
+from connector.engine.normalise import Reading, Unreadable
+from connector.engine.readings import OPTED_OUT, contact_reading, user_consent, user_reading
+from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
+from connector.model import ConsentState, Link, Statement, Value
+
+if TYPE_CHECKING:
+    from connector.engine.plan import Policy, Seen
+
+REFUSED = "the CRM refuses the re-subscription; the person can lift the opt-out there"
+ALL = "the address opted out of everything in the CRM; only the person can lift that"
+SUBSCRIPTION = "subscription"
+NOT_SUBSCRIBED = "not subscribed"
+"""The source of a statement of HubSpot's v3 API, which cannot tell "never asked" from "opted out"."""
+
+
+def rulings(link: Link, seen: "Seen", policy: "Policy") -> tuple[Ruling, ...]:
+    """What follows for each consent of the mapping."""
+    return tuple(_ruling(one, link, seen, policy) for one in policy.mapping.consents)
+
+
+def standing(link: Link, name: str) -> Standing:
+    """What was settled about one consent of a link."""
+    return decoded(link.consents.get(name))
+
+
+def in_question(link: Link, found: tuple[Ruling, ...], seen: "Seen", policy: "Policy") -> bool:
+    """Whether the subscription statuses of this link's address have to be read before anything is decided.
+
+    A person's withdrawal since everything was last agreed needs no look: it goes out at once, whatever the CRM has.
+    """
+    asked = [one for one in found if one.consent.subscription in policy.subscriptions]
+    if seen.statuses is not None or not policy.readable or not asked or not seen.address:
+        return False
+    return link.recheck or any(_asks(one, link, seen) for one in asked)
+
+
+def _asks(ruling: Ruling, link: Link, seen: "Seen") -> bool:
+    before = ruling.before
+    if "subscription" not in before.heard or before.address != seen.address:
+        return True
+    if not ruling.news:
+        return ruling.now.state is GRANTED and before.heard["subscription"].state is not GRANTED and not before.held
+    at, agreed = ruling.now.at, link.settled_at
+    withdrawn = ruling.news == ("user",) and ruling.now.state is REVOKED and ruling.said["user"].state is REVOKED
+    return not (withdrawn and at is not None and agreed is not None and at > agreed)
+
+
+def times_wanted(found: tuple[Ruling, ...], seen: "Seen", policy: "Policy") -> list[str]:
+    """Contact properties whose time of change decides what they are worth as evidence."""
+    if seen.times is not None or seen.contact is None:
+        return []
+    names = [_property_of(voice, one.consent, policy) for one in found for voice in one.news]
+    return [name for name in names if name]
+
+
+def lifts(found: tuple[Ruling, ...]) -> bool:
+    """Whether an opt-out in the CRM would be lifted: then the person must not have opted out of everything."""
+    return any(one.to_subscription and one.now.state is GRANTED and one.said[SUBSCRIPTION].state is REVOKED for one in found)
+
+
+def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Ruling:
+    before, not_before = standing(link, consent.consent), seen.not_before
+    if before.address != seen.address:
+        before, not_before = _moved(before, seen, policy)
+    said = _said(consent, before, seen, policy)
+    voices = Voices(said, policy.readable and _type_of(consent, policy) is not None, _ours(consent, link), not_before)
+    return _effects(lattice.rule(consent, before, voices), seen, policy)
+
+
+def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, datetime | None]:
+    """The person has another address: what was heard of the old one says nothing of it, and a grant found there was given
+    by whoever had it before. The new one gets the person's consents; only an opt-out found there counts."""
+    heard = {name: said for name, said in before.heard.items() if name in ("user", "property")}
+    return replace(before, heard=heard, address=seen.address), policy.now if before.address else seen.not_before
+
+
+def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") -> dict[str, Statement]:
+    """Each voice that can be heard now."""
+    said: dict[str, Statement] = {}
+    if seen.user is not None and seen.user.consents is not None:
+        said["user"] = user_consent(consent.consent, seen.user)
+    type_id = _type_of(consent, policy)
+    if seen.statuses is not None and type_id is not None:
+        said[SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(SUBSCRIPTION, NOTHING))
+    if seen.contact is None:
+        return said
+    if consent.property:
+        said["property"] = _flag(consent.property, seen, "property", GRANTED, REVOKED)
+    if type_id is not None and SUBSCRIPTION not in said:
+        said["optout"] = _flag(f"{OPTED_OUT}_{type_id}", seen, "opt-out", REVOKED, UNKNOWN)
+    if consent.subscription:
+        everything = _flag(OPTED_OUT, seen, "opt-out of everything", REVOKED, UNKNOWN)
+        status = said.get(SUBSCRIPTION, NOTHING)
+        same = everything.state is status.state is REVOKED and everything.at is None
+        said["optout_all"] = replace(everything, at=status.at) if same else everything
+    return said
+
+
+def _status(found: Statement, heard: Statement) -> Statement:
+    """A status, where one that cannot tell counts: not subscribed any more is opted out, and otherwise as it was heard."""
+    if found.state is not UNKNOWN or found.source != NOT_SUBSCRIBED:
+        return found
+    return replace(found, state=REVOKED) if heard.state in (GRANTED, REVOKED) else NOTHING
+
+
+def _flag(name: str, seen: "Seen", what: str, yes: ConsentState, no: ConsentState) -> Statement:
+    """What a yes/no property of the contact says. One that cannot be read says nothing."""
+    rule = Field.model_construct(user=name, contact=name, type=FieldType.BOOL)
+    try:
+        value = contact_reading(rule, seen.contact).value
+    except Unreadable:
+        return NOTHING
+    if value is None:
+        return NOTHING
+    return Statement(yes if value else no, (seen.times or {}).get(name), f"hubspot: {what} {name}")
+
+
+def _ours(consent: Consent, link: Link) -> dict[str, ConsentState]:
+    """Voice -> what an earlier worker was about to write there when nothing more was heard of it."""
+    ours: dict[str, ConsentState] = {}
+    for intent in link.intent:
+        for change in intent["changes"]:
+            if change["field"] != CONSENT + consent.consent:
+                continue
+            voice = "user" if change["side"] == "user" else "property" if change["property"] else SUBSCRIPTION
+            ours[voice] = GRANTED if change["to"] in (True, GRANTED) else REVOKED
+    return ours
+
+
+def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
+    """What is to be written where. What cannot be written waits for a person."""
+    state, consent = ruling.now.state, ruling.consent
+    if state is UNKNOWN:
+        return ruling
+    held = _held(ruling, seen)
+    told = ruling.said.get("user")
+    to_user = (
+        policy.consent_writable and consent.direction.writes_user and told is not None and told.state is not state and not held
+        and not _was_refused(f"user.{ruling.name}", ruling.now, seen)
+    )  # fmt: skip
+    followed = consent.direction.writes_contact or state is REVOKED
+    reachable = policy.readable and _type_of(consent, policy) is not None and bool(seen.address)
+    to_subscription = (
+        followed and reachable and not held and _differs(ruling) and (state is REVOKED or SUBSCRIPTION in ruling.said)
+    )
+    return replace(ruling, held=held, to_user=to_user, to_subscription=to_subscription)
+
+
+def _held(ruling: Ruling, seen: "Seen") -> str | None:
+    """Why a grant cannot be followed."""
+    if ruling.now.state is not GRANTED:
+        return None
+    if seen.opted_out or _last(ruling, "optout_all").state is REVOKED:
+        return ALL
+    return ruling.before.why if ruling.before.refused == ruling.now and _differs(ruling) else None
+
+
+def _differs(ruling: Ruling) -> bool:
+    """Whether the address's status is another than what stands. Unknown after our own writing is what we wrote."""
+    said = _last(ruling, SUBSCRIPTION)
+    heard = ruling.before.heard.get(SUBSCRIPTION, NOTHING)
+    return (said if said.state is not UNKNOWN else heard).state is not ruling.now.state
+
+
+def _last(ruling: Ruling, voice: str) -> Statement:
+    """What a voice says now, or said when it was last heard."""
+    return ruling.said.get(voice, ruling.before.heard.get(voice, NOTHING))
+
+
+def _was_refused(what: str, now: Statement, seen: "Seen") -> bool:
+    return what in seen.refused and seen.refused[what] == worth(now)
+
+
+def worth(now: Statement) -> Value:
+    """What stands, as a value that can be parked: the same consent given anew is another one."""
+    return f"{now.state.value} {now.at.isoformat() if now.at else ''}".strip()
+
+
+def _type_of(consent: Consent, policy: "Policy") -> str | None:
+    return policy.subscriptions.get(consent.subscription) if consent.subscription else None
+
+
+def _property_of(voice: str, consent: Consent, policy: "Policy") -> str | None:
+    names = {"property": consent.property, "optout": f"{OPTED_OUT}_{_type_of(consent, policy)}", "optout_all": OPTED_OUT}
+    return names.get(voice)
+
+
+def derived(seen: "Seen", policy: "Policy", found: tuple[Ruling, ...]) -> tuple[Decision, ...]:
+    """Decisions about the properties that are made of consents and typologies."""
+    by_name = {one.consent.consent: one for one in found}
+    rules = policy.mapping.rules[len(policy.mapping.fields) :]
+    made = [_derived(rule, seen, policy, by_name) for rule in rules]
+    return tuple(one for one in made if one is not None)
+
+
+def _derived(rule: Field, seen: "Seen", policy: "Policy", found: Names[str, Ruling]) -> Decision | None:
+    if rule.user == TYPOLOGIES:
+        return None
+    if rule.user == COMMUNICABLE:
+        assert policy.mapping.communicable is not None
+        names = policy.mapping.communicable.any_of
+        allowed = [name for name in names if found[name].effective is GRANTED]
+        why = f"granted: {', '.join(allowed)}" if allowed else f"none of {', '.join(names)} is known to be granted"
+        return _shown(rule, seen, bool(allowed), why)
+    ruling = found[rule.user.removeprefix(CONSENT)]
+    if ruling.effective is UNKNOWN or not ruling.consent.direction.writes_contact:
+        return None
+    return _shown(rule, seen, ruling.effective is GRANTED, ruling.held or ruling.rule)
+
+
+def _shown(rule: Field, seen: "Seen", value: bool, why: str) -> Decision:
+    """A property that shows something made of consents; nothing comes back from it this way."""
+    try:
+        now = contact_reading(rule, seen.contact)
+    except Unreadable:
+        now = Reading(None)
+    sides = Sides(None, False, Reading(value), now)
+    writes = now.value != value
+    return Decision(rule, sides, "user" if writes else "neither", why, settled=False, writes_contact=writes, to_contact=value)
+
+
+def withheld(rule: Field, sides: Sides, found: tuple[Ruling, ...]) -> Decision | None:
+    """The decision about a field bound to a consent that is not given; None when it is given, or the field is bound to none.
+
+    After a withdrawal the property is cleared where the mapping says so, if its value was agreed with the user's before.
+    """
+    ruling = next((one for one in found if one.consent.consent == rule.purpose), None)
+    if rule.purpose is None or (ruling is not None and ruling.effective is GRANTED):
+        return None
+    why = f"withheld: no consent for {rule.purpose}"
+    withdrawn = ruling is not None and ruling.effective is REVOKED
+    if withdrawn and rule.on_withdrawal == "clear" and sides.base is not None:
+        if sides.contact.value is not None:
+            return Decision(rule, sides, "user", f"{why}; on_withdrawal: clear", writes_contact=True)
+        return Decision(rule, sides, "neither", why)
+    return Decision(rule, sides, "neither", why, agreed=sides.base, settled=sides.known)
+
+
+def gained(rule: Field, sides: Sides, remove: bool) -> Sides:
+    """The sides of the typologies. Unless they are removed as well, one the user had once still counts."""
+    if remove or not sides.known:
+        return sides
+    return replace(sides, user=replace(sides.user, value=as_set(elements(sides.user.value) | elements(sides.base))))
+
+
+def typology_sides(rule: Field, link: Link, seen: "Seen", remove: bool) -> Sides | None:
+    """Both sides of the typologies; None when the provider does not tell any."""
+    if seen.user is None or seen.user.memberships is None:
+        return None
+    known = TYPOLOGIES in link.base
+    sides = Sides(link.base.get(TYPOLOGIES), known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
+    return gained(rule, sides, remove)

@@ -1,0 +1,71 @@
+"""Tombstones: who was erased, as keyed hashes. They say that an id or an address was ours; they do not say whose it was."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from connector.store.tables import tombstone
+
+if TYPE_CHECKING:
+    from connector.store.store import Tx
+
+
+class Tombstones:
+    """Queries on `tombstone`, inside one transaction. Addresses in any spelling."""
+
+    def __init__(self, tx: "Tx") -> None:
+        self._tx = tx
+        self._db = tx.connection
+
+    def bury(self, provider: str, user_id: str | None, contact_ids: Iterable[str] = (), emails: Iterable[str] = ()) -> None:
+        """Somebody was erased now; erased once more, the later time counts."""
+        users = [] if user_id is None else [self._tx.keyed.user(provider, user_id)]
+        self._put("user", users)
+        self._put("contact", [self._contact(one) for one in contact_ids])
+        self._put("email", [self._email("email", one) for one in emails])
+
+    def moved(self, email: str) -> None:
+        """An address used to be somebody's: whoever has it next is somebody else."""
+        self._put("moved", [self._email("moved", email)])
+
+    def users(self, provider: str, user_ids: Iterable[str]) -> set[str]:
+        """Those of a provider's users that were erased."""
+        return {one for _, one in self._found((self._tx.keyed.user(provider, one), one) for one in user_ids)}
+
+    def contacts(self, contact_ids: Iterable[str]) -> set[str]:
+        """Those contacts that were erased, former ids included."""
+        return {one for _, one in self._found((self._contact(one), one) for one in contact_ids)}
+
+    def emails(self, emails: Iterable[str]) -> dict[str, datetime]:
+        """Since when these addresses are nobody's: their owner was erased then, or moved to another one."""
+        found: dict[str, datetime] = {}
+        for at, email in self._found((self._email(kind, one), one) for one in emails for kind in ("email", "moved")):
+            found[email] = max(at, found.get(email, at))
+        return found
+
+    def _put(self, kind: str, hashes: Iterable[str]) -> None:
+        rows = [{"hash": value, "kind": kind, "at": self._tx.now} for value in sorted(set(hashes))]
+        if rows:
+            make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+            statement = make(tombstone)
+            renewed = {"at": statement.excluded.at}
+            self._db.execute(statement.on_conflict_do_update(index_elements=["hash"], set_=renewed), rows)
+
+    def _found(self, asked: Iterable[tuple[str, str]]) -> list[tuple[datetime, str]]:
+        """Time and what was asked for, of those (hash, what) that are there."""
+        hashes = list(asked)
+        if not hashes:
+            return []
+        query = select(tombstone.c.hash, tombstone.c.at).where(tombstone.c.hash.in_([one for one, _ in hashes]))
+        times = {row.hash: row.at for row in self._db.execute(query)}
+        return [(times[one], what) for one, what in hashes if one in times]
+
+    def _contact(self, contact_id: str) -> str:
+        return self._tx.keyed.digest("contact", contact_id)
+
+    def _email(self, kind: str, email: str) -> str:
+        return self._tx.keyed.digest(kind, email.strip().casefold())

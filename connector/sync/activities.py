@@ -1,0 +1,138 @@
+"""Identity events become records, once each: noticed with the delivery, sent when their person is settled.
+
+An event waits for its link, whatever that takes; the link's state, never a delay, decides when it may go. What is due goes out by
+sink, in batches, each person's events in the order they happened.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from connector import sinks
+from connector.crm.base import BATCH
+from connector.model import USER_KINDS, Change, Link
+from connector.sinks import Sink
+from connector.store import Tx
+from connector.store.activities import CRM
+from connector.store.inbox import Stored
+from connector.sync.sender import Sender
+from connector.sync.work import Work
+
+PATIENCE = timedelta(seconds=2)
+"""How long events wait for company while links are being settled."""
+
+MOST = 1_000_000
+"""Events that wait for one sink; beyond that the oldest are dropped."""
+
+ROUNDS = 20
+"""Looks at changed links in one go."""
+
+
+def notice(
+    work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Change]], gone: Collection[str] = ()
+) -> None:
+    """Keep the events among deliveries, for each sink. Call it once the links are noticed, in the same transaction.
+
+    gone: ids of users that were erased, of whom nothing is kept.
+    """
+    mapping = work.mappings.get(provider)
+    names = sinks.names(mapping) if mapping else []
+    if mapping is None or not names:
+        return
+    told = [(row, change) for row, change in changes if change.kind in USER_KINDS and change.kind in mapping.events.types]
+    ended = tx.activities.ended(provider, {change.record_id for _, change in told})
+    rows = [
+        _row(provider, row, change, mapping.events.details)
+        for row, change in told
+        if change.record_id not in gone and change.record_id not in ended
+    ]
+    rule = mapping.lifecycle.user_deleted
+    tx.activities.add([{**row, "sink": name} for row in rows for name in names if _has_place(row["kind"], name, rule)])
+    found = tx.activities.restless(provider, {row["user_id"] for row in rows})
+    tx.activities.calm({**found, "drop": []})  # a link may yet be made in this transaction
+
+
+def wake(work: Work, links: Iterable[Link] | None = None) -> None:
+    """Let go the events whose link was settled, and drop those whose link has ended: of these links, or of all."""
+    if not work.sinks:
+        return
+    if links is None:
+        for _ in range(ROUNDS):
+            if not _calm(work):
+                return
+        return
+    users: dict[str, list[str]] = {}
+    for link in links:
+        users.setdefault(link.provider, []).extend([link.user_id] if link.user_id else [])
+    for provider, ids in users.items():
+        _calm(work, provider, ids)
+
+
+def send(work: Work) -> int:
+    """Send everything that can go. Returns how many events were taken by their sinks.
+
+    A sink that is down keeps its events waiting and is left alone for a while. Only the database's absence is raised
+    (Unavailable).
+    """
+    wake(work)
+    return sum(Sender(work, sink).run() for sink in work.sinks)
+
+
+def follow(work: Work, links: Sequence[Link] = ()) -> int:
+    """After a batch of links: send where a full call can be made, or where nothing more is to be expected.
+
+    links: those that were just settled. Returns as `send`.
+    """
+    if links:
+        wake(work, links)
+    return sum(Sender(work, sink).run() for sink in work.sinks if _worth(work, sink))
+
+
+def waiting(work: Work, tx: Tx) -> int:
+    """How many events could be sent now, a thousand a sink at most."""
+    open_ = [sink for sink in work.sinks if tx.troubles.of(sink.name).over(tx.now)]
+    return sum(tx.activities.ready(sink.name, sink.providers, 1000)[0] for sink in open_)
+
+
+def _worth(work: Work, sink: Sink) -> bool:
+    with work.store.read() as tx:
+        count, oldest = tx.activities.ready(sink.name, sink.providers, BATCH)
+        if not count or oldest is None:
+            return False
+        return count >= BATCH or oldest < tx.now - PATIENCE or not tx.links.waiting()
+
+
+def _calm(work: Work, provider: str | None = None, user_ids: Iterable[str] = ()) -> bool:
+    """Adjust events to their links. Looks before it writes: many may be waiting, and writers of SQLite wait for each other."""
+    with work.store.read() as tx:
+        found = tx.activities.restless(provider, user_ids)
+    if any(found.values()):
+        with work.store.write() as tx:
+            tx.activities.calm(found)
+    return any(found.values())
+
+
+def _has_place(kind: str, sink: str, rule: str) -> bool:
+    """That a user left is recorded where the contact stays; other sinks hear of it unless the person is to be erased.
+
+    rule: lifecycle.user_deleted.
+    """
+    return kind != "user.deleted" or rule == "unlink" or (sink != CRM and rule != "erase_contact")
+
+
+def _row(provider: str, row: Stored, change: Change, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "provider": provider,
+        "event_id": change.event_id or row.sender_id or f"sha256:{hashlib.sha256(row.body).hexdigest()}",
+        "user_id": change.record_id,
+        "kind": change.kind,
+        "occurred_at": change.occurred_at or row.received_at,
+        "entry_point": _text(change.details),
+        "details": {name: change.details[name] for name in names if name in change.details},
+    }
+
+
+def _text(details: Mapping[str, Any]) -> str | None:
+    found = details.get("entry_point")
+    return None if found is None else str(found)

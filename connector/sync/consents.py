@@ -1,0 +1,289 @@
+"""Consents of a batch: looking up subscription statuses, writing them, telling the provider, and what is remembered of it all."""
+
+from dataclasses import replace
+from typing import Any
+
+from connector.crm.base import StatusOutcome, StatusWrite
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, Ruling, Standing, encoded, without_time
+from connector.engine.readings import user_consent
+from connector.engine.rulings import REFUSED, SUBSCRIPTION, worth
+from connector.errors import ConnectorError, Denied, Missing, Rejected, Stale, Transient
+from connector.model import Statement, User
+from connector.store import Tx
+from connector.store.ledger import LedgerRow
+from connector.sync import case as kinds
+from connector.sync import subscriptions
+from connector.sync.case import Case, described_consent, still_ours
+from connector.sync.work import Work
+
+READING, WRITING = "subscription.read", "subscription.write"
+"""The kinds of call these are."""
+
+
+def know_types(work: Work, batch: list[Case]) -> None:
+    """Tell each case which subscription types its mapping means. Where the CRM tells none, consents go without."""
+    for case in batch:
+        try:
+            found = work.types.of(case.mapping)
+            case.policy = replace(case.policy, subscriptions=found, readable=bool(found))
+        except Denied as error:
+            case.closed = str(error)
+        except Transient as error:
+            case.failed(READING, error)
+
+
+def look(work: Work, batch: list[Case]) -> None:
+    """Read the statuses of those addresses on which something depends, and decide again."""
+    asking = [case for case in batch if case.open and case.plan is not None and case.plan.asks]
+    if not asking:
+        return
+    try:
+        found = work.crm.statuses(_addresses(asking))
+        before = _buried(work, asking)
+    except Denied as error:
+        _close(asking, str(error))
+        return
+    except Transient as error:
+        _fail(asking, READING, error)
+        return
+    for case in asking:
+        case.answered.add(READING)
+        address = case.seen.address or ""
+        case.seen = replace(case.seen, statuses=found.get(address, {}), not_before=before.get(address))
+        case.decide()
+    _look_at_all(work, [case for case in asking if case.decided.asks_all])
+
+
+def _look_at_all(work: Work, batch: list[Case]) -> None:
+    """Before an opt-out is lifted: nobody who opted out of everything is touched."""
+    if not batch:
+        return
+    try:
+        out = work.crm.opted_out_of_all(_addresses(batch))
+    except Denied as error:
+        _close(batch, str(error))
+        return
+    except Transient as error:
+        _fail(batch, READING, error)
+        return
+    for case in batch:
+        case.seen = replace(case.seen, opted_out=case.seen.address in out)
+        case.decide()
+
+
+def _addresses(batch: list[Case]) -> list[str]:
+    return list(dict.fromkeys(case.seen.address for case in batch if case.seen.address))
+
+
+def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
+    """Until when an address was somebody else's: of a person who was erased, or who moved to another address."""
+    with work.store.read() as tx:
+        return tx.tombstones.emails(_addresses([case for case in batch if not case.link.consents]))
+
+
+def _close(batch: list[Case], why: str) -> None:
+    """Go on without what the CRM does not let us see."""
+    for case in batch:
+        case.closed = why
+        case.policy = replace(case.policy, readable=False)
+        case.decide()
+
+
+def _fail(batch: list[Case], call: str, error: Transient) -> None:
+    for case in batch:
+        case.failed(call, error)
+
+
+def write_subscriptions(work: Work, batch: list[Case]) -> None:
+    """Bring the addresses' statuses to what stands."""
+    writing = [case for case in batch if case.open and _to_subscription(case)]
+    writing = still_ours(work, writing, kinds.SUBSCRIPTION)
+    rows = {row.ref: (case, ruling, row) for case in writing for ruling, row in _rows(case)}
+    if not rows:
+        return
+    try:
+        outcomes = work.crm.write_statuses([row for _, _, row in _without_clashes(list(rows.values()))])
+    except Denied as error:
+        for case in writing:
+            case.open_kinds.discard(kinds.SUBSCRIPTION)
+        _close(writing, str(error))
+        return
+    except Transient as error:
+        _fail(writing, WRITING, error)
+        return
+    work.reached(WRITING)
+    for outcome in outcomes:
+        case, ruling, _ = rows[outcome.ref]
+        _take(case, ruling, outcome)
+    for case in writing:
+        if case.open and any(one.held for one in case.decided.rulings):
+            case.decide()
+
+
+def _to_subscription(case: Case) -> list[Ruling]:
+    plan = case.plan
+    return [one for one in plan.rulings if one.to_subscription] if plan and not plan.asks and not plan.asks_all else []
+
+
+def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
+    rows = []
+    for ruling in _to_subscription(case):
+        consent, granted = ruling.consent, ruling.now.state is GRANTED
+        row = StatusWrite(
+            f"{case.link.id}:{consent.consent}", case.seen.address or "", case.policy.subscriptions[consent.subscription or ""],
+            granted, consent.legal_basis.value if consent.legal_basis else None, consent.explanation,
+        )  # fmt: skip
+        rows.append((ruling, row))
+    return rows
+
+
+def _without_clashes(rows: list[tuple[Case, Ruling, StatusWrite]]) -> list[tuple[Case, Ruling, StatusWrite]]:
+    """One row for each address and type, opt-outs first: who wants something else of the same address looks again."""
+    kept: dict[tuple[str, str], tuple[Case, Ruling, StatusWrite]] = {}
+    for entry in sorted(rows, key=lambda entry: entry[2].granted):
+        place = (entry[2].email, entry[2].subscription)
+        if kept.setdefault(place, entry) is not entry:
+            entry[0].again = True
+    return list(kept.values())
+
+
+def _take(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:
+    """Take one status's answer."""
+    error = outcome.error
+    if isinstance(error, Transient):
+        case.failed(WRITING, error)
+        return
+    case.answered.add(WRITING)
+    case.heard(kinds.SUBSCRIPTION)
+    told = [described_consent(ruling, "contact")]
+    if error is None:
+        case.on_subscription.add(ruling.consent.consent)
+        took = ruling.takes_away
+        kind = "consent.grant" if ruling.now.state is GRANTED else "consent.revoke" if took else "consent.note"
+        case.note(kind, told, outcome.request, "written")
+        return
+    case.note("refused", told, outcome.request, str(error))
+    if ruling.now.state is GRANTED:
+        _remember_refusal(case, ruling, f"{REFUSED} ({error})")
+    else:
+        case.refused[ruling.name] = (str(error), worth(ruling.now))
+
+
+def _remember_refusal(case: Case, ruling: Ruling, why: str) -> None:
+    """The CRM keeps the opt-out: the grant is held, and not tried again until somebody says something new."""
+    standing = replace(ruling.before, refused=ruling.now, why=why)
+    case.link = replace(case.link, consents={**case.link.consents, ruling.consent.consent: encoded(standing)})
+    case.decide()
+
+
+def write_users(work: Work, batch: list[Case]) -> None:
+    """Tell the providers what stands and they do not have."""
+    writing = [case for case in batch if case.open and not case.again and _to_user(case)]
+    writing = still_ours(work, writing, kinds.USER_CONSENT)
+    for case, error in zip(writing, work.readers.map(_tell_user, writing), strict=True):
+        if not isinstance(error, Transient):
+            case.answered.add("user.write")
+            case.heard(kinds.USER_CONSENT)
+        if isinstance(error, Stale | Missing):
+            case.values["refetch"] = True
+            case.again = True
+        elif error is not None:
+            case.failed("user.write", error)
+        work.reached("user.consent")
+
+
+def _to_user(case: Case) -> list[Ruling]:
+    plan = case.plan
+    return [one for one in plan.rulings if one.to_user] if plan and not plan.asks and not plan.asks_all else []
+
+
+def _tell_user(case: Case) -> ConnectorError | None:
+    """Write each consent, with the version last read, so that a withdrawal made meanwhile is never overwritten."""
+    for ruling in _to_user(case):
+        name, user = ruling.consent.consent, case.seen.user
+        told = replace(ruling.now, source=ruling.now.source or "hubspot")
+        try:
+            answer = case.provider.set_consent(case.link.user_id or "", name, told, user.etag if user else None)
+        except Rejected as error:
+            case.refused[f"user.{ruling.name}"] = (str(error), worth(ruling.now))
+            case.note("refused", [described_consent(ruling, "user")], answer=str(error))
+            continue
+        except ConnectorError as error:
+            return error
+        _confirm(case, ruling, answer)
+    return None
+
+
+def _confirm(case: Case, ruling: Ruling, answer: User) -> None:
+    """A 2xx that changed nothing is a failure."""
+    case.saw_user(answer)
+    if user_consent(ruling.consent.consent, answer).state is not ruling.now.state:
+        why = "the provider accepted the write but holds another state"
+        case.refused[f"user.{ruling.name}"] = (why, worth(ruling.now))
+        return
+    took = ruling.takes_away
+    kind = "consent.grant" if ruling.now.state is GRANTED else "consent.revoke" if took else "consent.note"
+    case.note(kind, [described_consent(ruling, "user")], answer="written")
+    case.on_user.add(ruling.name)
+
+
+def remembered(case: Case) -> dict[str, Any]:
+    """What was settled about each consent, for the link's row. What was not looked at stays as it was."""
+    plan = case.plan
+    if plan is None or plan.asks or plan.asks_all:
+        return dict(case.link.consents)
+    known = {name: one for name, one in case.link.consents.items() if name in {c.consent for c in case.mapping.consents}}
+    return known | {one.consent.consent: encoded(_standing(case, one)) for one in plan.rulings}
+
+
+def _standing(case: Case, ruling: Ruling) -> Standing:
+    """Each voice as it was heard; what we wrote ourselves as written, without a time."""
+    name, heard = ruling.consent.consent, dict(ruling.before.heard) | dict(ruling.said)
+    ours = without_time(ruling.now)
+    if name in case.on_subscription:
+        heard[SUBSCRIPTION] = ours
+        if ruling.now.state is REVOKED:
+            heard["optout"] = Statement(REVOKED)
+    if ruling.name in case.on_contact:
+        heard["property"] = Statement(ruling.effective)
+    if ruling.name in case.on_user and case.seen.user is not None:
+        heard["user"] = user_consent(name, case.seen.user)
+    if case.seen.opted_out is not None:
+        heard["optout_all"] = Statement(REVOKED) if case.seen.opted_out else NOTHING
+    refused = ruling.before.refused if ruling.before.refused == ruling.now else None
+    return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
+
+
+def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:
+    """What is new about the person's consents, for the ledger."""
+    plan = case.plan
+    if plan is None or plan.asks or plan.asks_all or not case.link.user_id:
+        return []
+    subject = tx.ledger.subject(case.link.provider, case.link.user_id)
+    return [_ledger_row(case, subject, one) for one in plan.rulings if one.now != one.before.now]
+
+
+def _ledger_row(case: Case, subject: str, ruling: Ruling) -> LedgerRow:
+    now, consent = ruling.now, ruling.consent
+    basis = consent.legal_basis.value if consent.legal_basis and now.state is GRANTED else None
+    return LedgerRow(
+        link_id=case.link.id, provider=case.link.provider, subject=subject, purpose=consent.consent, state=now.state,
+        occurred_at=now.at, source=now.source, entry_point=now.entry_point, legal_basis=basis,
+        text_version=now.text_version, delivery=case.link.cause,
+    )  # fmt: skip
+
+
+def bury_former(tx: Tx, case: Case) -> None:
+    """An address the person had before says nothing about whoever has it next."""
+    plan = case.plan
+    former = {one["address"] for one in case.link.consents.values() if one.get("address")} if plan and plan.rulings else set()
+    for address in former - {case.seen.address}:
+        tx.tombstones.moved(address)
+
+
+def note_closed(work: Work, batch: list[Case]) -> None:
+    """Show in `status` and `doctor` that subscriptions are closed to us, or open again."""
+    if any(case.mapping.consents for case in batch):
+        why = next((case.closed for case in batch if case.closed), "")
+        if why or any(READING in case.answered or WRITING in case.answered for case in batch):
+            subscriptions.closed(work, why)

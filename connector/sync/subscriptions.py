@@ -1,0 +1,111 @@
+"""Which subscription types the CRM has, and a rolling look at everybody's statuses: opt-outs made there ring no bell."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, decoded
+from connector.model import Link, LinkState, Statement
+from connector.store import Tx
+from connector.sync.work import Work
+
+PAUSED = "paused:subscriptions"
+"""The mark that says why subscriptions are closed to us."""
+
+PLACE, PASSED = "subscriptions:place", "subscriptions:passed"
+"""Marks: the last link looked at, and when everybody had been."""
+
+PAGE = 1000
+"""Links looked at in one go; ten calls."""
+
+PAGES = 100
+"""Pages in one round at most: 1,000 calls, a minute of the budget."""
+
+log = structlog.get_logger()
+
+
+def roll(work: Work, pages: int = PAGES) -> int:
+    """Look at the statuses of the next active links, `pages` of them. Returns how many were rung.
+
+    Starts again from the first link once the last was reached; one round takes as long as that takes, see `lag`.
+    """
+    if not any(mapping.consents for mapping in work.mappings.values()):
+        return 0
+    rung = 0
+    for _ in range(pages):
+        links = _next(work)
+        rung += _look(work, [link for link in links if link.provider in work.mappings])
+        with work.store.write() as tx:
+            if len(links) < PAGE:
+                tx.cursors.set(PASSED)
+            tx.cursors.set(PLACE, str(links[-1].id) if len(links) == PAGE else "0")
+        if len(links) < PAGE:
+            break
+    return rung
+
+
+def _next(work: Work) -> list[Link]:
+    with work.store.read() as tx:
+        place = tx.cursors.get(PLACE)
+        return tx.links.after(int(place[0]) if place else 0, PAGE, LinkState.ACTIVE)
+
+
+def _look(work: Work, links: list[Link]) -> int:
+    """Ring the links whose status is another than when it was last heard."""
+    addresses = {link.id: address for link in links if (address := _address(link))}
+    types = {name: work.types.of(mapping) for name, mapping in work.mappings.items()}
+    links = [link for link in links if link.id in addresses and types[link.provider]]
+    if not links:
+        return 0
+    found = work.crm.statuses(list(dict.fromkeys(addresses[link.id] for link in links)))
+    moved = [link for link in links if _moved(work, link, types[link.provider], found.get(addresses[link.id], {}))]
+    with work.store.write() as tx:
+        for link in moved:
+            tx.links.notice(link.id, {"recheck": True, "cause": None}, tx.now)
+    return len(moved)
+
+
+def _moved(work: Work, link: Link, types: Mapping[str, str], found: Mapping[str, Statement]) -> bool:
+    for one in work.mappings[link.provider].consents:
+        type_id = types.get(one.subscription or "")
+        if type_id is None:
+            continue
+        before = decoded(link.consents.get(one.consent))
+        heard = before.heard.get("subscription", Statement(UNKNOWN))
+        said = found.get(type_id, Statement(UNKNOWN))
+        newer = said.at is not None and heard.at is not None and said.at > heard.at
+        if said.state in (GRANTED, REVOKED) and (said.state is not heard.state or newer):
+            return True
+        if said.state is UNKNOWN and said.source is not None and heard.state is GRANTED:
+            return True
+    return False
+
+
+def _address(link: Link) -> str | None:
+    email = link.contact.properties.get("email") if link.contact else None
+    return email.strip().lower() or None if email else None
+
+
+def closed(work: Work, why: str) -> None:
+    """Note that subscriptions are closed to us (or open again), for `status` and `doctor`."""
+    with work.store.write() as tx:
+        known = tx.cursors.get(PAUSED)
+        if (known[0] if known else "") != why:
+            tx.cursors.set(PAUSED, why)
+            log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
+
+
+def lag(tx: Tx, every: float) -> dict[str, Any]:
+    """How late an opt-out made in the CRM may be noticed: {"last_pass_at", "lag_seconds", "paused"}.
+
+    every: seconds between two rounds; 0: there are none. last_pass_at: when everybody had been looked at. lag_seconds: the worst
+    case, of everybody's rounds and the minute one may take; None where there is none to tell. paused: why, when it is closed.
+    """
+    passed, paused = tx.cursors.get(PASSED), tx.cursors.get(PAUSED)
+    rounds = max(1, -(-tx.links.counts()[LinkState.ACTIVE] // (PAGES * PAGE)))
+    return {
+        "last_pass_at": passed and passed[1].isoformat(),
+        "lag_seconds": every * rounds + 60 if every else None,
+        "paused": paused[0] or None if paused else None,
+    }

@@ -1,0 +1,131 @@
+"""The rules about consents, word by word."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Standing, Voices, decoded, encoded, rule, settle
+from connector.mapping.model import Consent
+from connector.model import Statement
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+NEWSLETTER = Consent(consent="newsletter", subscription="Newsletter")
+
+
+def at(minute):
+    return NOON + timedelta(minutes=minute)
+
+
+def yes(minute=None, source="form"):
+    return Statement(GRANTED, None if minute is None else at(minute), source)
+
+
+def no(minute=None, source="preference page"):
+    return Statement(REVOKED, None if minute is None else at(minute), source)
+
+
+@pytest.mark.parametrize(("before", "news", "state"), [
+    pytest.param(NOTHING, [], UNKNOWN, id="nobody said anything"),
+    pytest.param(NOTHING, [yes(1)], GRANTED, id="a first grant"),
+    pytest.param(NOTHING, [yes(None, None)], GRANTED, id="a first grant needs neither time nor source"),
+    pytest.param(NOTHING, [no()], REVOKED, id="a first opt-out"),
+    pytest.param(yes(1), [no(2)], REVOKED, id="a later opt-out"),
+    pytest.param(yes(3), [no(2)], GRANTED, id="an opt-out from before the grant"),
+    pytest.param(yes(3, None), [no(2)], REVOKED, id="a grant without a source does not stand against an earlier opt-out"),
+    pytest.param(yes(3), [no(None)], REVOKED, id="an opt-out without a time"),
+    pytest.param(no(2), [yes(3)], GRANTED, id="a later grant with its source"),
+    pytest.param(no(2), [yes(3, None)], REVOKED, id="a later grant without a source"),
+    pytest.param(no(2), [yes(None)], REVOKED, id="a grant without a time"),
+    pytest.param(no(2), [yes(2)], REVOKED, id="in the same moment the opt-out wins"),
+    pytest.param(no(None), [yes(9)], REVOKED, id="nothing lifts an opt-out of unknown time"),
+    pytest.param(NOTHING, [yes(5), no(2)], GRANTED, id="both at once, the grant is later"),
+    pytest.param(NOTHING, [yes(1), no(2)], REVOKED, id="both at once, the opt-out is later"),
+])  # fmt: skip
+def test_settle(before, news, state):
+    assert settle(before, news).state is state
+
+
+statements = st.builds(
+    Statement, st.sampled_from([GRANTED, REVOKED]), st.none() | st.integers(0, 5).map(at), st.none() | st.just("form"),
+)  # fmt: skip
+
+
+def opted_out_for_sure(told):
+    """Whether some opt-out is not known to be older than any grant that names its source."""
+    outs = [one for one in told if one.state is REVOKED]
+    grants = [one.at for one in told if one.state is GRANTED and one.at and one.source]
+    return any(one.at is None or not grants or one.at >= max(grants) for one in outs)
+
+
+@given(st.lists(statements, max_size=5))
+def test_in_whatever_order_and_portions_it_comes_no_consent_is_strengthened(told):
+    one_by_one = NOTHING
+    for statement in told:
+        one_by_one = settle(one_by_one, [statement])
+    if opted_out_for_sure(told):
+        assert one_by_one.state is settle(NOTHING, told).state is REVOKED
+    assert (one_by_one.state is GRANTED) <= any(one.state is GRANTED for one in told)
+
+
+@given(st.lists(statements, min_size=1, max_size=5))
+def test_saying_it_again_changes_nothing(told):
+    once = settle(NOTHING, told)
+    assert settle(once, [once]) == once
+
+
+def ruled(before, readable=True, **said):
+    return rule(NEWSLETTER, before, Voices(said, readable))
+
+
+def test_unknown_overwrites_nothing():
+    ruling = ruled(Standing(no(1), {"user": no(1)}), user=NOTHING, subscription=NOTHING)
+    assert (ruling.now, ruling.news) == (no(1), ())
+
+
+def test_what_a_voice_said_before_is_no_news():
+    ruling = ruled(Standing(no(5), {"user": yes(3)}), user=yes(3))
+    assert (ruling.now, ruling.news) == (no(5), ())
+
+
+def test_the_same_said_anew_is_news():
+    assert ruled(Standing(no(5), {"user": yes(3)}), user=yes(6)).now == yes(6)
+
+
+def test_what_we_wrote_is_no_evidence_whatever_time_it_carries():
+    ruling = ruled(Standing(no(5), {"subscription": yes(None)}), subscription=yes(9))
+    assert ruling.now == no(5)
+
+
+def test_what_we_were_about_to_write_is_no_evidence_either():
+    voices = Voices({"subscription": yes(9)}, readable=True, ours={"subscription": GRANTED})
+    assert rule(NEWSLETTER, Standing(no(5)), voices).now == no(5)
+
+
+def test_an_opt_out_counts_even_where_we_were_about_to_write_one():
+    voices = Voices({"subscription": no(9)}, readable=True, ours={"subscription": REVOKED})
+    assert rule(NEWSLETTER, Standing(yes(5)), voices).now == no(9)
+
+
+@pytest.mark.parametrize(("readable", "state"), [(True, UNKNOWN), (False, GRANTED)])
+def test_a_ticked_property_is_a_grant_only_where_statuses_cannot_be_read(readable, state):
+    assert ruled(Standing(), readable=readable, property=yes(1)).now.state is state
+
+
+def test_an_unticked_property_is_always_an_opt_out():
+    assert ruled(Standing(yes(1)), property=no(2)).now == no(2)
+
+
+def test_what_an_address_said_before_it_was_this_persons_grants_nothing():
+    voices = Voices({"subscription": yes(3)}, readable=True, not_before=at(4))
+    assert rule(NEWSLETTER, Standing(), voices).now == NOTHING
+    voices = replace(voices, said={"subscription": yes(5)})
+    assert rule(NEWSLETTER, Standing(), voices).now == yes(5)
+
+
+def test_a_standing_survives_storage():
+    standing = Standing(yes(3), {"user": yes(3), "property": no()}, "ada@example.com", yes(3), "refused")
+    assert decoded(encoded(standing)) == standing
+    assert standing.effective is REVOKED

@@ -1,0 +1,411 @@
+"""Consents both ways: opted out wins, unknown is not no, and a grant needs to be later and to name its source."""
+
+from datetime import timedelta
+
+import pytest
+
+from connector.errors import Denied, Unavailable
+from connector.model import ConsentState
+from connector.settings import Brakes
+from connector.sync import subscriptions
+
+from .scenes import HOUR, crash, recover
+from .world import MAPPING, USER, World
+
+CONSENTS = MAPPING + """
+  - {user: custom.shoe_size, contact: shoe_size, type: number, purpose: newsletter, on_withdrawal: clear}
+consents:
+  - consent: newsletter
+    subscription: Newsletter
+    legal_basis: CONSENT_WITH_NOTICE
+    explanation: Opted in on the registration form
+    property: newsletter_consent
+  - {consent: product, subscription: "1002"}
+communicable: {contact: communicable, any_of: [newsletter, product]}
+"""
+ADA = "ada@example.com"
+GRANTED = {"purpose": "newsletter", "state": "granted"}
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=CONSENTS)
+
+
+def status(world, type_id="1001", email=ADA):
+    found = world.crm.preferences.get((email, type_id))
+    return found and found.state.value
+
+
+def consent(world, user, purpose="newsletter"):
+    return next((one["state"] for one in world.idp.users[user].consents if one["purpose"] == purpose), None)
+
+
+def contact(world, user):
+    return world.crm.contacts[world.contact_of(user)]
+
+
+def roll(world):
+    subscriptions.roll(world.work, 1)
+    world.work_off()
+    world.run()
+
+
+def ledger(world, user):
+    with world.store.read() as tx:
+        return [(row.purpose, row.state, row.source) for row in tx.ledger.of_link(world.link(user).id)]
+
+
+def granted(world):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    return user
+
+
+def test_a_consent_given_at_registration_reaches_the_subscription(world):
+    user = granted(world)
+    assert status(world) == "granted"
+    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("true", "true")
+    assert status(world, "1002") is None
+    assert ledger(world, user) == [("newsletter", "granted", "form")]
+
+
+def test_nobody_who_said_nothing_is_subscribed_or_unsubscribed(world):
+    user = world.idp.register(USER)
+    world.run()
+    assert (status(world), consent(world, user)) == (None, None)
+    assert contact(world, user)["communicable"] == "false"
+    assert "newsletter_consent" not in contact(world, user)
+    assert ledger(world, user) == []
+
+
+def test_a_withdrawal_at_the_provider_reaches_the_subscription(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert status(world) == "revoked"
+    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
+
+
+def test_a_withdrawal_at_the_provider_needs_no_look_at_anything(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    before = world.crm.made.copy()
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert dict(world.crm.made - before) == {"write_statuses": 1, "update": 1}
+
+
+def test_an_unsubscription_in_the_crm_is_found_by_the_rolling_read(world):
+    """It rings no bell, and no workflow has to be built for it."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    assert consent(world, user) == "revoked"
+    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
+    assert ledger(world, user)[-1] == ("newsletter", "revoked", "hubspot: person")
+
+
+def test_an_unsubscription_in_the_crm_is_seen_when_the_contact_is_read(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.crm.edit(world.contact_of(user), {"firstname": "Augusta"})
+    world.run()
+    assert consent(world, user) == "revoked"
+
+
+def test_a_new_subscription_in_the_crm_reaches_the_provider(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.prefer(ADA, "Newsletter", granted=True)
+    roll(world)
+    assert consent(world, user) == "granted"
+
+
+def test_a_later_grant_with_its_source_lifts_an_opt_out(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert (status(world), consent(world, user)) == ("granted", "granted")
+
+
+@pytest.mark.parametrize("weak", [{"source": None}, {"at": None}], ids=["no source", "no time"])
+def test_a_grant_that_cannot_be_shown_to_be_later_lifts_nothing(world, weak):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted", **weak)
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_an_older_grant_that_comes_late_lifts_nothing(world):
+    user = granted(world)
+    early = world.clock()
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    world.idp.consent(user, "newsletter", "granted", at=early + timedelta(seconds=30))
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_somebody_who_unsubscribed_before_registering_stays_out(world):
+    """The status hangs on the address, before there is a contact."""
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.clock.pass_(60)
+    user = world.idp.register(USER, consents=[{"purpose": "newsletter", "state": "granted", "source": None}])
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_an_opt_out_of_everything_is_never_lifted_by_us(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.unsubscribe_all(ADA)
+    roll(world)
+    assert consent(world, user) == "revoked"
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert status(world) == "revoked"
+    assert "everything" in world.link(user).held["consent.newsletter"]
+    assert contact(world, user)["communicable"] == "false"
+    assert consent(world, user) == "granted", "what the person said at the provider is not overwritten"
+
+
+def test_a_refused_resubscription_is_held_with_the_reason_and_not_tried_for_ever(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    world.clock.pass_(60)
+    world.crm.refuses_resubscription = True
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert "refuses the re-subscription" in world.link(user).held["consent.newsletter"]
+    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
+    assert consent(world, user) == "granted"
+    tried = world.crm.made["write_statuses"]
+    world.sweep()
+    world.later(HOUR)
+    assert world.crm.made["write_statuses"] == tried
+    world.crm.refuses_resubscription = False
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert (status(world), world.link(user).held) == ("granted", {})
+
+
+def test_our_own_write_is_no_evidence_of_a_later_grant(world):
+    """Granted, then withdrawn at the provider while the grant was on its way to the CRM: the CRM's own time is later."""
+    user = world.idp.register(USER)
+    world.run()
+    world.clock.pass_(10)
+    world.idp.consent(user, "newsletter", "granted")
+    world.clock.pass_(5)
+
+    def meanwhile():
+        world.idp.consent(user, "newsletter", "revoked")
+        world.clock.pass_(60)
+
+    world.crash_at("subscription.write", meanwhile)
+    world.run()
+    roll(world)
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+@pytest.mark.parametrize("stamps", [False, True], ids=["keeps our time", "stamps its own"])
+def test_a_grant_whose_answer_was_lost_is_no_evidence_of_a_later_grant(world, stamps):
+    world.idp.stamps = stamps
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.consent(user, "newsletter", "granted")
+    crash(world, "subscription.write")
+    world.clock.pass_(-30)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.clock.pass_(30)
+    world.deliver_all()
+    recover(world)
+    roll(world)
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_an_email_change_takes_the_consents_along(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    assert status(world, email="new@example.com") == "granted"
+    assert consent(world, user) == "granted"
+
+
+def test_after_an_email_change_an_opt_out_goes_along_too(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer("new@example.com", "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_an_address_somebody_moved_away_from_grants_nothing_to_the_next(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    world.clock.pass_(60)
+    other = world.idp.register(USER)
+    world.run()
+    assert consent(world, other) is None
+    assert contact(world, other)["communicable"] == "false"
+
+
+def test_marketing_cannot_grant_by_ticking_the_property(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.edit(world.contact_of(user), {"newsletter_consent": "true", "communicable": "true"})
+    world.run()
+    assert (status(world), consent(world, user)) == (None, None)
+    assert contact(world, user)["communicable"] == "false"
+
+
+def test_unticking_the_property_is_an_opt_out(world):
+    """A workflow writes it, say."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+class TestWithoutStatusScopes:
+    """The portal or the token lets nobody see statuses: the property is the way to and fro."""
+
+    @pytest.fixture
+    def world(self, tmp_path):
+        world = World(tmp_path, mapping=CONSENTS)
+        world.crm.denied = Denied("grant the scope communication_preferences.read_write", retry_in=60)
+        return world
+
+    def test_the_property_follows_the_consent(self, world):
+        user = granted(world)
+        assert contact(world, user)["newsletter_consent"] == "true"
+        assert status(world) is None
+
+    def test_the_consent_follows_the_property(self, world):
+        user = granted(world)
+        world.clock.pass_(60)
+        world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
+        world.run()
+        assert consent(world, user) == "revoked"
+        world.clock.pass_(60)
+        world.crm.edit(world.contact_of(user), {"newsletter_consent": "true"})
+        world.run()
+        assert consent(world, user) == "granted"
+
+    def test_it_is_shown(self, world):
+        granted(world)
+        with world.store.read() as tx:
+            assert "grant the scope" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_scopes_granted_later_are_used(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS)
+    world.crm.denied = Denied("grant it", retry_in=60)
+    user = granted(world)
+    world.crm.denied = None
+    world.work = world.worker("restarted")
+    world.sweep()
+    assert status(world) == "granted"
+    assert contact(world, user)["communicable"] == "true"
+
+
+def test_a_crm_that_is_down_parks_nobody(world):
+    user = granted(world)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.crm.fails = [Unavailable("down")] * 3
+    world.run()
+    for _ in range(5):
+        world.later(HOUR)
+    assert (status(world), world.parked()) == ("revoked", [])
+
+
+def test_a_value_bound_to_a_consent_waits_for_it(world):
+    user = world.idp.register(USER | {"custom.shoe_size": 42})
+    world.run()
+    assert "shoe_size" not in contact(world, user)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert contact(world, user)["shoe_size"] == "42"
+
+
+def test_a_value_bound_to_a_consent_goes_with_it(world):
+    user = world.idp.register(USER | {"custom.shoe_size": 42}, consents=[GRANTED])
+    world.run()
+    assert contact(world, user)["shoe_size"] == "42"
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert contact(world, user)["shoe_size"] == ""
+    assert world.idp.users[user].values["custom.shoe_size"] == 42
+
+
+def test_a_provider_that_does_not_take_a_consent_parks_it(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.noop = {"consent.newsletter"}
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    assert [what for what, _ in world.parked()] == ["user.consent.newsletter"]
+    assert contact(world, user)["communicable"] == "false"
+    tried = world.idp.made["set_consent"]
+    world.sweep()
+    assert world.idp.made["set_consent"] == tried
+
+
+def test_a_consent_of_a_provider_that_cannot_be_written_still_holds_in_the_crm(tmp_path):
+    from connector.providers.base import Capabilities
+
+    world = World(tmp_path, mapping=CONSENTS, idp={"capabilities": Capabilities(read=True, list=True, update=True)})
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    world.sweep()
+    assert (status(world), contact(world, user)["communicable"]) == ("revoked", "false")
+
+
+def test_many_opt_outs_at_once_wait_for_a_person(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(opt_outs=2, opt_outs_percent=0))
+    users = [world.idp.register(USER | {"email": f"p{n}@example.com"}, consents=[GRANTED]) for n in range(4)]
+    world.run()
+    world.clock.pass_(60)
+    for user in users:
+        world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    states = [world.link(user).state.value for user in users]
+    assert states.count("held") == 2
+    out = [one for one in world.crm.preferences.values() if one.state is ConsentState.REVOKED]
+    assert len(out) == 2
+
+
+def test_two_idle_sweeps_after_convergence_write_nothing(world):
+    granted(world)
+    world.sweep()
+    before = world.crm.writes + world.idp.writes
+    world.sweep()
+    world.sweep()
+    assert world.crm.writes + world.idp.writes == before

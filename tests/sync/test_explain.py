@@ -1,0 +1,103 @@
+"""`explain` answers from our own history: why this value, and why nothing was done."""
+
+import pytest
+
+from connector.model import Change
+from connector.sync.explain import UnknownField, explain
+
+from .test_consents import ADA, CONSENTS, GRANTED, granted, roll
+from .world import USER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=CONSENTS)
+
+
+def told(world, user, field):
+    with world.store.read() as tx:
+        return explain(world.work, tx, tx.links.by_users("members", [user])[user], field)
+
+
+def test_a_fields_chain_names_delivery_line_rule_values_and_answer(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.deliver(world.idp.events.pop())
+    world.run()
+    found = told(world, user, "firstname")
+    last, now = found["chain"][-2:]
+    assert (found["value"], found["side"]) == ("Augusta", "contact")
+    assert last["kind"] == "contact.update" and last["delivery"].startswith("members-")
+    assert last["mapping"].endswith("members.yaml:6")
+    assert (last["rule"], last["base"], last["user"], last["contact"]) == ("only the user changed", "Ada", "Augusta", "Ada")
+    assert last["effect"] == {"side": "contact", "property": "firstname", "from": "Ada", "to": "Augusta"}
+    assert (last["answer"], now["rule"]) == ("written", "nothing is done, because both sides agree")
+
+
+def test_a_user_field_is_explained_too(world):
+    user = world.idp.register(USER)
+    world.run()
+    assert (told(world, user, "custom.tier")["value"], told(world, user, "custom.tier")["side"]) == ("gold", "user")
+
+
+def test_drift_is_explained(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.edit(world.contact_of(user), {"tier": "platinum"})
+    world.run()
+    assert "direction: to_contact leaves it" in told(world, user, "tier")["chain"][-1]["rule"]
+
+
+def test_a_withheld_value_is_explained(world):
+    user = world.idp.register(USER | {"custom.shoe_size": 42})
+    world.run()
+    found = told(world, user, "shoe_size")
+    assert (found["value"], found["chain"][-1]["rule"]) == (None, "nothing is done, because withheld: no consent for newsletter")
+
+
+def test_a_consents_chain_starts_with_the_evidence(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    found = told(world, user, "newsletter")
+    assert (found["value"], found["side"]) == ("revoked", "both")
+    assert [one["kind"] for one in found["chain"]][:2] == ["consent", "consent.grant"] or found["chain"][0]["kind"] == "consent"
+    assert "revoked at" in [one for one in found["chain"] if one["kind"] == "consent"][-1]["rule"]
+    assert found["chain"][-1]["rule"].startswith("revoked stands since")
+
+
+def test_communicable_is_explained(world):
+    user = granted(world)
+    found = told(world, user, "communicable")
+    assert found["value"] is True
+    assert "granted: newsletter" in [one["rule"] for one in found["chain"]]
+
+
+def test_a_held_consent_is_explained(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.unsubscribe_all(ADA)
+    roll(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert "held: granted" in told(world, user, "newsletter")["chain"][-1]["rule"]
+
+
+def test_a_link_that_ended_explains_why_nothing_is_done(world):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    world.deliver(Change("contact.deleted", world.contact_of(user)))
+    world.crm.delete(world.contact_of(user))
+    world.run()
+    world.later(120)
+    assert "nothing is done, because the link is unlinked" in told(world, user, "firstname")["chain"][-1]["rule"]
+
+
+def test_an_unknown_field_names_those_there_are(world):
+    user = world.idp.register(USER)
+    world.run()
+    with pytest.raises(UnknownField, match="firstname"):
+        told(world, user, "fristname")

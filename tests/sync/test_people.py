@@ -1,0 +1,170 @@
+"""The four ways a person disappears, and being forgotten for good."""
+
+import pytest
+from sqlalchemy import select
+
+from connector.errors import Unavailable
+from connector.model import Change
+from connector.store.tables import metadata
+from connector.sync import activities, intake
+
+from .scenes import HOUR, crash, recover
+from .test_consents import CONSENTS, GRANTED
+from .world import USER, World
+
+MAPPING = CONSENTS + "events: {as: custom_object, types: [user.created, user.login]}\n"
+SECRET = USER | {"email": "canary@example.com", "first_name": "Canaria", "last_name": "Bird"}
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=MAPPING)
+
+
+def registered(world, values=SECRET):
+    user = world.idp.register(values, consents=[GRANTED])
+    world.run()
+    return user
+
+
+def everything(world):
+    """All that the database holds, as text."""
+    with world.store.read() as tx:
+        tables = metadata.tables.values()
+        return "\n".join(str(tuple(row)) for table in tables for row in tx.connection.execute(select(table)))
+
+
+def forgotten(world, user):
+    kept = everything(world)
+    words = [word for word in ("canary@", "Canaria", f"'{user}'", f":{user}") if word in kept]
+    return words == [] and world.link(user).state == "erased"
+
+
+def test_who_asks_to_be_forgotten_is_erased_on_both_sides_and_here(world):
+    user = registered(world)
+    contact = world.contact_of(user)
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert contact not in world.crm.contacts
+    assert contact not in world.crm.archived
+    assert forgotten(world, user)
+    with world.store.read() as tx:
+        assert tx.ledger.verify() == []
+
+
+def test_the_contact_is_archived_where_the_mapping_says_so(tmp_path):
+    world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_erased: archive_contact}\n")
+    user = registered(world)
+    contact = world.contact_of(user)
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert contact in world.crm.archived
+    assert forgotten(world, user)
+
+
+def test_nothing_brings_an_erased_person_back(world):
+    user = registered(world)
+    early = [Change("user.updated", user, world.clock(), user=world.idp.users[user])]
+    contact = world.contact_of(user)
+    kept = world.idp.users[user]
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    world.idp.users[user] = kept  # the provider lists the user all the same
+    for change in [*early, Change("user.created", user, world.clock(), user=kept), Change("contact.created", contact)]:
+        world.deliver(change)
+    world.run()
+    world.sweep()
+    world.later(HOUR)
+    assert world.crm.contacts == {}
+    assert forgotten(world, user)
+
+
+def test_an_erasure_that_cannot_be_carried_out_now_is_carried_out_later(world):
+    user = registered(world)
+    world.crm.fails = [Unavailable("down")] * 3
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    for _ in range(5):
+        world.later(HOUR)
+    assert forgotten(world, user)
+    assert world.crm.contacts == {}
+
+
+@pytest.mark.parametrize("where", ["leased", "contact.erase"])
+def test_a_worker_that_dies_while_erasing_is_followed_by_one_that_does_it(world, where):
+    user = registered(world)
+    world.idp.ask_to_be_forgotten(user)
+    crash(world, where)
+    recover(world)
+    world.run()
+    assert forgotten(world, user)
+    assert world.crm.contacts == {}
+
+
+def test_a_request_about_somebody_we_never_knew_keeps_them_out(world):
+    world.deliver(Change("erasure.requested", "u-77", world.clock()))
+    intake.take(world.work)
+    world.deliver(Change("user.created", "u-77", world.clock()))
+    world.run()
+    assert world.crm.contacts == {}
+    assert world.link("u-77") is None
+
+
+def test_somebody_erased_who_registers_anew_is_a_new_person(world):
+    user = registered(world)
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    world.clock.pass_(60)
+    anew = world.idp.register(SECRET)
+    world.run()
+    assert world.link(anew).state == "active"
+    assert world.crm.contacts[world.contact_of(anew)]["communicable"] == "false"
+    assert not [one for one in world.idp.users[anew].consents or () if one["state"] == "granted"]
+
+
+def test_a_privacy_deletion_in_the_crm_erases_our_copies_at_once_and_leaves_the_user(world):
+    user = registered(world)
+    world.crm.forget(world.contact_of(user))
+    world.deliver_all()
+    intake.take(world.work)
+    assert forgotten(world, user)
+    assert user in world.idp.users
+
+
+def test_an_unlinked_person_can_be_forgotten_too(world):
+    user = registered(world)
+    contact = world.contact_of(user)
+    world.crm.delete(contact)
+    world.run()
+    world.later(120)
+    assert world.link(user).state == "unlinked"
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert forgotten(world, user)
+    assert contact not in world.crm.archived
+
+
+@pytest.mark.parametrize(("rule", "state"), [("ignore", "unlinked"), ("relink", "active")])
+def test_a_restored_contact(tmp_path, rule, state):
+    world = World(tmp_path, mapping=MAPPING + f"lifecycle: {{contact_restored: {rule}}}\n")
+    user = registered(world)
+    contact = world.contact_of(user)
+    world.crm.delete(contact)
+    world.run()
+    world.later(120)
+    assert world.link(user).state == "unlinked"
+    world.crm.restore(contact)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert world.link(user).state == state
+    assert (world.crm.contacts[contact]["firstname"] == "Augusta") is (state == "active")
+
+
+def test_events_are_recorded_once_for_linked_people_and_go_with_them(world):
+    user = registered(world)
+    activities.send(world.work)
+    assert [one.kind for one in world.crm.records.values()] == ["user.created"]
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    activities.send(world.work)
+    assert world.crm.records == {}

@@ -1,0 +1,101 @@
+"""Typologies are added on the contact and never clobbered."""
+
+import pytest
+
+from .world import MAPPING, USER, World
+
+TYPOLOGIES = MAPPING + "typologies: {contact: member_types, values: {consumer: Consumer, press: Press}}\n"
+REMOVING = TYPOLOGIES.replace("Press}}", "Press}, remove: true}")
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=TYPOLOGIES)
+
+
+def types(world, user):
+    return set(filter(None, world.crm.contacts[world.contact_of(user)].get("member_types", "").split(";")))
+
+
+def registered(world, *memberships):
+    user = world.idp.register(USER, memberships=memberships)
+    world.run()
+    return user
+
+
+def test_a_registration_carries_its_typologies(world):
+    assert types(world, registered(world, "consumer")) == {"Consumer"}
+
+
+def test_a_typology_gained_later_is_added(world):
+    user = registered(world, "consumer")
+    world.idp.join(user, "press")
+    world.run()
+    assert types(world, user) == {"Consumer", "Press"}
+
+
+def test_what_marketing_added_survives(world):
+    user = registered(world, "consumer")
+    world.crm.edit(world.contact_of(user), {"member_types": "Consumer;VIP"})
+    world.idp.join(user, "press")
+    world.run()
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
+
+
+def test_what_marketing_took_away_stays_away(world):
+    user = registered(world, "consumer")
+    world.crm.edit(world.contact_of(user), {"member_types": ""})
+    world.run()
+    world.idp.join(user, "press")
+    world.run()
+    assert types(world, user) == {"Press"}
+
+
+def test_a_typology_that_is_lost_stays_on_the_contact(world):
+    user = registered(world, "consumer", "press")
+    world.idp.join(user, "press", active=False)
+    world.run()
+    assert types(world, user) == {"Consumer", "Press"}
+
+
+def test_a_typology_that_is_lost_goes_where_the_mapping_says_so(tmp_path):
+    world = World(tmp_path, mapping=REMOVING)
+    user = registered(world, "consumer", "press")
+    world.crm.edit(world.contact_of(user), {"member_types": "Consumer;Press;VIP"})
+    world.idp.join(user, "press", active=False)
+    world.run()
+    assert types(world, user) == {"Consumer", "VIP"}
+    world.idp.join(user, "consumer", active=False)
+    world.run()
+    assert types(world, user) == {"VIP"}
+
+
+def test_a_typology_nobody_mapped_is_ignored(world):
+    assert types(world, registered(world, "consumer", "wholesale")) == {"Consumer"}
+
+
+def test_an_option_the_portal_does_not_know_parks_the_property_and_never_the_person(world):
+    world.crm.refuses = {"member_types": "member_types: HubSpot has no such option"}
+    user = registered(world, "consumer")
+    assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Ada"
+    assert [what for what, _ in world.parked()] == ["member_types"]
+    world.crm.refuses = {}
+    world.idp.join(user, "press")
+    world.run()
+    assert (types(world, user), world.parked()) == ({"Consumer", "Press"}, [])
+
+
+def test_an_existing_contact_keeps_its_types_when_it_is_linked(world):
+    contact = world.crm.create({"email": "ada@example.com", "member_types": "VIP;Press"})
+    world.run()
+    user = registered(world, "consumer")
+    assert world.contact_of(user) == contact
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
+
+
+def test_a_user_whose_typologies_are_not_told_loses_none(world):
+    user = registered(world, "consumer")
+    world.idp.users[user] = world.idp._made(user, world.idp.users[user].values, None, ())
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert types(world, user) == {"Consumer"}
