@@ -80,6 +80,7 @@ Tokens = Annotated[
     Field(min_length=1),
     WithJsonSchema({"anyOf": [SECRET, {"type": "array", "minItems": 1, "items": SECRET}]}),
 ]
+HashKey = Annotated[SecretStr, AfterValidator(words.hash_key), WithJsonSchema(SECRET)]
 Header = Annotated[Text, AfterValidator(words.header)]
 
 
@@ -234,6 +235,7 @@ class Settings(Section):
         "memory://", repr=False, description="memory://, or redis://... or amqp://... beyond one process."
     )
     public_url: Address = Field("http://127.0.0.1:8000", description="This service as webhook senders call it.")
+    hash_key: HashKey | None = Field(None, description="Signs the consents kept as proof, and hides who was erased.")
     crm: Crm
     providers: dict[Annotated[str, AfterValidator(words.provider_name)], ProviderSettings] = Field(
         default_factory=dict,
@@ -262,6 +264,11 @@ class Settings(Section):
         return told
 
     @property
+    def keyed(self) -> str | None:
+        """`hash_key` in the open, for the store."""
+        return self.hash_key.get_secret_value() if self.hash_key else None
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What works but should not stay so, for `check` and `doctor`."""
         return self._warnings
@@ -286,9 +293,20 @@ def _exposed(document: Document) -> Iterator[str]:
     """Secrets in a file that everybody on the machine can read."""
     if not document.path.stat().st_mode & stat.S_IROTH:
         return
-    secrets = [loc for loc in document.values if hidden(Settings, loc) and loc not in document.names and loc not in OPEN]
+    hides = (loc for loc in document.values if hidden(Settings, loc) and loc not in document.names and loc not in OPEN)
+    secrets = [loc for loc in hides if _stands(document.data, loc)]
     if secrets:
         yield document.finding(secrets[0], "a secret that every user of this machine can read: chmod o-r, or use the environment")
+
+
+def _stands(data: Any, loc: Loc) -> bool:
+    """Whether something is given at a place: `hash_key:` with nothing behind it gives nothing away."""
+    for part in loc:
+        if isinstance(data, dict):
+            data = data.get(part)
+        else:
+            return True
+    return data is not None
 
 
 def config_schema() -> dict[str, Any]:

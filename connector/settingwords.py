@@ -17,6 +17,7 @@ from connector.yamlwords import did_you_mean
 
 SHORTEST_TOKEN = 8
 SHORTEST_SIGNING_KEY = 16
+SHORTEST_HASH_KEY = 16
 PLACEHOLDER = re.compile(
     r"\W*|change[\W_]*(me|it)?|<.*>|x+|(my[\W_]*)?(secret|token|password|key)|to[\W_]*do|your[\W_].*", re.IGNORECASE
 )
@@ -114,6 +115,14 @@ def token(secret: SecretStr) -> SecretStr:
     if not text.isprintable():
         raise ValueError("a secret with a line break or a control character in it: copy it again")
     return SecretStr(text)
+
+
+def hash_key(secret: SecretStr) -> SecretStr:
+    """A secret that nobody finds by trying."""
+    secret = token(secret)
+    if len(secret.get_secret_value()) < SHORTEST_HASH_KEY:
+        raise ValueError(f"too short for a key: {SHORTEST_HASH_KEY} characters at least")
+    return secret
 
 
 def signing_key(text: str, key: str) -> str:

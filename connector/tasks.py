@@ -19,7 +19,7 @@ from connector.assembly import build
 from connector.doorbell import Doorbell
 from connector.errors import ConnectorError, Locked
 from connector.settings import Settings, load_settings
-from connector.sync import pace, recent, sweep
+from connector.sync import pace, recent, subscriptions, sweep
 from connector.sync.reconcile import reconcile
 from connector.sync.work import Work
 
@@ -138,7 +138,7 @@ def _schedule(settings: Settings) -> dict[str, Any]:
     every = settings.schedule
     entries = {
         "sweep": every.sweep, "poll": every.poll, "recent": every.reconcile, "full_reconcile": every.full_reconcile,
-        "tidy": TIDY,
+        "tidy": TIDY, "subscriptions": every.subscriptions,
     }  # fmt: skip
     return {
         name: {"task": f"connector.{name}", "schedule": timedelta(seconds=seconds), "options": {"expires": max(seconds, 10)}}
@@ -203,6 +203,19 @@ def poll() -> int:
         return rung
 
     return _quietly("poll", do)
+
+
+@app.task(name="connector.subscriptions")
+def look_at_subscriptions() -> int:
+    """Look at subscription statuses in turn: opt-outs made in the CRM ring no bell. Returns how many links were rung."""
+
+    def do() -> int:
+        rung = subscriptions.roll(runtime.verified())
+        if rung:
+            runtime.doorbell.ring()
+        return rung
+
+    return _quietly("subscriptions", do)
 
 
 @app.task(name="connector.tidy")

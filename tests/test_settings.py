@@ -200,6 +200,7 @@ def test_without_a_file_the_way_to_begin_is_told(tmp_path: Path, monkeypatch: py
 
 BAD = {
     "unknown key": ("§databse_url: x\n" + MINIMAL, "databse_url: unknown key; did you mean database_url?"),
+    "hash key": ("hash_key: §fifteen letters\n" + MINIMAL, "hash_key: too short for a key: 16 characters at least"),
     "no crm": ("§plan_max_age: 5\n", "crm: missing: give it here or as CONNECTOR_CRM"),
     "portal id": (MINIMAL.replace("12345678", "§0"), "crm.portal_id: expected more than 0, found '0'"),
     "secret left open": (
@@ -359,7 +360,7 @@ def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 
 YOURS = {("crm", "portal_id"), *(("providers", "members", key) for key in ("kind", "mapping", "api_url"))}
-SECRET = {tuple(name.removeprefix("CONNECTOR_").lower().split("__")) for name in SECRETS}
+SECRET = {tuple(name.removeprefix("CONNECTOR_").lower().split("__")) for name in SECRETS} | {("hash_key",)}
 
 
 def test_the_example_has_every_key_with_its_default() -> None:

@@ -15,6 +15,7 @@ from connector.assembly import build
 from connector.errors import ConfigError
 from connector.settings import Settings, load_settings
 from connector.store import Store
+from connector.store.keyed import require_key
 from connector.store.migrate import require_current, upgrade
 from connector.sync.work import Work
 
@@ -42,17 +43,19 @@ def work_of(config: Path | None) -> tuple[Settings, Work]:
 
 def store_of(config: Path | None) -> Store:
     """The database alone. Raises ConfigError, Unavailable."""
-    store = Store(settings_of(config).database_url)
+    settings = settings_of(config)
+    store = Store(settings.database_url, hash_key=settings.keyed)
     ready(store)
     return store
 
 
 def ready(store: Store) -> None:
-    """SQLite migrates by itself; elsewhere an old schema is refused with the command that mends it."""
+    """SQLite migrates by itself; elsewhere an old schema is refused with the command that mends it. So is another `hash_key`."""
     if store.url.startswith("sqlite"):
         upgrade(store)
     else:
         require_current(store)
+    require_key(store)
 
 
 def chosen(settings: Settings, provider: str | None) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_pairs, print_rows, store_of, work_of
+from connector.cli.common import Config, Json, out, print_json, print_pairs, print_rows, settings_of, store_of, work_of
 from connector.sync import who
 from connector.sync.status import status as status_of
 
@@ -19,7 +19,7 @@ def add_to(program: typer.Typer) -> None:
 
 def status(config: Config = None, as_json: Json = False) -> None:
     """Inbox, links by state, what is due, held and parked, the last sweep."""
-    told = status_of(store_of(config))
+    told = status_of(store_of(config), settings_of(config).schedule.subscriptions)
     if as_json:
         print_json(told)
         return
@@ -36,7 +36,16 @@ def status(config: Config = None, as_json: Json = False) -> None:
         },
     )
     print_pairs("activities", told["activities"])
+    print_pairs("subscriptions", {name.replace("_", " "): value for name, value in _lag(told["subscriptions"]).items()})
     out.print(f"last sweep {told['last_sweep_at'] or 'never: is `connector up` running?'}", markup=False)
+
+
+def _lag(told: dict[str, Any]) -> dict[str, Any]:
+    """What tells how late an opt-out made in the CRM may be noticed."""
+    worst = told["lag_seconds"]
+    lag = f"{worst:g} s at worst until an opt-out made in the CRM is noticed" if worst else "statuses are not read in turn"
+    passed = told["last_pass_at"] or "never yet"
+    return {"lag": lag, "everybody looked at": passed} | ({"paused": told["paused"]} if told["paused"] else {})
 
 
 def show(who_: Who, config: Config = None, as_json: Json = False) -> int:
@@ -44,8 +53,9 @@ def show(who_: Who, config: Config = None, as_json: Json = False) -> int:
     _, work = work_of(config)
     with work.store.read() as tx:
         found = [who.shown(work, tx, link) for link in who.find(tx, who_)]
+        nobody = "" if found else who.nobody(tx, who_)
     if not found:
-        typer.echo(f"{who_}: nobody; give an email address, a contact id or provider:user_id", err=True)
+        typer.echo(nobody, err=True)
         return 1
     if as_json:
         print_json(found[0] if len(found) == 1 else found)
@@ -60,26 +70,37 @@ def _print(one: dict[str, Any]) -> None:
     why = f" ({link['reason']})" if link["reason"] else ""
     out.print(f"{link['name']} <-> contact {link['contact_id'] or 'none'}: {link['state']}{why}", markup=False, style="bold")
     rows = [
-        (f["user"], f["contact"], f["direction"], _text(f["user_value"]), _text(f["base"]), _text(f["contact_value"]), f["state"])
+        (f["user"], f["contact"], f["direction"], text(f["user_value"]), text(f["base"]), text(f["contact_value"]), f["state"])
         for f in one["fields"]
     ]
     print_rows(("user field", "property", "direction", "user", "base", "contact", "state"), rows)
+    if one["consents"]:
+        told = [(c["consent"], c["state"], c["at"], c["source"], c["held"], _heard(c["heard"])) for c in one["consents"]]
+        print_rows(("consent", "state", "since", "source", "held", "heard"), told)
     if one["history"]:
         out.print("history", style="bold")
         print_rows(("at", "what", "cause", "details"), [_event(entry) for entry in one["history"]])
 
 
+def _heard(heard: dict[str, str]) -> str:
+    return ", ".join(f"{voice}: {state}" for voice, state in heard.items())
+
+
 def _event(entry: dict[str, Any]) -> tuple[str, str, str, str]:
-    changes = "; ".join(
-        f"{c['property'] if c['side'] == 'contact' else c['field']}: {_text(c['from'])} -> {_text(c['to'])} ({c['rule']})"
-        for c in entry["changes"]
-    )
+    changes = "; ".join(f"{_place(c)}: {text(c['from'])} -> {text(c['to'])} ({c['rule']})" for c in entry["changes"])
     cause = entry["delivery"] or (f"run {entry['run']}" if entry["run"] else "")
     told = entry["answer"] if entry["kind"] == "unheard" else changes or entry["answer"]
     return str(entry["at"])[:19], entry["kind"], cause, told or ""
 
 
-def _text(value: Any) -> str:
+def _place(change: dict[str, Any]) -> str:
+    """Where a change was made: the property, or the user's field, or the subscription of a consent."""
+    named: str = (change["property"] if change["side"] == "contact" else None) or change["field"]
+    return named
+
+
+def text(value: Any) -> str:
+    """A value for people."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -2,10 +2,12 @@
 
 The profile:
 - a webhook is one envelope {"id", "type", "occurred_at", "data": {"user": {...}}}, or an array of them; `type` is a kind of ours;
+- what else stands beside `user` or in the envelope tells more about the event: `entry_point`, say;
 - a user has `id`, the fields of our vocabulary under their own names, its own fields in `custom`, and lists of `memberships`
   and `consents`; what is absent was not told, null is blank; times are ISO 8601;
 - REST, at api_url with a bearer key: GET /users/ID, GET /users?email=, GET /users?limit=&cursor=&updated_since=,
-  POST /users, PATCH /users/ID (a JSON merge patch, sent as application/json, which every framework reads), DELETE /users/ID;
+  POST /users, PATCH /users/ID (a JSON merge patch, sent as application/json, which every framework reads), DELETE /users/ID,
+  PUT /users/ID/consents/PURPOSE, POST /users/ID/erasure (where there is none: DELETE);
 - a listing is {"items": [...], "next_cursor": ...}, the cursor null or absent at the end; `updated_since` lists oldest first;
 - an `ETag` comes back in `If-Match`, an `Idempotency-Key` makes a repeated POST harmless; 409 names the other user's id.
 """
@@ -21,7 +23,7 @@ import requests
 import structlog
 
 from connector.errors import BadDelivery, Missing, Rejected, Unavailable
-from connector.model import USER_FIELDS, Change, Delivery, Item, User
+from connector.model import USER_FIELDS, Change, Delivery, Item, Statement, User
 from connector.providers.base import Capabilities
 from connector.providers.http import Bearer, Rest
 from connector.providers.signature import SignatureScheme, Verifier
@@ -33,6 +35,11 @@ MAX_EMPTY_PAGES = 20
 """Pages without a user, one after the other, before a listing counts as endless."""
 MAX_ID = 200
 """Characters of a user's or a delivery's id."""
+
+NO_SUCH_CALL = (404, 405, 410, 501)
+"""Answers to a call that a server may lack, or whose user is gone."""
+MOST_DETAILS, LONGEST_NAME, LONGEST_DETAIL = 50, 100, 1_000
+"""Details kept of one event; characters of a name; characters of a text, which is cut there."""
 
 _ODD = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Control characters and halves of surrogate pairs."""
@@ -57,7 +64,9 @@ class Generic:
         self._verifier = Verifier(signature, secrets)
         self._api = Rest(name, api_url, Bearer(api_key) if api_key else None, session) if api_url else None
         can = self._api is not None
-        self.capabilities = Capabilities(read=can, find=can, list=can, list_changed=can, create=can, update=can, delete=can)
+        self.capabilities = Capabilities(
+            read=can, find=can, list=can, list_changed=can, create=can, update=can, consent=can, delete=can, erase=can
+        )
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
@@ -81,6 +90,7 @@ class Generic:
             occurred_at=moment(envelope.get("occurred_at")),
             event_id=_id(envelope.get("id")) or meta.get("event", ""),
             user=user,
+            details=_details(envelope),
         )
 
     def fetch(self, user_id: str) -> User:
@@ -123,7 +133,16 @@ class Generic:
         headers = {"If-Match": etag} if etag else {}
         path = self._path(user_id)
         reply = self._rest.call(what, "PATCH", path, body=_nested(values), headers=headers, fields=values)
-        return self._user(what, reply, user_id) if reply.status_code != 204 and reply.content else self.fetch(user_id)
+        return self._written(what, reply, user_id)
+
+    def set_consent(self, user_id: str, purpose: str, told: Statement, etag: str | None) -> User:
+        """See Provider."""
+        what = f"set a consent of user {user_id}"
+        if _id(purpose) is None:
+            raise Rejected(f"{self.name}: no consent can have this name")
+        path = f"{self._path(user_id)}/consents/{quote(purpose, safe='')}"
+        headers = {"If-Match": etag} if etag else {}
+        return self._written(what, self._rest.call(what, "PUT", path, body=_consent(told), headers=headers), user_id)
 
     def delete(self, user_id: str) -> None:
         """See Provider."""
@@ -131,6 +150,12 @@ class Generic:
             self._rest.call(f"delete user {user_id}", "DELETE", self._path(user_id))
         except Missing:
             return
+
+    def erase(self, user_id: str) -> None:
+        """See Provider. A 404 may also mean that there is no such call, so a deletion makes sure."""
+        reply = self._rest.call(f"erase user {user_id}", "POST", f"{self._path(user_id)}/erasure", accept=NO_SUCH_CALL)
+        if reply.status_code in NO_SUCH_CALL:
+            self.delete(user_id)
 
     @property
     def _rest(self) -> Rest:
@@ -148,6 +173,10 @@ class Generic:
         if _id(record.get("id")) is None or user_id not in (None, _id(record["id"])):
             raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but not about this user")
         return user_from(record, reply.headers.get("ETag"))
+
+    def _written(self, what: str, reply: requests.Response, user_id: str) -> User:
+        """The user after a write, which the answer tells, or else the next one."""
+        return self._user(what, reply, user_id) if reply.status_code != 204 and reply.content else self.fetch(user_id)
 
     def _pages(self, what: str, query: Mapping[str, str]) -> Iterator[list[User]]:
         """Follow a listing to its end. One that repeats a cursor or a page, or stays empty, has none."""
@@ -246,6 +275,29 @@ def _id(value: object) -> str | None:
     if not isinstance(text, str) or not text.strip() or len(text) > MAX_ID or text in (".", "..") or _ODD.search(text):
         return None
     return text
+
+
+def _details(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside the user, and in the envelope beside what every event has; of one name, the former."""
+    own = {name: value for name, value in envelope["data"].items() if name != "user"}
+    outer = {name: value for name, value in envelope.items() if name not in ("id", "type", "occurred_at", "data")}
+    found = _plain(own)
+    found |= {name: value for name, value in _plain(outer).items() if name not in found}
+    return dict(list(found.items())[:MOST_DETAILS])
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts, numbers and truth values."""
+    plain = {name: value for name, value in values.items() if isinstance(value, str | int | float | bool)}
+    cut = {name: value[:LONGEST_DETAIL] if isinstance(value, str) else value for name, value in plain.items()}
+    return {name: value for name, value in cut.items() if 0 < len(name) <= LONGEST_NAME}
+
+
+def _consent(told: Statement) -> dict[str, Any]:
+    """A statement in the profile's shape; what is not known is left out."""
+    at = told.at and told.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = {"state": told.state.value, "channel": "email", "at": at, "source": told.source, "text_version": told.text_version}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _short(sender_id: str) -> str:

@@ -67,11 +67,13 @@ class Rest:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         fields: Collection[str] = (),
+        accept: Collection[int] = (),
     ) -> requests.Response:
         """Make one call and return its 2xx answer. Redirects are not followed.
 
         what: names the call in errors, without personal data.
         fields: names that a refusal may mention.
+        accept: further statuses whose answer is returned, because the caller knows what they mean.
         Raises Unavailable, Paused, Missing (404, 410), Exists (409), Stale (412), Rejected.
         """
         where = f"{self._name}: {what}"
@@ -84,7 +86,7 @@ class Rest:
             reply, problem = None, type(error).__name__
         if reply is None:
             raise Unavailable(f"{where}: {problem}")  # not chained: the client's error holds the whole address
-        if 200 <= reply.status_code < 300:
+        if 200 <= reply.status_code < 300 or reply.status_code in accept:
             return reply
         raise failure(where, reply, fields)
 

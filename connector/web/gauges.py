@@ -24,6 +24,8 @@ class Gauges(Collector):
         """One family a number of `status`; none while the database is out of reach."""
         try:
             told = status(self._store)
+            with self._store.read() as tx:
+                paused = tx.troubles.paused()
         except Unavailable:
             return
         for name, label in (("inbox", "state"), ("links", "state"), ("activities", "state")):
@@ -33,3 +35,4 @@ class Gauges(Collector):
             yield family
         for name in ("due", "oldest_due_seconds", "held", "parked", "drift"):
             yield GaugeMetricFamily(f"connector_{name}", f"`{name}` of connector status", value=told[name])
+        yield GaugeMetricFamily("connector_activities_paused", "Sinks that take no identity events for now", value=len(paused))

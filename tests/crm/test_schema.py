@@ -6,6 +6,8 @@ from connector.crm.base import NewProperty, Property
 from connector.errors import ConfigError, Exists, Rejected, Unavailable
 from tests.crm.conftest import PORTAL, Say, error
 
+VERBS = ("GET", "PATCH")
+
 
 def test_the_configured_portal_is_accepted(hubspot, stub):
     stub.says(Say(200, {"portalId": PORTAL}))
@@ -43,7 +45,7 @@ def test_definitions_say_what_may_be_written(hubspot, stub):
     stub.says(Say(200, {"results": definitions}))
     assert hubspot.properties() == {
         "city": Property("city", "string", "text"),
-        "score": Property("score", "number", "number", read_only=True),
+        "score": Property("score", "number", "number", read_only=True, calculated=True),
         "createdate": Property("createdate", "datetime", "date", read_only=True),
         "user_id": Property("user_id", "string", "text", unique=True),
         "yes": Property("yes", "bool", "booleancheckbox"),
@@ -78,3 +80,28 @@ def test_a_property_that_cannot_be_made(hubspot, stub, status, category, raised)
     stub.says(Say(status, error(category, "…")))
     with pytest.raises(raised, match="property user_id: create"):
         hubspot.create_property(NewProperty("user_id", "User", "string", "text", "g", unique=True))
+
+
+def test_options_are_added_behind_those_that_are_there(hubspot, stub):
+    held = [
+        {"value": "old", "label": "Old one", "displayOrder": 4, "hidden": True, "description": "Since 2019"},
+        {"value": "press", "label": "Press", "displayOrder": -1},
+    ]
+    stub.says(Say(200, {"name": "kinds", "type": "enumeration", "options": held}), Say(200, {"name": "kinds"}))
+    hubspot.add_options("kinds", {"press": "The press", "shop": "Shop", "bar": "Bar"})
+    assert [f"{call.method} {call.path}" for call in stub.calls] == [f"{one} /crm/v3/properties/contacts/kinds" for one in VERBS]
+    new = [{"value": "shop", "label": "Shop", "displayOrder": 5, "hidden": False}]
+    new += [{"value": "bar", "label": "Bar", "displayOrder": 6, "hidden": False}]
+    assert stub.calls[1].body == {"options": [*held, *new]}
+
+
+def test_options_that_are_all_there_cost_one_read(hubspot, stub):
+    stub.says(Say(200, {"type": "enumeration", "options": [{"value": "press", "label": "Press"}]}))
+    hubspot.add_options("kinds", {"press": "Press"})
+    assert len(stub.calls) == 1
+
+
+def test_only_an_enumeration_has_options(hubspot, stub):
+    stub.says(Say(200, {"type": "string", "options": []}))
+    with pytest.raises(Rejected, match="property kinds: add options: it is no enumeration"):
+        hubspot.add_options("kinds", {"a": "A"})

@@ -5,7 +5,7 @@ from collections import defaultdict
 from sqlalchemy import select
 
 from connector.engine.normalise import Unreadable, from_contact, from_user
-from connector.engine.plan import additional_emails
+from connector.engine.readings import additional_emails
 from connector.model import Contact, LinkState
 from connector.store.rows import from_row
 from connector.store.tables import inbox, link

@@ -19,7 +19,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from connector.crm.hubspot.sdk import Raw
-from connector.errors import ConnectorError, Exists, Missing, Paused, Rejected, Unavailable
+from connector.errors import ConnectorError, Denied, Exists, Missing, Paused, Rejected, Unavailable
 from connector.model import Contact
 
 CREDENTIALS_PAUSE = 60.0
@@ -74,8 +74,9 @@ def read(raw: Raw) -> Reply:
     return Reply(raw.status, body, headers, str(request))
 
 
-def failure(what: str, reply: Reply, search: bool = False) -> ConnectorError | None:
-    """What a whole answer means for us; None when it can be used. `what` names the call, for the message."""
+def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") -> ConnectorError | None:
+    """What a whole answer means for us; None when it can be used. what: names the call, for the message. way_out: see
+    `Transport.call`."""
     status = reply.status
     where = f"hubspot: {what}: {status}"
     if reply.ok:
@@ -85,7 +86,7 @@ def failure(what: str, reply: Reply, search: bool = False) -> ConnectorError | N
     if status == 401:
         return Paused(f"{where} credentials refused", CREDENTIALS_PAUSE)
     if status == 403:
-        return Paused(f"{where} missing scopes: {scopes(reply.body) or 'not named'}", CREDENTIALS_PAUSE)
+        return _forbidden(where, reply, way_out)
     if status in (408, 425) or not 400 <= status < 500 or not _from_hubspot(reply):
         return Unavailable(where, min(retry_after(reply), LONGEST_PAUSE))
     return row_error(where, reply.body or {}, status=status)
@@ -229,6 +230,14 @@ def _asked_to_wait(where: str, reply: Reply, search: bool) -> ConnectorError:
     window = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds")) / 1000 or 10.0
     wait = 1.0 if search or policy == "SECONDLY" else window
     return Busy(f"{where} rate limit {policy}".rstrip(), min(told or wait, LONGEST_PAUSE))
+
+
+def _forbidden(where: str, reply: Reply, way_out: str) -> ConnectorError:
+    """Denied, when HubSpot itself says so of something we can do without."""
+    message = f"{where} missing scopes: {scopes(reply.body) or 'not named'}"
+    if way_out and _from_hubspot(reply):
+        return Denied(f"{message}; {way_out}", CREDENTIALS_PAUSE)
+    return Paused(message, CREDENTIALS_PAUSE)
 
 
 def _from_hubspot(reply: Reply) -> bool:

@@ -4,16 +4,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from connector.crm.base import NewProperty, Outcome, Property, Write
-from connector.crm.hubspot import paths
+from connector.crm.base import (
+    Access,
+    EventOutcome,
+    EventRecord,
+    EventSchema,
+    NewProperty,
+    Outcome,
+    Property,
+    StatusOutcome,
+    StatusWrite,
+    Write,
+)
+from connector.crm.hubspot import access, paths
 from connector.crm.hubspot.contacts import Contacts
+from connector.crm.hubspot.events import Events
 from connector.crm.hubspot.limits import Limiter
 from connector.crm.hubspot.records import Records
 from connector.crm.hubspot.schema import Schema
+from connector.crm.hubspot.subscriptions import Subscriptions
 from connector.crm.hubspot.transport import Transport
 from connector.crm.hubspot.webhooks import HubSpotWebhooks
 from connector.crm.hubspot.writes import Writes
-from connector.model import Change, Contact, Delivery, Item
+from connector.model import Change, Contact, Delivery, Item, Statement
 
 
 class HubSpot:
@@ -42,6 +55,8 @@ class HubSpot:
         self._schema = Schema(transport, portal_id)
         self._contacts = Contacts(transport, records, self._schema.definition)
         self._writes = Writes(transport, records)
+        self._subscriptions = Subscriptions(transport, clock)
+        self._events = Events(transport, portal_id)
 
     @property
     def calls(self) -> int:
@@ -115,3 +130,43 @@ class HubSpot:
     def create_property(self, new: NewProperty) -> None:
         """See Crm."""
         self._schema.create_property(new)
+
+    def add_options(self, name: str, options: Mapping[str, str]) -> None:
+        """See Crm."""
+        self._schema.add_options(name, options)
+
+    def subscription_types(self) -> dict[str, str]:
+        """See Crm."""
+        return self._subscriptions.types()
+
+    def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
+        """See Crm."""
+        return self._subscriptions.statuses(emails)
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+        """See Crm."""
+        return self._subscriptions.opted_out_of_all(emails)
+
+    def write_statuses(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+        """See Crm."""
+        return self._subscriptions.write(rows)
+
+    def record_events(self, schema: EventSchema, rows: Sequence[EventRecord]) -> list[EventOutcome]:
+        """See Crm."""
+        return self._events.record(schema, rows)
+
+    def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
+        """See Crm."""
+        self._events.remove(schema, record_ids)
+
+    def event_schema(self, schema: EventSchema) -> set[str] | None:
+        """See Crm."""
+        return self._events.properties(schema)
+
+    def create_event_schema(self, schema: EventSchema, details: Sequence[str]) -> None:
+        """See Crm."""
+        self._events.create(schema, details)
+
+    def access(self) -> Access:
+        """See Crm."""
+        return access.access(self._transport, self._subscriptions)

@@ -8,29 +8,19 @@ Facts (HubSpot API, "Error handling" and the contacts reference; reports of othe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from connector.crm.base import Outcome, Write
-from connector.crm.hubspot import answers
+from connector.crm.hubspot import answers, narrowing
 from connector.crm.hubspot.answers import Reply
+from connector.crm.hubspot.narrowing import Fault
 from connector.errors import ConnectorError, Permanent, Rejected, Transient
-
-Fault = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class Told:
-    """An answer, by row.
-
-    done: what is known, by ref.
-    open: rows the answer does not settle.
-    faults: errors that could not be given to a row.
-    """
-
-    done: dict[str, Outcome] = field(default_factory=dict)
-    open: list[Write] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+class Told(narrowing.Told[Write, Outcome]):
+    """See `narrowing.Told`."""
 
     @property
     def conflicts(self) -> list[Fault]:

@@ -4,7 +4,8 @@ Facts (HubSpot API, properties and account information reference):
 - definitions come in one answer, without pages; sensitive ones only with further scopes;
 - a property is unwritable when its `modificationMetadata.readOnlyValue` or `calculated` is true;
 - `hasUniqueValue` is fixed when the property is made; a name is never changed;
-- a group must exist before a property in it; making what exists is answered 409.
+- a group must exist before a property in it; making what exists is answered 409;
+- the options of an enumeration are changed by sending the full list.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ from typing import Any
 
 from connector.crm.base import NewProperty, Property
 from connector.crm.hubspot import paths
+from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.transport import Transport
-from connector.errors import ConfigError, Exists, Unavailable
+from connector.errors import ConfigError, Exists, Rejected, Unavailable
 
 
 class Schema:
@@ -26,12 +28,7 @@ class Schema:
 
     def portal_id(self) -> int:
         """See Crm.portal_id."""
-        what = "account: read"
-        reply = self._transport.call(what, lambda api, options: api.account(options["_request_timeout"]))
-        portal = (reply.body or {}).get("portalId")
-        if not str(portal).isdigit():
-            raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id")
-        return int(str(portal))
+        return account(self._transport)[0]
 
     def check_portal(self) -> None:
         """Raises ConfigError when the token belongs to another portal than the configured one."""
@@ -81,13 +78,42 @@ class Schema:
             f"property {new.name}: create", lambda api, options: api.properties.create(paths.CONTACTS, body, **options)
         )
 
+    def add_options(self, name: str, options: Mapping[str, str]) -> None:
+        """See Crm.add_options. HubSpot takes the whole list only: what it holds goes back as it came, the new ones behind it.
+        What somebody else adds between these two calls would be lost."""
+        what = f"property {name}: add options"
+        reply = self._transport.call(what, lambda api, call: api.properties.get_by_name(paths.CONTACTS, name, **call))
+        body = reply.body or {}
+        if body.get("type") != "enumeration":
+            raise Rejected(f"hubspot: {what}: it is no enumeration")
+        held = [one for one in body.get("options") or [] if isinstance(one, dict)]
+        new = {value: label for value, label in options.items() if value not in {one.get("value") for one in held}}
+        if new:
+            places = [one["displayOrder"] for one in held if isinstance(one.get("displayOrder"), int)]
+            change = {"options": [*held, *_listed(new, max(places, default=-1) + 1)]}
+            self._transport.call(what, lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call))
+
+
+def account(transport: Transport) -> tuple[int, Reply]:
+    """The portal the token belongs to, and the whole answer."""
+    what = "account: read"
+    reply = transport.http(what, "GET", paths.ACCOUNT)
+    portal = str((reply.body or {}).get("portalId"))
+    if not portal.isdigit():
+        raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id")
+    return int(portal), reply
+
 
 def _options(new: NewProperty) -> list[dict[str, Any]]:
     """Options as HubSpot wants them; a boolean has exactly two."""
     wanted = new.options or ({"true": "Yes", "false": "No"} if new.type == "bool" else {})
+    return _listed(wanted, 0)
+
+
+def _listed(options: Mapping[str, str], first: int) -> list[dict[str, Any]]:
     return [
         {"value": value, "label": label, "displayOrder": place, "hidden": False}
-        for place, (value, label) in enumerate(wanted.items())
+        for place, (value, label) in enumerate(options.items(), first)
     ]
 
 
@@ -102,4 +128,5 @@ def _property(definition: Mapping[str, Any]) -> Property:
         options=options if kind == "enumeration" else {},
         read_only=bool(guard.get("readOnlyValue") or definition.get("calculated")),
         unique=bool(definition.get("hasUniqueValue")),
+        calculated=bool(definition.get("calculated")),
     )

@@ -41,8 +41,9 @@ class Apis:
     """The client's API objects and a session, made on first use. For one process and any number of threads."""
 
     def __init__(self, base_url: str, access_token: str, version: str = paths.V3) -> None:
-        loggers = logging.getLogger("hubspot")
-        loggers.setLevel(max(logging.WARNING, loggers.level))  # its DEBUG would print bodies
+        for name in ("hubspot", "urllib3.connectionpool"):  # DEBUG would print bodies, and paths with an address in them
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logging.WARNING, logger.level))
         self._base_url = base_url.rstrip("/")
         self._token = access_token
         self._version = version
@@ -74,11 +75,15 @@ class Apis:
         """Property groups."""
         return self._held(self._client.crm.properties.groups_api)
 
-    def account(self, timeout: tuple[float, float]) -> Raw:
-        """The account the token belongs to; the client does not cover this call."""
-        url = self._base_url + paths.at_version(paths.ACCOUNT, self._version)
-        reply = self._session.get(url, timeout=timeout, allow_redirects=False)
+    def http(self, method: str, path: str, body: Any, query: Mapping[str, str] | None, timeout: tuple[float, float]) -> Raw:
+        """A call that the client does not cover. path: from `paths`."""
+        url = self._base_url + paths.at_version(path, self._version)
+        reply = self._session.request(method, url, json=body, params=query, timeout=timeout, allow_redirects=False)
         return Raw(reply.status_code, reply.headers, reply.content)
+
+    def token(self, timeout: tuple[float, float]) -> Raw:
+        """What HubSpot tells of our token."""
+        return self.http("POST", paths.TOKEN, {"tokenKey": self._token}, None, timeout)
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -2,12 +2,12 @@
 
 Facts (HubSpot API, "Usage guidelines" and "Error handling"):
 - 429 names its policy; 423 wants two seconds between calls; 477 (account being moved) gives seconds in Retry-After;
-- 502 and 504 leave the outcome of a write unknown. Every write we make may be repeated, so it is sent again.
+- 502 and 504 leave the outcome of a write unknown. Nearly every write we make may be repeated, so it is sent again.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -63,12 +63,44 @@ class Transport:
         self._clock = clock
         self.calls = 0
 
-    def call(self, what: str, send: Send, *, search: bool = False, refusals: bool = False) -> Reply:
+    def http(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        refusals: bool = False,
+        way_out: str = "",
+        once: bool = False,
+    ) -> Reply:
+        """Make one call that HubSpot's client has no method for. path: from `paths`. The rest as in `call`."""
+        return self.call(
+            what,
+            lambda api, options: api.http(method, path, body, query, options["_request_timeout"]),
+            refusals=refusals,
+            way_out=way_out,
+            once=once,
+        )
+
+    def call(
+        self,
+        what: str,
+        send: Send,
+        *,
+        search: bool = False,
+        refusals: bool = False,
+        way_out: str = "",
+        once: bool = False,
+    ) -> Reply:
         """Make one call.
 
         what: names the call in errors and logs, like "contacts: update"; without personal data.
         search: the call counts against the search budget instead of the burst.
         refusals: return HubSpot's refusals (4xx) to the caller, who can tell which record they are about.
+        way_out: given for a part of HubSpot that the rest can do without: a 403 raises Denied and ends with these words.
+        once: sending it twice would do it twice, so it is not sent again after a failure, unless HubSpot only asked to wait.
         Raises Unavailable, Paused, and without `refusals` Missing, Exists, Rejected.
         """
         ends = self._clock() + self._deadline
@@ -79,15 +111,19 @@ class Transport:
             return state.attempt_number >= attempts or self._clock() + state.upcoming_sleep >= ends
 
         retrying = Retrying(
-            retry=retry_if_exception_type((Unavailable, Busy)), wait=_pause, stop=give_up, sleep=self._sleep, reraise=True
+            retry=retry_if_exception_type(Busy if once else (Unavailable, Busy)),
+            wait=_pause,
+            stop=give_up,
+            sleep=self._sleep,
+            reraise=True,
         )
-        return retrying(self._attempt, what, send, search, refusals, ends)
+        return retrying(self._attempt, what, send, search, refusals, ends, way_out)
 
-    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float) -> Reply:
+    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float, way_out: str) -> Reply:
         kind = limits.SEARCH if search else limits.BURST
         self._take_turn(what, kind, ends)
         reply = answers.read(self._exchange(what, send, ends))
-        problem = answers.failure(what, reply, search)
+        problem = answers.failure(what, reply, search, way_out)
         if reply.status in (429, 477) and isinstance(problem, Paused):
             self._slow_everybody(what, kind, problem)
         elif reply.headers.get("x-hubspot-ratelimit-remaining") == "0":

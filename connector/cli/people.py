@@ -1,0 +1,126 @@
+"""`consents`, `export` and `erase`: what one person may ask for."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector.cli.common import Config, Json, out, print_json, print_rows, work_of
+from connector.cli.look import Who
+from connector.errors import Rejected, Unavailable
+from connector.model import Link
+from connector.store import Tx
+from connector.store.ledger import LedgerRow
+from connector.sync import erase as erasing
+from connector.sync import export as exporting
+from connector.sync import who
+from connector.sync.erase import Outcome
+
+
+def add_to(program: typer.Typer) -> None:
+    """Register the commands."""
+    program.command("consents")(consents)
+    program.command("export")(export)
+    program.command("erase")(erase)
+
+
+def consents(who_: Who, config: Config = None, as_json: Json = False) -> None:
+    """What a person consented to, as proof: when, where, to which text, and where we have it from. Exit code 1: nobody."""
+    _, work = work_of(config)
+    with work.store.read() as tx:
+        rows = [_statement(row, link) for link in _found(tx, who_) for row in _proof(tx, who_, link)]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_rows([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+    else:
+        out.print("no consent was ever told")
+
+
+def _proof(tx: Tx, who_: str, link: Link) -> list[LedgerRow]:
+    """A link's rows. Of somebody erased, those that stayed: whoever names the user shows whose they are."""
+    provider, _, user_id = who_.partition(":")
+    erased = link.provider == provider and link.user_id != user_id
+    return tx.ledger.of_subject(provider, user_id) if erased else exporting.statements(tx, link)
+
+
+def _statement(row: LedgerRow, link: Link) -> dict[str, Any]:
+    return {
+        "purpose": row.purpose, "state": row.state.value, "occurred_at": row.occurred_at and row.occurred_at.isoformat(),
+        "learnt_at": row.learnt_at and row.learnt_at.isoformat(), "source": row.source, "entry_point": row.entry_point,
+        "legal_basis": row.legal_basis, "text_version": row.text_version, "delivery": row.delivery, "link": link.name,
+    }  # fmt: skip
+
+
+def export(
+    who_: Who,
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there, for you alone to read.")] = None,
+    config: Config = None,
+) -> None:
+    """Everything we hold about a person, as JSON. Exit code 1: nobody."""
+    _, work = work_of(config)
+    with work.store.read() as tx:
+        told = json.dumps(exporting.export(work, tx, _found(tx, who_)), ensure_ascii=False, indent=2)
+    if file is None:
+        print(told)
+        return
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as opened:
+        os.fchmod(opened.fileno(), 0o600)  # it may have been there before
+        opened.write(told + "\n")
+    out.print(f"written to {file}", markup=False)
+
+
+def erase(
+    who_: Who,
+    user_too: Annotated[bool, typer.Option("--user-too", help="Erase the user at the provider first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Forget a person: the contact is erased (or archived, as the mapping says), and our copies are. Nothing brings it back."""
+    _, work = work_of(config)
+    with work.store.read() as tx:
+        links = _found(tx, who_)
+    if sys.stdin.isatty() and not yes:
+        names = ", ".join(f"{link.name} (contact {link.contact_id or 'none'})" for link in links)
+        typer.confirm(f"Erase {names}? This cannot be taken back", abort=True, err=True)
+    users = erasing.erase_users(work, links) if user_too else {}
+    outcomes = erasing.erase(work, links, time.sleep)
+    erased = [users.get(link.id, False) for link in links]
+    if as_json:
+        told = zip(outcomes, erased, strict=True)
+        print_json({"erased": [{"link": o.link, "contact": o.contact, "copies": o.copies, "user": user} for o, user in told]})
+    else:
+        for outcome, user in zip(outcomes, erased, strict=True):
+            _print(outcome, user)
+    _complain(outcomes, [link for link in links if user_too and not users[link.id]])
+
+
+def _print(outcome: Outcome, user: bool) -> None:
+    told = [outcome.contact, "user erased at the provider" if user else "", "our copies are gone" if outcome.copies else ""]
+    out.print(f"{outcome.link}: {', '.join(one for one in told if one)}", markup=False)
+
+
+def _complain(outcomes: list[Outcome], users_left: list[Link]) -> None:
+    """Raises Unavailable for what is still to be done, Rejected for what cannot be."""
+    if parked := [one for one in outcomes if one.why]:
+        raise Rejected("\n".join(f"{one.link}: {one.why}; then: connector parked retry" for one in parked))
+    if late := [one.link for one in outcomes if not one.copies]:
+        raise Unavailable(
+            f"{', '.join(late)}: not finished, HubSpot may be out of reach; it stays due and a running worker completes it"
+        )
+    if users_left:
+        names = ", ".join(link.name for link in users_left)
+        raise Rejected(f"{names}: the provider cannot erase users, or there is none; do it there by hand")
+
+
+def _found(tx: Tx, who_: str) -> list[Link]:
+    """The links of WHO. Raises Rejected when there is nobody."""
+    links = who.find(tx, who_)
+    if not links:
+        raise Rejected(who.nobody(tx, who_))
+    return links

@@ -1,0 +1,131 @@
+"""Email subscriptions through v4: with times and a way back, for many addresses at once or for one.
+
+Facts (HubSpot API, "Subscriptions" v4; answers captured by ballerina-platform/module-ballerinax-hubspot.marketing.subscriptions):
+- the calls for many want scopes of their own, `communication_preferences.statuses.batch.read` and `.write`, and a higher tier;
+- reading many takes plain addresses and gives `subscriberIdString` with `statuses` (opt-outs of everything: `wideStatuses`);
+- reading one, and writing, gives states in `results`; no opt-out of everything is an empty list;
+- `subscriptionId` is a number, `channel` always EMAIL.
+Assumed, for want of a document: 100 addresses or rows in one call.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from connector.crm.base import BATCH, StatusOutcome, StatusWrite
+from connector.crm.hubspot import answers, narrowing, paths, statuses
+from connector.crm.hubspot.answers import Reply
+from connector.crm.hubspot.narrowing import Steps
+from connector.crm.hubspot.records import chunks
+from connector.crm.hubspot.statuses import Entry
+from connector.crm.hubspot.transport import Transport
+from connector.errors import Transient
+from connector.model import Statement
+
+READ, OPTOUTS, WRITE = "subscriptions: read", "subscriptions: read opt-outs of everything", "subscriptions: write"
+READ_MANY = "grant the token communication_preferences.statuses.batch.read; until then one call per address"
+READ_ONE = "grant the token communication_preferences.read, or leave `subscription` out of the mapping's consents"
+WRITE_MANY = "grant the token communication_preferences.statuses.batch.write; until then one call per status"
+WRITE_ONE = "grant the token communication_preferences.write, or leave `subscription` out of the mapping's consents"
+EMAIL = {"channel": "EMAIL"}
+
+
+class Single:
+    """One address or status a call. Addresses are given, and told, in lower case; rows hold no address and type twice."""
+
+    size = 1
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
+        """States of each address; one that HubSpot takes for none, or says nothing of, is absent."""
+        return {email: statuses.statements(told) for email, told in self._each(READ, emails)}
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+        """Those that opted out of everything."""
+        return {email for email, told in self._each(OPTOUTS, emails, "unsubscribe-all") if statuses.opted_out_of_all(told)}
+
+    def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+        """At most `size` rows. Raises Transient when nothing is known of any."""
+        steps = Steps(WRITE, self._post, partial(statuses.tell, WRITE), partial(statuses.refusal, WRITE), _failed, self._look)
+        done = narrowing.settle(steps, rows)
+        return [done[row.ref] for row in rows]
+
+    def _each(self, what: str, emails: Sequence[str], *tail: str) -> Iterator[tuple[str, list[Entry]]]:
+        for email in emails:
+            path = paths.under(paths.STATUSES, email, *tail)
+            reply = self._transport.http(what, "GET", path, query=EMAIL, refusals=True, way_out=READ_ONE)
+            if reply.ok:
+                yield email, statuses.entries(what, reply)
+
+    def _post(self, rows: Sequence[StatusWrite]) -> Reply:
+        path = paths.under(paths.STATUSES, rows[0].email)
+        return self._transport.http(WRITE, "POST", path, _wish(rows[0]), refusals=True, way_out=WRITE_ONE)
+
+    def _look(self, rows: Sequence[StatusWrite], reply: Reply) -> dict[str, StatusOutcome]:
+        """Of rows that a 2xx says nothing of, those that hold now as they should."""
+        held = self.statuses([row.email for row in rows])
+        kept = [row for row in rows if statuses.holds(row, held.get(row.email, {}))]
+        return {row.ref: StatusOutcome(row.ref, request=reply.request) for row in kept}
+
+
+class Many(Single):
+    """Up to 100 of them a call."""
+
+    size = BATCH
+
+    def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
+        """See Single."""
+        found = self._read(READ, paths.STATUSES_READ, emails)
+        return {email: statuses.statements(told) for email, told in found.items()}
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+        """See Single."""
+        found = self._read(OPTOUTS, paths.OPTOUTS_READ, emails)
+        return {email for email, told in found.items() if statuses.opted_out_of_all(told)}
+
+    def _read(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for some in chunks(emails, BATCH):
+            found |= self._read_some(what, path, some)
+        return found
+
+    def _read_some(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
+        """One call; when HubSpot refuses it because of one address, as many as it takes to do without that one."""
+        body = {"inputs": list(emails)}
+        reply = self._transport.http(what, "POST", path, body, EMAIL, refusals=True, way_out=READ_MANY)
+        if reply.ok:
+            _raise_failures(what, reply)
+            return {statuses.fold(str(one.get("subscriberIdString"))): _states(one) for one in statuses.entries(what, reply)}
+        if len(emails) == 1:
+            return {}
+        half = len(emails) // 2
+        return self._read_some(what, path, emails[:half]) | self._read_some(what, path, emails[half:])
+
+    def _post(self, rows: Sequence[StatusWrite]) -> Reply:
+        body = {"inputs": [{"subscriberIdString": row.email, **_wish(row)} for row in rows]}
+        return self._transport.http(WRITE, "POST", paths.STATUSES_WRITE, body, refusals=True, way_out=WRITE_MANY)
+
+
+def _failed(row: StatusWrite, error: Transient) -> StatusOutcome:
+    return StatusOutcome(row.ref, error)
+
+
+def _raise_failures(what: str, reply: Reply) -> None:
+    """Raises Unavailable when HubSpot failed to read an address; one it takes for none has no states."""
+    for fault in narrowing.faults(reply):
+        problem = answers.row_error(f"hubspot: {what}:", fault)
+        if isinstance(problem, Transient):
+            raise problem
+
+
+def _states(one: Entry) -> list[Entry]:
+    found = one.get("statuses", one.get("wideStatuses")) or []
+    return [state for state in found if isinstance(state, dict)]
+
+
+def _wish(row: StatusWrite) -> dict[str, Any]:
+    """A status to set, as v4 wants it."""
+    state = statuses.SUBSCRIBED if row.granted else statuses.UNSUBSCRIBED
+    return {"subscriptionId": int(row.subscription), "statusState": state, **EMAIL, **statuses.basis(row)}

@@ -1,0 +1,173 @@
+"""`consents`, `export` and `erase` against two sandboxes."""
+
+import json
+import stat
+
+import pytest
+import structlog
+
+from connector.cli.app import run
+from connector.model import ConsentState
+from connector.store import Store
+from connector.store.ledger import LedgerRow
+
+from ..e2e.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    one = Stack(tmp_path_factory.mktemp("people"))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def connector(stack, capfd, monkeypatch):
+    """Run a command in this process: exit code, standard output, standard error."""
+    monkeypatch.chdir(stack.folder)
+
+    def command(*arguments):
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    yield command
+    structlog.reset_defaults()  # a command sets up the logging of its process
+
+
+@pytest.fixture
+def store(stack):
+    opened = Store(f"sqlite:///{stack.folder / 'connector.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def person(stack, connector, store, request):
+    """Somebody on both sides who consented to something: email, user id, contact id."""
+    email = f"{abs(hash(request.node.name))}@example.com"
+    user = stack.idp.register({"email": email, "first_name": "Ada", "last_name": "Lovelace", "country": "ES"})
+    connector("reconcile")
+    with store.write() as tx:
+        link = tx.links.by_users("members", [user])[user]
+        subject = tx.ledger.subject("members", user)
+        tx.ledger.append([LedgerRow(link.id, "members", subject, "newsletter", ConsentState.GRANTED, tx.now, source="form")])
+    return email, user, stack.portal.contact(email)["id"]
+
+
+KEYS = {
+    "purpose", "state", "occurred_at", "learnt_at", "source", "entry_point", "legal_basis", "text_version", "delivery", "link",
+}  # fmt: skip
+
+
+def test_consents_are_listed_as_proof(connector, person):
+    email, user, _ = person
+    (row,) = json.loads(connector("consents", email, "--json")[1])
+    assert set(row) == KEYS
+    assert (row["purpose"], row["state"], row["source"], row["link"]) == ("newsletter", "granted", "form", f"members:{user}")
+    code, out, _ = connector("consents", f"members:{user}")
+    assert code == 0
+    assert "newsletter  granted" in out
+
+
+def test_of_somebody_erased_the_proof_is_found_by_who_names_the_user(connector, person):
+    email, user, _ = person
+    assert connector("erase", email)[0] == 0
+    (row,) = json.loads(connector("consents", f"members:{user}", "--json")[1])
+    assert (row["purpose"], row["state"], row["source"]) == ("newsletter", "granted", None)
+    assert user not in row["link"]
+
+
+def test_nobody_is_exit_1(connector):
+    for command in ("consents", "export", "erase"):
+        code, out, err = connector(command, "nobody@example.com")
+        assert (code, out) == (1, "")
+        assert err.startswith("nobody@example.com: nobody")
+
+
+def test_an_export_goes_to_a_file_for_its_owner_alone(connector, person, tmp_path):
+    email, _, contact = person
+    file = tmp_path / "person.json"
+    file.touch(0o644)
+    assert connector("export", email, "--out", file)[0] == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    told = json.loads(file.read_text())
+    assert told == json.loads(connector("export", contact)[1]) | {"made_at": told["made_at"]}
+    assert connector("export", email, "--out", tmp_path / "no" / "where")[0] == 1
+
+
+def test_erasing_takes_the_contact_and_our_copies_and_spares_the_user(connector, stack, person, store):
+    email, user, contact = person
+    code, out, _ = connector("erase", email, "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "erased": [{"link": f"members:{user}", "contact": "contact erased", "copies": True, "user": False}]
+    }  # fmt: skip
+    assert stack.portal.contact(email) is None
+    assert stack.idp.user(user) is not None
+    connector("reconcile")
+    assert stack.portal.contact(email) is None
+    shown = json.loads(connector("show", f"members:{user}", "--json")[1])
+    assert (shown["link"]["state"], shown["user"], shown["contact"]) == ("erased", None, None)
+    assert connector("show", contact)[2].startswith(f"{contact}: erased")
+    assert connector("erase", f"members:{user}")[0] == 0
+    with store.read() as tx:
+        assert tx.ledger.verify() == []
+
+
+def test_the_user_is_erased_too_on_demand(connector, stack, person):
+    email, user, _ = person
+    code, out, _ = connector("erase", email, "--user-too")
+    assert code == 0
+    assert out == f"members:{user}: contact erased, user erased at the provider, our copies are gone\n"
+    assert not any(one["id"] == user for one in stack.idp.users())
+
+
+def test_a_person_is_asked_on_a_terminal(connector, person, monkeypatch):
+    email, user, _ = person
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda question, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        connector("erase", email)
+    assert connector("erase", f"members:{user}", "--yes")[0] == 0
+
+
+def test_without_the_provider_nothing_is_done(connector, stack, person, monkeypatch):
+    email, _, _ = person
+    monkeypatch.setenv("CONNECTOR_PROVIDERS__MEMBERS__API_URL", "http://127.0.0.1:9")
+    assert connector("erase", email, "--user-too")[0] == 4
+    assert stack.portal.contact(email) is not None
+    assert json.loads(connector("show", email, "--json")[1])["link"]["state"] == "active"
+
+
+def test_without_hubspot_the_erasure_stays_due(connector, stack, person, monkeypatch):
+    email, user, _ = person
+    with monkeypatch.context() as away:
+        away.setenv("CONNECTOR_CRM__BASE_URL", "http://127.0.0.1:9")
+        code, out, err = connector("erase", email, "--json")
+    assert code == 4
+    assert json.loads(out)["erased"][0]["copies"] is False
+    assert "it stays due" in err
+    connector("reconcile")
+    assert stack.portal.contact(email) is None
+    assert json.loads(connector("show", f"members:{user}", "--json")[1])["link"]["state"] == "erased"
+
+
+def test_a_provider_that_only_tells_cannot_erase(connector, stack, person, monkeypatch):
+    email, user, _ = person
+    config = (stack.folder / "config.yaml").read_text()
+    cut = config.replace("api_key: identity-token", "").replace(f"api_url: {stack.sides[1].url},", "")
+    members = (stack.folder / "members.yaml").read_text()
+    (stack.folder / "listening.yaml").write_text(members.replace("contact_created: create_user", "contact_created: ignore"))
+    (stack.folder / "listening-config.yaml").write_text(cut.replace("members.yaml", "listening.yaml"))
+    code, out, err = connector("erase", email, "--user-too", "--config", "listening-config.yaml")
+    assert code == 1
+    assert "our copies are gone" in out
+    assert err == f"members:{user}: the provider cannot erase users, or there is none; do it there by hand\n"
+
+
+def test_another_hash_key_is_exit_3(connector, person, monkeypatch):
+    monkeypatch.setenv("CONNECTOR_HASH_KEY", "another key than before")
+    code, _, err = connector("status")
+    assert code == 3
+    assert err.startswith("hash_key: not the one that the consents and erasures in this database were recorded with")

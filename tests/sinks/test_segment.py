@@ -1,0 +1,141 @@
+"""Segment's protocol: what is sent, in how many requests, and what each answer means."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from connector.crm.base import EventRecord
+from connector.errors import Paused, Rejected, Unavailable
+from connector.sinks.segment import MOST_BYTES, MOST_MESSAGE_BYTES, Segment, sink_name
+
+from .server import Collector
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
+
+
+@pytest.fixture
+def collector():
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def sink(collector):
+    return Segment(collector.url, "kéy", frozenset({"members"}))
+
+
+def event(ref="1", kind="user.login", details=None, **more):
+    values = {"key": f"evt-{ref}", "contact_id": "7", "occurred_at": AT, "provider": "members", "user_id": "u-1", **more}
+    return EventRecord(ref=ref, kind=kind, details=details or {}, **values)
+
+
+def errors(outcomes):
+    return {one.ref: type(one.error) if one.error else None for one in outcomes}
+
+
+def test_a_login_is_one_track(sink, collector):
+    (outcome,) = sink.send([event(details={"plan": "gold"}, entry_point="shop")])
+    assert (outcome.ref, outcome.error, outcome.record_id) == ("1", None, None)
+    ((path, authorization, body),) = collector.requests
+    assert path == "/v1/batch"
+    assert base64.b64decode(authorization.removeprefix("Basic ")).decode() == "kéy:"
+    assert json.loads(body)["sentAt"].endswith("Z")
+    assert collector.messages == [
+        {
+            "type": "track", "messageId": "evt-1", "event": "user.login", "userId": "members:u-1",
+            "timestamp": "2026-01-02T03:04:05.600Z", "properties": {"plan": "gold", "provider": "members", "entry_point": "shop"},
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["user.created", "user.updated"])
+def test_who_registers_or_edits_is_identified_first(sink, collector, kind):
+    sink.send([event(kind=kind, details={"plan": "gold"})])
+    identify, track = collector.messages
+    assert (identify["type"], identify["messageId"], identify["userId"]) == ("identify", "evt-1:identify", "members:u-1")
+    assert identify["traits"] == {"plan": "gold", "provider": "members"} == track["properties"]
+    assert (track["type"], track["event"], track["messageId"]) == ("track", kind, "evt-1")
+
+
+def test_a_hundred_events_are_one_request(sink, collector):
+    outcomes = sink.send([event(str(number)) for number in range(100)])
+    assert len(collector.requests) == 1
+    assert set(errors(outcomes).values()) == {None}
+
+
+def test_large_events_go_in_several_requests_in_order(sink, collector):
+    sink.send([event(str(number), details={"text": "x" * 30_000}) for number in range(40)])
+    assert len(collector.requests) == 3
+    assert all(len(body) <= MOST_BYTES + 1000 for _, _, body in collector.requests)
+    assert [message["messageId"] for message in collector.messages] == [f"evt-{number}" for number in range(40)]
+
+
+def test_too_large_an_event_is_cut(sink, collector):
+    sink.send([event(details={f"d{number}": "x" * 1000 for number in range(50)})])
+    (message,) = collector.messages
+    assert len(json.dumps(message)) < MOST_MESSAGE_BYTES
+    assert len(message["properties"]["d49"]) == 200
+
+
+def test_an_event_that_stays_too_large_is_refused_and_the_others_go(sink, collector):
+    outcomes = sink.send([event("1", details={f"d{number}": "x" * 1000 for number in range(200)}), event("2")])
+    assert errors(outcomes) == {"1": Rejected, "2": None}
+    assert [message["messageId"] for message in collector.messages] == ["evt-2"]
+
+
+def test_a_long_id_is_told_by_its_digest(sink, collector):
+    sink.send([event(kind="user.created", key="k" * 300)])
+    assert {len(message["messageId"]) for message in collector.messages} == {71, 80}
+    assert len({message["messageId"] for message in collector.messages}) == 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_one_bad_event_is_found(sink, collector, status):
+    collector.answers = [status]
+    collector.refuses = {"evt-37"}
+    outcomes = sink.send([event(str(number)) for number in range(100)])
+    assert [ref for ref, error in errors(outcomes).items() if error] == ["37"]
+    assert len(collector.messages) == 99
+    assert len(collector.requests) < 20
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "retry_in"),
+    [
+        ((503, {"Retry-After": "7"}), Unavailable, 7),
+        (500, Unavailable, 0),
+        ((429, {"Retry-After": "9"}), Paused, 9),
+        (401, Paused, 0),
+        (403, Paused, 0),
+        (404, Paused, 0),
+        (405, Paused, 0),
+        ((302, {"Location": "/elsewhere"}), Unavailable, 0),
+    ],
+)
+def test_answers_that_are_about_the_sink(sink, collector, answer, error, retry_in):
+    collector.answers = [answer]
+    with pytest.raises(error) as caught:
+        sink.send([event(details={"secret": "ada@example.com"})])
+    assert caught.value.retry_in == retry_in
+    assert "ada@" not in str(caught.value)
+    assert "kéy" not in str(caught.value)
+    assert len(collector.requests) == 1
+
+
+def test_nobody_listens():
+    with pytest.raises(Unavailable, match="ConnectionError"):
+        Segment("http://127.0.0.1:1", "k", frozenset()).send([event()])
+
+
+def test_what_went_before_the_sink_failed_counts(sink, collector):
+    collector.answers = [400, 200, 503]
+    outcomes = sink.send([event("1"), event("2")])
+    assert errors(outcomes) == {"1": None, "2": Unavailable}
+
+
+def test_another_address_or_key_is_another_sink():
+    names = {sink_name("https://a.test", "k"), sink_name("https://b.test", "k"), sink_name("https://a.test", "l")}
+    assert len(names) == 3
+    assert all(name.startswith("segment:") and len(name) == 20 for name in names)
