@@ -88,14 +88,14 @@ class _Demo:
                     "kind": "generic", "mapping": str(mapping), "webhook_secret": SECRET, "api_url": idp, "api_key": "demo-token",
                 },
             },
-            "grace": {"contact_deletion": 5},
+            "grace": {"contact_deletion": 5}, "schedule": {"subscriptions": 2},
         }  # fmt: skip
 
     def run(self, duration: float | None) -> int:
         from connector.cli.service import Service
 
         ready(self._work.store)
-        portal_setup.create(self._work, portal_setup.missing(self._work, self._work.crm.properties()))
+        portal_setup.make(self._work, portal_setup.missing(self._work))
         self._settings = self._settings.model_copy(update={"public_url": f"http://127.0.0.1:{self._port}"})
         service = Service(self._settings, self._work, "127.0.0.1", self._port, self._announce)
         watching = threading.Thread(target=self._watch, args=(duration, service.stop), daemon=True)
@@ -173,9 +173,16 @@ def _free_port() -> int:
 
 
 def _words(entry: Entry, link: Link | None) -> str:
-    names = ", ".join(change["property"] if change["side"] == "contact" else change["field"] for change in entry.changes)
+    names = ", ".join((change["side"] == "contact" and change["property"]) or change["field"] for change in entry.changes)
     where = f"contact {link.contact_id}" if link and link.contact_id else "contact"
+    place = SIDES["crm" if entry.changes and entry.changes[0]["side"] == "contact" else "user"]
+    consent = f"{names.replace('consent.', '')} at the {place}"
     texts = {
+        "consent.grant": f"granted: {consent}",
+        "consent.revoke": f"withdrawn: {consent}",
+        "consent.note": f"noted as withdrawn: {consent}",
+        "erase": f"{entry.answer}",
+        "forget": "our own copies erased",
         "contact.create": f"{where} created: {names}",
         "contact.update": f"{where} updated: {names}",
         "contact.link": f"linked to {where}",

@@ -48,6 +48,10 @@ PEOPLE = (
 )
 
 
+def _granted(purpose: str) -> dict[str, str]:
+    return {"purpose": purpose, "state": "granted", "source": "registration form"}
+
+
 def _lead(first: str) -> str:
     return f"{first.lower()}.lead@example.org".replace("ó", "o")
 
@@ -78,7 +82,9 @@ class Traffic:
         ids: dict[str, Any] = {}
         values = {
             "email": email, "first_name": first, "last_name": last, "country": country, "phone": "600 123 456",
-            "custom": {"plan": "basic", "interests": ["film"]},
+            "custom": {"plan": "basic", "interests": ["film"], "shoe_size": 42},
+            "consents": [_granted("newsletter"), _granted("product")],
+            "memberships": [{"key": "consumer", "kind": "typology", "active": True}],
         }  # fmt: skip
 
         def register() -> None:
@@ -109,9 +115,42 @@ class Traffic:
         )  # fmt: skip
         yield from self._known_before(first)
         yield from self._new_lead(last)
+        yield from self._consents(who, email, ids)
         yield Step(
-            "user", who, "deletes the account", lambda: self._idp.remove(ids["user"]), lambda: not contact(),
+            "user", who, "becomes a press member",
+            lambda: self._idp.join(ids["user"], "press"),
+            lambda: "Press" in ((contact().get("properties") or {}).get("member_types") or ""),
         )  # fmt: skip
+        yield Step(
+            "user", who, "logs in", lambda: self._idp.login(ids["user"]), lambda: self._recorded(contact(), "user.login"),
+        )  # fmt: skip
+        leaves = ("deletes the account", self._idp.remove) if len(first) % 2 else ("asks to be forgotten", self._idp.erase)
+        yield Step("user", who, leaves[0], lambda: leaves[1](ids["user"]), lambda: not contact())
+
+    def _consents(self, who: str, email: str, ids: dict[str, Any]) -> Iterator[Step]:
+        """One consent is withdrawn on each side. HubSpot tells nobody: the connector looks at the statuses in turn."""
+
+        def consent() -> str | None:
+            told = (self._idp.user(ids["user"]) or {}).get("consents") or []
+            return next((one["state"] for one in told if one["purpose"] == "product"), None)
+
+        yield Step(
+            "user", who, "withdraws the newsletter in the private area",
+            lambda: self._idp.consent(ids["user"], "newsletter", "revoked", source="private area"),
+            lambda: self._portal.subscription(email, "Newsletter") == "UNSUBSCRIBED",
+        )  # fmt: skip
+        yield Step(
+            "crm", who, "unsubscribes from product news by a link in a mail",
+            lambda: self._portal.unsubscribe(email, "Product news"), lambda: consent() == "revoked",
+        )  # fmt: skip
+
+    def _recorded(self, contact: dict[str, Any], kind: str) -> bool:
+        """Whether an identity event is a record on the contact."""
+        if not contact:
+            return False
+        ids = self._portal.associated("contacts", contact["id"], "identity_event")
+        records = {one["id"]: one["properties"] for one in self._portal.objects("identity_event")}
+        return any(records[str(one)]["kind"] == kind for one in ids if str(one) in records)
 
     def _known_before(self, first: str) -> Iterator[Step]:
         """A contact that sales had already is linked, not doubled."""

@@ -10,7 +10,7 @@ from connector.engine.consent import Ruling
 from connector.engine.decide import Decision, Sides, Times, decide
 from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
 from connector.engine.readings import additional_emails, contact_reading, user_reading
-from connector.engine.rulings import derived, in_question, lifts, rulings, times_wanted, typology_sides, withheld
+from connector.engine.rulings import Other, derived, in_question, lifts, rulings, times_wanted, typology_sides, withheld
 from connector.mapping.model import TYPOLOGIES, Direction, Field, Mapping
 from connector.model import Contact, Link, Statement, User, Value
 
@@ -46,6 +46,7 @@ class Seen:
     address: the email address consents hang on, in lower case. statuses: subscription type id -> what the CRM says about that
         address, when it was asked. opted_out: it opted out of everything, when that was asked.
     not_before: what the CRM says about the address up to then was about somebody else.
+    others: consents of other providers' users who are linked to the same contact.
     """
 
     user: User | None
@@ -59,6 +60,7 @@ class Seen:
     statuses: Names[str, Statement] | None = None
     opted_out: bool | None = None
     not_before: datetime | None = None
+    others: tuple[Other, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

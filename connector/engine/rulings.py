@@ -1,8 +1,8 @@
 """The consents of one link: who says what, what follows, and what the contact's own properties shall show. Pure."""
 
 from collections.abc import Mapping as Names
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from connector.engine import consent as lattice
@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 
 REFUSED = "the CRM refuses the re-subscription; the person can lift the opt-out there"
 ALL = "the address opted out of everything in the CRM; only the person can lift that"
+AHEAD = timedelta(minutes=10)
+"""How far clocks may differ before a time counts as one from the future."""
+
 SUBSCRIPTION = "subscription"
 NOT_SUBSCRIBED = "not subscribed"
 """The source of a statement of HubSpot's v3 API, which cannot tell "never asked" from "opted out"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What stands of a consent at another provider's user who is linked to the same contact.
+
+    wrote_grant: the CRM's status is a grant because of that one, so it is no evidence of its own, whatever time it carries.
+    """
+
+    provider: str
+    type_id: str
+    now: Statement
+    wrote_grant: bool
 
 
 def rulings(link: Link, seen: "Seen", policy: "Policy") -> tuple[Ruling, ...]:
@@ -73,9 +89,18 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     before, not_before = standing(link, consent.consent), seen.not_before
     if before.address != seen.address:
         before, not_before = _moved(before, seen, policy)
-    said = _said(consent, before, seen, policy)
-    voices = Voices(said, policy.readable and _type_of(consent, policy) is not None, _ours(consent, link), not_before)
+    said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
+    type_id = _type_of(consent, policy)
+    ours = _ours(consent, link)
+    if any(one.type_id == type_id and one.wrote_grant for one in seen.others):
+        ours[SUBSCRIPTION] = GRANTED
+    voices = Voices(said, policy.readable and type_id is not None, ours, not_before)
     return _effects(lattice.rule(consent, before, voices), seen, policy)
+
+
+def _sober(said: Statement, policy: "Policy") -> Statement:
+    """A time from the future is none: it would stand against every opt-out that is still to come."""
+    return replace(said, at=None) if said.at is not None and said.at > policy.now + AHEAD else said
 
 
 def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, datetime | None]:
@@ -91,6 +116,7 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
     if seen.user is not None and seen.user.consents is not None:
         said["user"] = user_consent(consent.consent, seen.user)
     type_id = _type_of(consent, policy)
+    said |= {f"provider {one.provider}": one.now for one in seen.others if one.type_id == type_id}
     if seen.statuses is not None and type_id is not None:
         said[SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(SUBSCRIPTION, NOTHING))
     if seen.contact is None:

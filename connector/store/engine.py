@@ -56,7 +56,8 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY * 1000}"):
+        kept = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY * 1000}", "secure_delete=ON")
+        for pragma in kept:  # secure_delete: who is erased is not left in free pages
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -27,12 +27,13 @@ from connector.store.troubles import Troubles
 
 
 class Tx:
-    """One transaction. The queries are grouped by table."""
+    """One transaction. The queries are grouped by table. `forgot`: somebody was erased in it."""
 
     def __init__(self, connection: Connection, clock: Callable[[], datetime] | None, keys: Keys) -> None:
         self.connection = connection
         self._clock = clock
         self._keys = keys
+        self.forgot = False
 
     @property
     def reading(self) -> bool:
@@ -136,8 +137,21 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
-        with ours(), self._turn, self.engine.begin() as connection:
-            yield Tx(connection, self._clock, self._keys)
+        with ours(), self._turn:
+            with self.engine.begin() as connection:
+                tx = Tx(connection, self._clock, self._keys)
+                yield tx
+            if tx.forgot:
+                self._wipe()
+
+    def _wipe(self) -> None:
+        """Take what was erased out of SQLite's journal, too, as far as nobody is reading just now; otherwise the next one will."""
+        if self.engine.dialect.name == "sqlite":
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -50,6 +50,7 @@ class Tombstones:
     def _put(self, kind: str, hashes: Iterable[str]) -> None:
         rows = [{"hash": value, "kind": kind, "at": self._tx.now} for value in sorted(set(hashes))]
         if rows:
+            self._tx.forgot = True
             make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
             statement = make(tombstone)
             renewed = {"at": statement.excluded.at}

@@ -7,11 +7,12 @@ from typing import Any
 
 from connector.engine.consent import Ruling
 from connector.engine.decide import Decision
+from connector.engine.normalise import Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
-from connector.engine.readings import contact_reading, user_reading
+from connector.engine.readings import contact_reading, user_consent, user_reading
 from connector.errors import ConnectorError, Locked, Paused, Permanent, Rejected
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import Contact, Link, LinkState, User, Value
+from connector.model import Contact, Link, LinkState, Statement, User, Value
 from connector.providers.base import Provider
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
@@ -29,6 +30,7 @@ class Case:
         of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
     on_subscription: consents whose subscription status the CRM now holds as asked.
+    told: consent -> what the provider's answer to our writing said about it.
     closed: why a part of the CRM is closed to us; the rest goes on.
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
@@ -53,6 +55,7 @@ class Case:
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
     on_subscription: set[str] = field(default_factory=set)
+    told: dict[str, Statement] = field(default_factory=dict)
     closed: str = ""
     echo: dict[str, Value] = field(default_factory=dict)
     error: ConnectorError | None = None
@@ -183,6 +186,17 @@ class Case:
                 self.refused[f"user.{one.field.user}"] = (why, one.to_user)
         self.saw_user(answered)
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether the answer to a write of ours shows the user as somebody changed it since we decided."""
+        user = self.seen.user
+        if user is None or self.plan is None or not self.on_user:
+            return False
+        fields = [one for one in self.plan.decisions if one.field in self.mapping.fields]
+        said = {one.consent.consent: one.said["user"] for one in self.plan.rulings if "user" in one.said} | self.told
+        moved = any(user_consent(name, user) != one for name, one in said.items())
+        return moved or any(_differs(one, user, self) for one in fields)
+
     def saw_user(self, user: User) -> None:
         """The user as it is now."""
         self.seen = replace(self.seen, user=user, user_gone=False)
@@ -202,6 +216,17 @@ def described_consent(one: Ruling, side: str) -> dict[str, Any]:
         "base": one.before.now.state.value, "user": voices.get("user"), "contact": crm, "rule": one.rule,
         "line": one.consent.line, "evidence": {"at": one.now.at and one.now.at.isoformat(), "source": one.now.source},
     }  # fmt: skip
+
+
+def _differs(one: Decision, user: User, case: Case) -> bool:
+    """Whether a field of the user is neither what it was nor what we wrote. A field that is not told says nothing."""
+    if one.field.user not in user.values or f"user.{one.field.user}" in case.refused:
+        return False
+    try:
+        now = user_reading(one.field, user).value
+    except Unreadable:
+        return False
+    return now not in (one.sides.user.value, one.to_user if one.writes_user else one.sides.user.value)
 
 
 def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:

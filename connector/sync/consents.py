@@ -1,14 +1,17 @@
 """Consents of a batch: looking up subscription statuses, writing them, telling the provider, and what is remembered of it all."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from connector.crm.base import StatusOutcome, StatusWrite
-from connector.engine.consent import GRANTED, NOTHING, REVOKED, Ruling, Standing, encoded, without_time
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, decoded, encoded, without_time
+from connector.engine.plan import Step
 from connector.engine.readings import user_consent
-from connector.engine.rulings import REFUSED, SUBSCRIPTION, worth
+from connector.engine.rulings import REFUSED, SUBSCRIPTION, Other, worth
 from connector.errors import ConnectorError, Denied, Missing, Rejected, Stale, Transient
-from connector.model import Statement, User
+from connector.mapping.model import CONSENT
+from connector.model import Link, LinkState, Statement, User
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
 from connector.sync import case as kinds
@@ -26,14 +29,23 @@ def know_types(work: Work, batch: list[Case]) -> None:
         try:
             found = work.types.of(case.mapping)
             case.policy = replace(case.policy, subscriptions=found, readable=bool(found))
+            case.closed = _unknown_types(case, found)
         except Denied as error:
             case.closed = str(error)
         except Transient as error:
             case.failed(READING, error)
 
 
+def _unknown_types(case: Case, found: Mapping[str, str]) -> str:
+    """Which consents go without, because the portal has no such subscription type (any more)."""
+    lacking = [one for one in case.mapping.consents if one.subscription and one.subscription not in found]
+    told = [f"{case.mapping.path}:{one.line}: the portal has no subscription type {one.subscription!r}" for one in lacking]
+    return "; ".join(told)
+
+
 def look(work: Work, batch: list[Case]) -> None:
     """Read the statuses of those addresses on which something depends, and decide again."""
+    _hear_others(work, batch)
     asking = [case for case in batch if case.open and case.plan is not None and case.plan.asks]
     if not asking:
         return
@@ -52,6 +64,47 @@ def look(work: Work, batch: list[Case]) -> None:
         case.seen = replace(case.seen, statuses=found.get(address, {}), not_before=before.get(address))
         case.decide()
     _look_at_all(work, [case for case in asking if case.decided.asks_all])
+
+
+def _hear_others(work: Work, batch: list[Case]) -> None:
+    """What stands at other providers' users of the same contact is heard with its own time, not with that of our writing it."""
+    asking = [case for case in batch if case.mapping.consents and case.seen.contact] if len(work.mappings) > 1 else []
+    if not asking:
+        return
+    with work.store.read() as tx:
+        links = tx.links.by_contacts([case.seen.contact.id for case in asking if case.seen.contact])
+    for case in asking:
+        found = links.get(case.seen.contact.id, []) if case.seen.contact else []
+        others = tuple(one for link in found if _has_a_say(work, case, link) for one in _others(work, link))
+        if others != case.seen.others:
+            case.seen = replace(case.seen, others=others)
+            case.decide()
+
+
+def _has_a_say(work: Work, case: Case, link: Link) -> bool:
+    return link.id != case.link.id and link.state is LinkState.ACTIVE and link.provider in work.mappings
+
+
+def _others(work: Work, link: Link) -> list[Other]:
+    mapping = work.mappings[link.provider]
+    types = work.types.of(mapping)
+    told = []
+    for one in mapping.consents:
+        standing = decoded(link.consents.get(one.consent))
+        type_id = types.get(one.subscription or "")
+        if type_id is not None and standing.now.state is not UNKNOWN:
+            wrote = _wrote(link, one.consent, standing.heard.get(SUBSCRIPTION, NOTHING))
+            told.append(Other(link.provider, type_id, standing.now, wrote))
+    return told
+
+
+def _wrote(link: Link, consent: str, heard: Statement) -> bool:
+    """Whether a grant in the CRM may be of our making: it was written and heard, or was about to be."""
+    intended = any(
+        change["field"] == CONSENT + consent and change["to"] == GRANTED and not change.get("property")
+        for intent in link.intent for change in intent["changes"]
+    )  # fmt: skip
+    return intended or (heard.state is GRANTED and heard.at is None)
 
 
 def _look_at_all(work: Work, batch: list[Case]) -> None:
@@ -117,7 +170,7 @@ def write_subscriptions(work: Work, batch: list[Case]) -> None:
         _take(case, ruling, outcome)
     for case in writing:
         if case.open and any(one.held for one in case.decided.rulings):
-            case.decide()
+            case.again = case.decide().step is not Step.WRITE or case.again  # the contact was just made, and shows a grant
 
 
 def _to_subscription(case: Case) -> list[Ruling]:
@@ -217,6 +270,7 @@ def _tell_user(case: Case) -> ConnectorError | None:
 def _confirm(case: Case, ruling: Ruling, answer: User) -> None:
     """A 2xx that changed nothing is a failure."""
     case.saw_user(answer)
+    case.told[ruling.consent.consent] = user_consent(ruling.consent.consent, answer)
     if user_consent(ruling.consent.consent, answer).state is not ruling.now.state:
         why = "the provider accepted the write but holds another state"
         case.refused[f"user.{ruling.name}"] = (why, worth(ruling.now))
@@ -238,7 +292,8 @@ def remembered(case: Case) -> dict[str, Any]:
 
 def _standing(case: Case, ruling: Ruling) -> Standing:
     """Each voice as it was heard; what we wrote ourselves as written, without a time."""
-    name, heard = ruling.consent.consent, dict(ruling.before.heard) | dict(ruling.said)
+    name, heard = ruling.consent.consent, dict(ruling.before.heard)
+    heard |= {voice: said for voice, said in ruling.said.items() if not _still_ours(heard.get(voice), said)}
     ours = without_time(ruling.now)
     if name in case.on_subscription:
         heard[SUBSCRIPTION] = ours
@@ -246,12 +301,17 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
             heard["optout"] = Statement(REVOKED)
     if ruling.name in case.on_contact:
         heard["property"] = Statement(ruling.effective)
-    if ruling.name in case.on_user and case.seen.user is not None:
-        heard["user"] = user_consent(name, case.seen.user)
+    if name in case.told:
+        heard["user"] = case.told[name]
     if case.seen.opted_out is not None:
         heard["optout_all"] = Statement(REVOKED) if case.seen.opted_out else NOTHING
     refused = ruling.before.refused if ruling.before.refused == ruling.now else None
     return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
+
+
+def _still_ours(known: Statement | None, said: Statement) -> bool:
+    """Whether a voice repeats what we wrote there: the time it puts to it is that of our writing, and never counts."""
+    return known is not None and known.at is None and known.state is said.state
 
 
 def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:

@@ -33,6 +33,14 @@ def test_an_edit_in_hubspot_is_the_users_within_a_second(stack):
     assert took < 1
 
 
+def test_an_edit_of_the_user_is_the_contacts_within_a_second(stack):
+    user = stack.idp.register({**ADA, "email": "edits@example.com"})
+    wait_for(lambda: stack.contact_of("edits@example.com"))
+    stack.idp.edit(user, {"first_name": "Augusta"})
+    took = wait_for(lambda: stack.contact_of("edits@example.com").get("firstname") == "Augusta")
+    assert took < 1
+
+
 def test_an_existing_contact_is_linked(stack):
     contact = stack.portal.create({"email": "known@example.com", "lastname": "Known"})
     user = stack.idp.register({"email": "known@example.com", "first_name": "Kay", "last_name": None, "country": None})

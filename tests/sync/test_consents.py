@@ -239,6 +239,62 @@ def test_a_grant_whose_answer_was_lost_is_no_evidence_of_a_later_grant(world, st
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
 
 
+def test_a_grant_from_the_future_stands_against_no_opt_out(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.consent(user, "newsletter", "granted", at=world.clock() + timedelta(days=900))
+    world.run()
+    assert status(world) == "granted"
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    roll(world)
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_a_new_contact_shows_no_grant_that_the_crm_refuses(world):
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.crm.refuses_resubscription = True
+    world.clock.pass_(60)
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
+
+
+def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS.replace("subscription: Newsletter", "subscription: Gone"))
+    user = world.idp.register(USER, consents=[GRANTED, {"purpose": "product", "state": "granted"}])
+    world.run()
+    assert (status(world), status(world, "1002"), contact(world, user)["firstname"]) == (None, "granted", "Ada")
+    with world.store.read() as tx:
+        assert "no subscription type 'Gone'" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_what_the_person_says_between_two_of_our_writes_is_heard(world):
+    """The provider knows no versions, and its answer to our second write shows the person's new word about the first."""
+    both = [GRANTED, {"purpose": "product", "state": "granted"}]
+    user = world.idp.register(USER, consents=both)
+    world.run()
+    world.clock.pass_(60)
+    write = world.idp.set_consent
+
+    def without_version(user_id, purpose, told, etag):
+        answer = write(user_id, purpose, told, None)
+        if world.idp.made["set_consent"] == 1:
+            world.clock.pass_(1)
+            world.idp.consent(user, "newsletter", "granted", source="private area")
+        return answer
+
+    world.idp.set_consent = without_version
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.crm.prefer(ADA, "Product news", granted=False)
+    subscriptions.roll(world.work, 1)
+    world.work_off()
+    world.idp.events.clear()
+    world.work_off()
+    assert (status(world), status(world, "1002")) == ("granted", "revoked")
+    assert (consent(world, user), consent(world, user, "product")) == ("granted", "revoked")
+
+
 def test_an_email_change_takes_the_consents_along(world):
     user = granted(world)
     world.clock.pass_(60)
