@@ -1,7 +1,8 @@
 """How many HubSpot calls the main jobs cost, counted by the sandbox portal: python benchmarks/api_calls.py
 
-1,000 new users in a burst of signed deliveries, 1,000 changed users, the same 1,000 again unchanged, an idle sweep and an
-idle reconcile. `connector up` runs as a process of its own; its own webhooks come back to it as they would.
+Fields alone: 1,000 new users in a burst of signed deliveries, 1,000 changed users, the same 1,000 again unchanged, an idle sweep.
+Then 1,000 new users with two consents and one event each, and 1,000 changes of consents. `connector up` runs as a process of its
+own; its own webhooks come back to it as they would.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +21,24 @@ from standardwebhooks import Webhook
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.e2e.stack import SECRET, Stack, wait_for
+from tests.e2e.stack import MAPPING, SECRET, Stack, wait_for
 
-MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0}
-"""The most calls each job may cost (for the last two: writes)."""
+MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0, "registering": 70, "consents": 25, "withdrawing": 25}
+"""The most calls each job may cost (unchanged, idle: writes)."""
+
+CONSENTS = MAPPING + """
+consents:
+  - consent: newsletter
+    subscription: Newsletter
+    legal_basis: CONSENT_WITH_NOTICE
+    explanation: Opted in on the registration form
+    property: newsletter_consent
+  - {consent: product, subscription: Product news, legal_basis: CONSENT_WITH_NOTICE, explanation: Opted in on the form}
+communicable: {contact: communicable, any_of: [newsletter, product]}
+events: {as: custom_object, types: [user.created]}
+"""
+
+Job = tuple[str, Callable[[], None], Callable[[], bool]]
 
 
 def main() -> int:
@@ -30,16 +46,28 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--users", type=int, default=1000)
     users = options.parse_args().users
-    with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder)).up()
-        try:
-            return _measure(stack, users)
-        finally:
-            stack.close()
+    worst = 0
+    for mapping, jobs in ((MAPPING, _fields), (CONSENTS, _consents)):
+        with tempfile.TemporaryDirectory() as folder:
+            stack = _stack(Path(folder), mapping)
+            try:
+                worst |= _measure(stack, users, jobs(stack, users))
+            finally:
+                stack.close()
+    return worst
 
 
-def _measure(stack: Stack, users: int) -> int:
-    stack.idp.webhook_url = None  # the deliveries come from `_burst`, faster than the sandbox sends
+def _stack(folder: Path, mapping: str) -> Stack:
+    """Sandboxes and the connector, with no brake on opt-outs and no deliveries but those of `_burst`."""
+    stack = Stack(folder, mapping=mapping, setup=False)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text() + "brakes: {opt_outs: 0, opt_outs_percent: 0}\n")
+    assert stack.run("setup", "--apply").returncode == 0
+    stack.idp.webhook_url = None
+    return stack.up()
+
+
+def _fields(stack: Stack, users: int) -> list[Job]:
     ids: list[str] = []
 
     def register() -> None:
@@ -53,12 +81,52 @@ def _measure(stack: Stack, users: int) -> int:
             stack.idp.edit(user, {"first_name": first})
         _burst(stack, "user.updated", ids)
 
-    jobs = [
+    return [
         ("new", register, lambda: len(stack.portal.contacts()) >= users),
         ("changed", lambda: rename("Augusta"), lambda: _all_named(stack, "Augusta", users)),
         ("unchanged", lambda: rename("Augusta"), lambda: True),
         ("idle", lambda: time.sleep(3), lambda: True),
     ]
+
+
+def _consents(stack: Stack, users: int) -> list[Job]:
+    """Everybody registers with two consents; half of them change both; everybody withdraws the one that is left."""
+    ids: list[str] = []
+
+    def register() -> None:
+        for number in range(users):
+            granted = [{"purpose": purpose, "state": "granted", "source": "form"} for purpose in ("newsletter", "product")]
+            values = {"email": f"u{number}@example.com", "first_name": "Ada", "last_name": f"N{number}", "consents": granted}
+            ids.append(stack.idp.register(values))
+        _burst(stack, "user.created", ids)
+
+    def change(some: list[str], purposes: tuple[str, ...]) -> None:
+        for user in some:
+            for purpose in purposes:
+                stack.idp.consent(user, purpose, "revoked", source="private area")
+        _burst(stack, "consent.revoked", some)
+
+    half = users // 2
+    both, one = ("newsletter", "product"), ("newsletter",)
+    return [
+        ("registering", register, lambda: _told(stack, "SUBSCRIBED") == 2 * users and _recorded(stack) == users),
+        ("consents", lambda: change(ids[:half], both), lambda: _told(stack, "UNSUBSCRIBED") == 2 * half),
+        ("withdrawing", lambda: change(ids[half:], one), lambda: _told(stack, "UNSUBSCRIBED") == 2 * half + users - half),
+        ("idle", lambda: time.sleep(3), lambda: True),
+    ]
+
+
+def _told(stack: Stack, status: str) -> int:
+    """How many subscriptions have this status, over all contacts."""
+    emails = [contact["properties"]["email"] for contact in stack.portal.contacts()]
+    return sum(stack.portal.subscription(email, name) == status for email in emails for name in ("Newsletter", "Product news"))
+
+
+def _recorded(stack: Stack) -> int:
+    return len(stack.portal.objects("identity_event"))
+
+
+def _measure(stack: Stack, users: int, jobs: list[Job]) -> int:
     worst = 0
     for name, do, arrived in jobs:
         stack.portal.calls.clear()

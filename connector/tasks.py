@@ -19,6 +19,7 @@ from connector.assembly import build
 from connector.doorbell import Doorbell
 from connector.errors import ConnectorError, Locked
 from connector.settings import Settings, load_settings
+from connector.store.keyed import require_key
 from connector.sync import pace, recent, subscriptions, sweep
 from connector.sync.reconcile import reconcile
 from connector.sync.work import Work
@@ -64,6 +65,7 @@ class Runtime:
         """The tools, once the token is known to belong to the configured portal. Raises ConfigError, Transient."""
         work = self.work
         if not self._verified:
+            require_key(work.store)
             work.crm.check_portal()
             self._verified = True
         return work

@@ -75,6 +75,7 @@ class _Demo:
         self._failed: list[BaseException] = []
         self._directions: dict[str, int] = {"user": 0, "crm": 0}
         self._lost = 0
+        self._sent = 0
 
     def _configuration(self, folder: Path, mapping: Path) -> dict[str, Any]:
         portal, idp = (side.url for side in self._sides)
@@ -154,7 +155,12 @@ class _Demo:
         with self._work.store.read() as tx:
             entries = tx.history.latest(seen)
             links = {entry.link_id: tx.links.get(entry.link_id) for _, entry in entries}
-        return (entries[-1][0] if entries else seen), [_words(entry, links[entry.link_id]) for _, entry in entries]
+            sent = tx.activities.counts()["sent"]
+        did = [_words(entry, links[entry.link_id]) for _, entry in entries]
+        if (new := sent - self._sent) > 0:
+            did.append(f"{new} identity event{'s' if new > 1 else ''} recorded")
+        self._sent = sent
+        return (entries[-1][0] if entries else seen), did
 
     def _summary(self) -> str:
         to_crm, to_user = self._directions["user"], self._directions["crm"]
@@ -175,13 +181,13 @@ def _free_port() -> int:
 def _words(entry: Entry, link: Link | None) -> str:
     names = ", ".join((change["side"] == "contact" and change["property"]) or change["field"] for change in entry.changes)
     where = f"contact {link.contact_id}" if link and link.contact_id else "contact"
-    place = SIDES["crm" if entry.changes and entry.changes[0]["side"] == "contact" else "user"]
-    consent = f"{names.replace('consent.', '')} at the {place}"
+    place = "in HubSpot" if entry.changes and entry.changes[0]["side"] == "contact" else "at the identity provider"
+    consent = f"{names.replace('consent.', '')} {place}"
     texts = {
         "consent.grant": f"granted: {consent}",
         "consent.revoke": f"withdrawn: {consent}",
         "consent.note": f"noted as withdrawn: {consent}",
-        "erase": f"{entry.answer}",
+        "erase": entry.answer or "the person is gone from HubSpot",
         "forget": "our own copies erased",
         "contact.create": f"{where} created: {names}",
         "contact.update": f"{where} updated: {names}",

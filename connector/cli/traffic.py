@@ -124,7 +124,7 @@ class Traffic:
         yield Step(
             "user", who, "logs in", lambda: self._idp.login(ids["user"]), lambda: self._recorded(contact(), "user.login"),
         )  # fmt: skip
-        leaves = ("deletes the account", self._idp.remove) if len(first) % 2 else ("asks to be forgotten", self._idp.erase)
+        leaves = ("asks to be forgotten", self._idp.erase) if len(first) % 2 else ("deletes the account", self._idp.remove)
         yield Step("user", who, leaves[0], lambda: leaves[1](ids["user"]), lambda: not contact())
 
     def _consents(self, who: str, email: str, ids: dict[str, Any]) -> Iterator[Step]:

@@ -15,7 +15,7 @@ from connector.engine.readings import same_user, whole
 from connector.errors import BadDelivery, Unavailable
 from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
 from connector.store import Tx
-from connector.store.inbox import Stored
+from connector.store.inbox import CRM, Stored
 from connector.store.links import ANSWERABLE
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
@@ -26,9 +26,6 @@ LIMIT = 500
 
 SECOND_LOOK = timedelta(seconds=3)
 """Wait before an event about an unknown contact is looked at again while a creation of ours is under way."""
-
-CRM = "crm"
-"""The inbox source of CRM deliveries; every other source is a provider's name."""
 
 Entries = tuple[Mapping[str, Any], ...]
 
