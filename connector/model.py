@@ -48,6 +48,10 @@ class ConsentState(StrEnum):
     UNKNOWN = "unknown"
 
 
+UNTOLD = "not subscribed"
+"""The source of an unknown consent where the CRM cannot tell "never asked" from "opted out" (HubSpot's v3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """What somebody says about one consent.

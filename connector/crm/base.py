@@ -11,6 +11,9 @@ from connector.model import Change, Contact, Delivery, Item, Statement
 BATCH = 100
 """Rows in one call at most (HubSpot: object batches take 100 inputs)."""
 
+EVENTS = 500
+"""Identity events in one `record_events` at most: the more of them, the fewer calls for their associations (2,000 a call)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Write:
@@ -72,7 +75,10 @@ class NewProperty:
 
 @dataclass(frozen=True, slots=True)
 class StatusWrite:
-    """One subscription status to set. `subscription` is the type's id; basis and explanation travel with a grant."""
+    """One subscription status to set. `subscription` is the type's id.
+
+    legal_basis, explanation: sent along when given; portals with data privacy switched on ask for both, with an opt-out too.
+    """
 
     ref: str
     email: str
@@ -136,7 +142,8 @@ class Access:
     """What the token and the account allow, as far as the CRM tells.
 
     scopes: granted ones; None when the CRM does not tell. subscriptions: "batch", "single", "v3" (no times, no way back from
-    an opt-out) or "none". calls_today, calls_limit: of the daily budget; None when the CRM does not tell.
+    an opt-out) or "none". calls_today, calls_limit: of the daily budget; None when the CRM does not tell. properties_made,
+    properties_limit: contact properties of one's own; None likewise.
     """
 
     portal_id: int
@@ -147,6 +154,8 @@ class Access:
     calls_today: int | None = None
     calls_limit: int | None = None
     clock: datetime | None = None
+    properties_made: int | None = None
+    properties_limit: int | None = None
 
 
 class Crm(Protocol):
@@ -217,25 +226,27 @@ class Crm(Protocol):
         """Add options (internal value -> label) to an enumeration; those that are there stay as they are."""
 
     def subscription_types(self) -> dict[str, str]:
-        """Names of the account's subscription types by id. Raises Denied when the token may not see them."""
+        """Names of the account's active subscription types by id. Raises Denied when the token may not see them."""
 
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """What the CRM holds about each address: subscription type id -> statement. Any number of addresses.
 
-        `at` is UTC, None where the CRM does not tell (v3). A type it knows nothing of is absent or UNKNOWN. Raises Denied
-        when the token may not see any.
+        Keyed by the address asked for; one the CRM does not take for an address has no statements. `at` is UTC, None where the
+        CRM does not tell (v3). A type it knows nothing of is absent or UNKNOWN. Raises Denied when the token may not see any.
         """
 
     def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
         """Those of these addresses that unsubscribed from everything; nobody but the person may lift that."""
 
     def write_statuses(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
-        """Set statuses, any number. Raises Denied when the token may not."""
+        """Set statuses, any number. Of rows with the same address and type that disagree, opting out wins. Raises Denied when
+        the token may not."""
 
     def record_events(self, schema: EventSchema, rows: Sequence[EventRecord]) -> list[EventOutcome]:
-        """Make a record of each event on its contact, once: a repeat makes no second one. BATCH rows at most, in this order.
+        """Make a record of each event on its contact, once: a repeat makes no second one. EVENTS rows at most, in this order.
 
-        Raises Denied when the token or the account's tier does not allow it.
+        Notes are recognised only in rows with `sent_before`: to be set whenever an earlier call raised or told Transient.
+        Raises Denied when the token or the account's tier does not allow it, or the object or event is not there.
         """
 
     def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
@@ -245,7 +256,8 @@ class Crm(Protocol):
         """The property names of the object or event; None when there is none of this name. Notes need none."""
 
     def create_event_schema(self, schema: EventSchema, details: Sequence[str]) -> None:
-        """Make the object (with an association to contacts) or the event definition, with a property per detail."""
+        """Make the object (with an association to contacts; details share one property) or the event definition (with a
+        property per detail, also where it exists and lacks some). What is there stays."""
 
     def access(self) -> Access:
         """What the token and the account allow. Asks the CRM."""

@@ -12,7 +12,7 @@ from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
 from connector.engine.readings import additional_emails, contact_reading, user_reading
 from connector.engine.rulings import Other, derived, in_question, lifts, rulings, times_wanted, typology_sides, withheld
 from connector.mapping.model import TYPOLOGIES, Direction, Field, Mapping
-from connector.model import Contact, Link, Statement, User, Value
+from connector.model import ConsentState, Contact, Link, LinkState, Statement, User, Value
 
 CONTACT_DELETED = "the contact was deleted in the CRM"
 """The reason of a link that a deletion cut, not a person."""
@@ -34,6 +34,7 @@ class Step(StrEnum):
     WAIT = "wait"
     FORGET = "forget"
     FORGET_PERSON = "forget_person"
+    STAY_HELD = "stay_held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Seen:
     times: when the contact's properties last changed, when it was asked for.
     address: the email address consents hang on, in lower case. statuses: subscription type id -> what the CRM says about that
         address, when it was asked. opted_out: it opted out of everything, when that was asked.
+    former: statuses of the address they hung on before, when it is another one.
     not_before: what the CRM says about the address up to then was about somebody else.
     others: consents of other providers' users who are linked to the same contact.
     """
@@ -58,6 +60,7 @@ class Seen:
     times: Names[str, datetime] | None = None
     address: str | None = None
     statuses: Names[str, Statement] | None = None
+    former: Names[str, Statement] = field(default_factory=dict)
     opted_out: bool | None = None
     not_before: datetime | None = None
     others: tuple[Other, ...] = ()
@@ -130,6 +133,8 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
     lifecycle = policy.mapping.lifecycle
     if link.erasure:
         return Plan(Step.FORGET_PERSON, f"the person asked to be forgotten; lifecycle.user_erased: {lifecycle.user_erased}")
+    if link.state is LinkState.HELD:
+        return _withdrawals(link, seen, policy)
     if seen.user_gone:
         return _user_gone(link, seen, lifecycle.user_deleted)
     if link.user_id is None:
@@ -147,6 +152,12 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
     if seen.contact_gone:
         return _contact_gone(link, policy)
     return _fields(Step.WRITE, link, seen, policy)
+
+
+def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
+    """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile."""
+    found = [one for one in rulings(link, seen, policy) if one.now.state is ConsentState.REVOKED and "user" in one.news]
+    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(replace(one, to_user=False) for one in found))
 
 
 def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:

@@ -55,9 +55,13 @@ def typologies(user: User) -> list[str]:
 
 
 def user_consent(name: str, user: User) -> Statement:
-    """What a user's entries say about one consent. Entries of other channels than email say nothing about it."""
-    entries = [one for one in user.consents or () if str(one.get("purpose")) == name]
-    return combined(_statement(one) for one in entries if one.get("channel") in (None, "email"))
+    """What a user's entries say about one consent. Entries of other channels than email say nothing about it.
+
+    name: a purpose, whatever its scope, or `purpose/scope` for that one alone.
+    """
+    entries = [one for one in user.consents or () if one.get("channel") in (None, "email")]
+    mine = [one for one in entries if name in (str(one.get("purpose")), f"{one.get('purpose')}/{one.get('scope')}")]
+    return combined(map(_statement, mine))
 
 
 def _statement(entry: Any) -> Statement:

@@ -12,7 +12,7 @@ from connector.engine.decide import Decision, Sides
 from connector.engine.normalise import Reading, Unreadable
 from connector.engine.readings import OPTED_OUT, contact_reading, user_consent, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
-from connector.model import ConsentState, Link, Statement, Value
+from connector.model import UNTOLD, ConsentState, Link, Statement, Value
 
 if TYPE_CHECKING:
     from connector.engine.plan import Policy, Seen
@@ -22,9 +22,7 @@ ALL = "the address opted out of everything in the CRM; only the person can lift 
 AHEAD = timedelta(minutes=10)
 """How far clocks may differ before a time counts as one from the future."""
 
-SUBSCRIPTION = "subscription"
-NOT_SUBSCRIBED = "not subscribed"
-"""The source of a statement of HubSpot's v3 API, which cannot tell "never asked" from "opted out"."""
+SUBSCRIPTION, FORMER = "subscription", "former subscription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +103,10 @@ def _sober(said: Statement, policy: "Policy") -> Statement:
 
 def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, datetime | None]:
     """The person has another address: what was heard of the old one says nothing of it, and a grant found there was given
-    by whoever had it before. The new one gets the person's consents; only an opt-out found there counts."""
+    by whoever had it before. The new one gets the person's consents; only an opt-out found there counts, and one that was
+    made at the old one and not heard yet."""
     heard = {name: said for name, said in before.heard.items() if name in ("user", "property")}
+    heard[FORMER] = before.heard.get(SUBSCRIPTION, NOTHING)
     return replace(before, heard=heard, address=seen.address), policy.now if before.address else seen.not_before
 
 
@@ -119,6 +119,8 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
     said |= {f"provider {one.provider}": one.now for one in seen.others if one.type_id == type_id}
     if seen.statuses is not None and type_id is not None:
         said[SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(SUBSCRIPTION, NOTHING))
+        former = _status(seen.former.get(type_id, NOTHING), before.heard.get(FORMER, NOTHING))
+        said |= {FORMER: former} if former.state is REVOKED else {}
     if seen.contact is None:
         return said
     if consent.property:
@@ -135,7 +137,7 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
 
 def _status(found: Statement, heard: Statement) -> Statement:
     """A status, where one that cannot tell counts: not subscribed any more is opted out, and otherwise as it was heard."""
-    if found.state is not UNKNOWN or found.source != NOT_SUBSCRIBED:
+    if found.state is not UNKNOWN or found.source != UNTOLD:
         return found
     return replace(found, state=REVOKED) if heard.state in (GRANTED, REVOKED) else NOTHING
 

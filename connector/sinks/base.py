@@ -18,7 +18,7 @@ class Sink(Protocol):
         """Whose events go there."""
 
     def send(self, events: Sequence[EventRecord]) -> list[EventOutcome]:
-        """Hand over up to `crm.base.BATCH` events, in this order; one that comes again makes no second one.
+        """Hand over up to `crm.base.EVENTS` events, in this order; one that comes again makes no second one.
 
         Raises Transient or Permanent only when nothing is known of any event.
         """

@@ -46,9 +46,7 @@ class Parcel:
 class Segment:
     """One address with one write key. `base.Sink` states what each method promises."""
 
-    def __init__(
-        self, url: str, write_key: str, providers: frozenset[str], session: requests.Session | None = None
-    ) -> None:
+    def __init__(self, url: str, write_key: str, providers: frozenset[str], session: requests.Session | None = None) -> None:
         self.name = sink_name(url, write_key)
         self.providers = providers
         self._rest = Rest(self.name, url, HTTPBasicAuth(write_key.encode(), b""), session)

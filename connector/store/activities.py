@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Case, and_, bindparam, case, delete, exists, func, null, or_, select, update
+from sqlalchemy import Case, and_, bindparam, case, delete, exists, false, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -190,13 +190,18 @@ class Activities:
         found["pending"] = found.get("pending", 0) + found.pop("sending", 0)
         return {state: found.get(state, 0) for state in STATES}
 
-    def tidy(self, waiting: datetime | None, done: datetime | None, most: int) -> int:
-        """Drop what has waited for a link since before a time, or is beyond `most` in its sink; delete what was done with
-        before another. Returns how many rows that were."""
+    def tidy(self, waiting: datetime | None, done: datetime | None, most: int, sinks: Mapping[str, Collection[str]]) -> int:
+        """Delete what was done with before a time, and drop what nobody will send any more. Returns how many rows that were.
+
+        Dropped is what has waited since before `waiting` for a link, or for a sink that is not among `sinks` (name -> providers),
+        and what is beyond `most` in its sink.
+        """
         gone = 0
         if waiting:
-            old = and_(activity.c.state.in_(OPEN), activity.c.due_at.is_(None), activity.c.noticed_at < waiting)
-            gone += self._drop(old, "nobody was linked in time")
+            old = and_(activity.c.state.in_(OPEN), activity.c.noticed_at < waiting)
+            known = [and_(activity.c.sink == name, activity.c.provider.in_(list(who))) for name, who in sinks.items()]
+            gone += self._drop(and_(old, activity.c.due_at.is_(None)), "nobody was linked in time")
+            gone += self._drop(and_(old, ~or_(false(), *known)), "the mapping does not name this sink any more")
         if done:
             old = and_(activity.c.state.not_in(OPEN), activity.c.noticed_at < done)
             gone += self._db.execute(delete(activity).where(old)).rowcount

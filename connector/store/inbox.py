@@ -145,6 +145,10 @@ class Inbox:
         found: dict[str, int] = dict(self._db.execute(select(inbox.c.state, func.count()).group_by(inbox.c.state)).all())
         return {state: found.get(state, 0) for state in ("pending", "done", "quarantined")}
 
+    def last(self, source: str) -> datetime | None:
+        """When something last came from a source, as far as it is still kept."""
+        return self._db.execute(select(func.max(inbox.c.received_at)).where(inbox.c.source == source)).scalar()
+
     def oldest_due(self) -> datetime | None:
         """When the row that has waited longest became due."""
         return self._db.execute(select(func.min(inbox.c.due_at)).where(inbox.c.due_at <= self._tx.moment)).scalar()

@@ -5,12 +5,14 @@ sink, in batches, each person's events in the order they happened.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from connector import sinks
-from connector.crm.base import BATCH
+from connector.crm.base import EVENTS
 from connector.model import USER_KINDS, Change, Link
 from connector.sinks import Sink
 from connector.store import Tx
@@ -19,8 +21,10 @@ from connector.store.inbox import Stored
 from connector.sync.sender import Sender
 from connector.sync.work import Work
 
-PATIENCE = timedelta(seconds=2)
-"""How long events wait for company while links are being settled."""
+PATIENCE = timedelta(seconds=1)
+"""How long events wait for company: a record on the contact is not urgent, and calls are scarce."""
+
+_waiting_already = threading.Lock()
 
 MOST = 1_000_000
 """Events that wait for one sink; beyond that the oldest are dropped."""
@@ -29,9 +33,7 @@ ROUNDS = 20
 """Looks at changed links in one go."""
 
 
-def notice(
-    work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Change]], gone: Collection[str] = ()
-) -> None:
+def notice(work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Change]], gone: Collection[str] = ()) -> None:
     """Keep the events among deliveries, for each sink. Call it once the links are noticed, in the same transaction.
 
     gone: ids of users that were erased, of whom nothing is kept.
@@ -80,7 +82,7 @@ def send(work: Work) -> int:
 
 
 def follow(work: Work, links: Sequence[Link] = ()) -> int:
-    """After a batch of links: send where a full call can be made, or where nothing more is to be expected.
+    """After a batch of links: send where full calls can be made, or events have waited long enough for them.
 
     links: those that were just settled. Returns as `send`.
     """
@@ -95,12 +97,50 @@ def waiting(work: Work, tx: Tx) -> int:
     return sum(tx.activities.ready(sink.name, sink.providers, 1000)[0] for sink in open_)
 
 
+def tidy(work: Work, tx: Tx, deliveries: timedelta, history: timedelta) -> int:
+    """Drop what waited in vain, delete what was kept long enough; zero keeps them. Returns how many events that were."""
+    known: dict[str, set[str]] = {}
+    for sink in work.sinks:
+        known.setdefault(sink.name, set()).update(sink.providers)
+    waiting, done = (tx.now - kept if kept else None for kept in (deliveries, history))
+    return tx.activities.tidy(waiting, done, MOST, known)
+
+
+def linger(work: Work) -> bool:
+    """Nothing is due: wait a moment for company of the events that could go, then send them.
+
+    Returns whether there is something else to do first. In one process one thread waits.
+    """
+    if not work.sinks or not _waiting_already.acquire(blocking=False):
+        return False
+    try:
+        ends = time.monotonic() + PATIENCE.total_seconds()
+        while _young(work) and time.monotonic() < ends:
+            time.sleep(PATIENCE.total_seconds() / 10)
+            with work.store.read() as tx:
+                if tx.inbox.waiting() or tx.links.waiting():
+                    return True
+        for sink in work.sinks:
+            Sender(work, sink).run()
+        return False
+    finally:
+        _waiting_already.release()
+
+
+def _young(work: Work) -> bool:
+    """Whether events wait for company and nothing else."""
+    return any(_ready(work, sink) for sink in work.sinks) and not any(_worth(work, sink) for sink in work.sinks)
+
+
+def _ready(work: Work, sink: Sink) -> int:
+    with work.store.read() as tx:
+        return tx.activities.ready(sink.name, sink.providers, 1)[0] if tx.troubles.of(sink.name).over(tx.now) else 0
+
+
 def _worth(work: Work, sink: Sink) -> bool:
     with work.store.read() as tx:
-        count, oldest = tx.activities.ready(sink.name, sink.providers, BATCH)
-        if not count or oldest is None:
-            return False
-        return count >= BATCH or oldest < tx.now - PATIENCE or not tx.links.waiting()
+        count, oldest = tx.activities.ready(sink.name, sink.providers, EVENTS)
+        return count >= EVENTS or (oldest is not None and oldest < tx.now - PATIENCE)
 
 
 def _calm(work: Work, provider: str | None = None, user_ids: Iterable[str] = ()) -> bool:
@@ -122,17 +162,13 @@ def _has_place(kind: str, sink: str, rule: str) -> bool:
 
 
 def _row(provider: str, row: Stored, change: Change, names: Sequence[str]) -> dict[str, Any]:
+    told = change.details
     return {
         "provider": provider,
         "event_id": change.event_id or row.sender_id or f"sha256:{hashlib.sha256(row.body).hexdigest()}",
         "user_id": change.record_id,
         "kind": change.kind,
         "occurred_at": change.occurred_at or row.received_at,
-        "entry_point": _text(change.details),
-        "details": {name: change.details[name] for name in names if name in change.details},
+        "entry_point": str(told["entry_point"]) if "entry_point" in told else None,
+        "details": {name: told[name] for name in names if isinstance(told.get(name), str | int | float | bool)},
     }
-
-
-def _text(details: Mapping[str, Any]) -> str | None:
-    found = details.get("entry_point")
-    return None if found is None else str(found)

@@ -22,6 +22,9 @@ from connector.sync.work import LEASE, Work
 LOCK = "brakes"
 HOUR = timedelta(hours=1)
 
+BRAKE = "brake: "
+"""Begins the reason of a link that a brake stopped."""
+
 APPROVED = "released from a brake"
 """The reason of a link that a person let go on: no brake stops it again."""
 
@@ -97,7 +100,7 @@ def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
         if allowed is not None and counts[case.link.run] > allowed:
             where = f"run {case.link.run}" if case.link.run else "one hour"
             limits = f"brakes.{brake.name}, brakes.{brake.name}_percent"
-            case.end(LinkState.HELD, f"brake: more than {allowed} {brake.name} in {where} ({limits})", "brake")
+            case.end(LinkState.HELD, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})", "brake")
 
 
 def _allowed(brakes: Brakes, name: str, active: int) -> int | None:

@@ -82,16 +82,25 @@ class Case:
         refused |= {what: value for what, (_, value) in (self.refused | self.waiting).items()}
         self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
         if self.mapping.consents and (address := self._address()) != self.seen.address:
-            self.seen = replace(self.seen, address=address, statuses=None, opted_out=None, not_before=None)
+            self.seen = replace(self.seen, address=address, statuses=None, former={}, opted_out=None, not_before=None)
             self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
         return self.plan
 
     def _address(self) -> str | None:
-        """The email address the contact has once this is written; consents hang on it."""
-        found: Any = self.decided.contact_writes.get("email") or (self.seen.contact and self.seen.contact.properties.get("email"))
+        """The email address the contact has; consents hang on it. One without gets the user's.
+
+        One that is about to be written may be refused, and be somebody else's: it counts once the contact has it.
+        """
+        found: Any = (self.seen.contact and self.seen.contact.properties.get("email")) or self.decided.contact_writes.get("email")
         if not found and self.seen.user is not None:
             found = self.seen.user.values.get("email")
         return found.strip().lower() or None if isinstance(found, str) else None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the contact got another address since the consents of the one it had were settled."""
+        now = self.seen.contact and self.seen.contact.properties.get("email")
+        return bool(self.mapping.consents and now and self.seen.address) and now.strip().lower() != self.seen.address
 
     def given_up(self, attempts: int) -> None:
         """A link that one worker after another was lost over is not tried any more."""

@@ -8,7 +8,7 @@ from connector.crm.base import StatusOutcome, StatusWrite
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, decoded, encoded, without_time
 from connector.engine.plan import Step
 from connector.engine.readings import user_consent
-from connector.engine.rulings import REFUSED, SUBSCRIPTION, Other, worth
+from connector.engine.rulings import FORMER, REFUSED, SUBSCRIPTION, Other, worth
 from connector.errors import ConnectorError, Denied, Missing, Rejected, Stale, Transient
 from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement, User
@@ -50,7 +50,7 @@ def look(work: Work, batch: list[Case]) -> None:
     if not asking:
         return
     try:
-        found = work.crm.statuses(_addresses(asking))
+        found = work.crm.statuses([*_addresses(asking), *(one for case in asking if (one := _former(case)))])
         before = _buried(work, asking)
     except Denied as error:
         _close(asking, str(error))
@@ -61,7 +61,8 @@ def look(work: Work, batch: list[Case]) -> None:
     for case in asking:
         case.answered.add(READING)
         address = case.seen.address or ""
-        case.seen = replace(case.seen, statuses=found.get(address, {}), not_before=before.get(address))
+        former = found.get(_former(case) or "", {})
+        case.seen = replace(case.seen, statuses=found.get(address, {}), former=former, not_before=before.get(address))
         case.decide()
     _look_at_all(work, [case for case in asking if case.decided.asks_all])
 
@@ -126,6 +127,12 @@ def _look_at_all(work: Work, batch: list[Case]) -> None:
 
 def _addresses(batch: list[Case]) -> list[str]:
     return list(dict.fromkeys(case.seen.address for case in batch if case.seen.address))
+
+
+def _former(case: Case) -> str | None:
+    """The address that the person's consents hung on before, when it is another one now."""
+    known = [one["address"] for one in case.link.consents.values() if one.get("address")]
+    return next((one for one in known if one != case.seen.address), None)
 
 
 def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
@@ -294,6 +301,7 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     """Each voice as it was heard; what we wrote ourselves as written, without a time."""
     name, heard = ruling.consent.consent, dict(ruling.before.heard)
     heard |= {voice: said for voice, said in ruling.said.items() if not _still_ours(heard.get(voice), said)}
+    heard.pop(FORMER, None)
     ours = without_time(ruling.now)
     if name in case.on_subscription:
         heard[SUBSCRIPTION] = ours

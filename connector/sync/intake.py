@@ -19,6 +19,7 @@ from connector.store.inbox import CRM, Stored
 from connector.store.links import ANSWERABLE
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
+from connector.sync.brakes import BRAKE
 from connector.sync.work import Work
 
 LIMIT = 500
@@ -190,7 +191,7 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     if link.state in FINAL:
         return link
     can_read = work.providers[link.provider].capabilities.read
-    ring = tx.now if link.state in ANSWERABLE else None
+    ring = tx.now if link.state in ANSWERABLE or _may_withdraw(work, link) else None
     if change.kind == "user.deleted":
         tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)
         return replace(link, user_gone=True)
@@ -211,6 +212,12 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     tx.links.see_user(link.id, user, cause=row.sender_id)
     tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring, user_only=True)
     return replace(link, user=user)
+
+
+def _may_withdraw(work: Work, link: Link) -> bool:
+    """Whether a link that waits for a person is looked at all the same: a withdrawn consent does not wait, a brake does."""
+    braked = (link.reason or "").startswith(BRAKE)
+    return link.state is LinkState.HELD and not braked and bool(work.mappings[link.provider].consents)
 
 
 def _registered_anew(link: Link, change: Change) -> bool:

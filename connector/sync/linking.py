@@ -163,6 +163,7 @@ def _rival(work: Work, case: Case, contact: Contact) -> bool:
 def moved(work: Work, batch: list[Case]) -> None:
     """Contacts that turn out to be merged: their links follow, unless another user's link leads to the same one."""
     users = [case for case in batch if case.seen.contact and case.link.user_id and not case.seen.user_gone]
+    users = [case for case in users if case.link.state is not LinkState.HELD]
     meeting = Counter((case.link.provider, case.seen.contact.id) for case in users if case.seen.contact)
     for case in users:
         contact = case.seen.contact

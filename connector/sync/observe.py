@@ -19,7 +19,11 @@ def observe(work: Work, batch: list[Case]) -> None:
     for case in batch:
         case.seen = replace(case.seen, user=case.link.user, user_gone=case.link.user_gone and not _readable(case))
     fetch(work, [case for case in batch if _needs_fetch(case)])
-    read_contacts(work, [case for case in batch if case.open and case.link.contact_id and not _enough_known(case)])
+    for case in batch:
+        if case.link.state is LinkState.HELD:
+            case.seen = replace(case.seen, contact=case.link.contact)
+    looking = [case for case in batch if case.open and case.link.contact_id and case.link.state is not LinkState.HELD]
+    read_contacts(work, [case for case in looking if not _enough_known(case)])
     _shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
 
 

@@ -67,13 +67,12 @@ def work_off(work: Work) -> int:
     """
     settled = 0
     started = time.monotonic()
-    while links := _gather_in_turn(work):
-        settled += batch.settle(work, links)
+    while (links := _gather_in_turn(work)) or activities.linger(work):
+        settled += batch.settle(work, links) if links else 0
         activities.follow(work, links)
         if time.monotonic() - started > WORKING:
             work.ring()
             break
-    activities.follow(work)
     return settled
 
 

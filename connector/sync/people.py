@@ -1,11 +1,15 @@
 """Forgetting a person who asked for it: the records of what they did, their contact; then our own copies, when it is recorded."""
 
-from connector.crm.base import EventSchema
-from connector.errors import ConnectorError, Denied
-from connector.model import LinkState
+from dataclasses import replace
+
+from connector.crm.base import BATCH, EventSchema
+from connector.errors import ConnectorError, Denied, Transient
+from connector.model import Link, LinkState
+from connector.store.activities import CRM, Activity
 from connector.sync.case import Case, still_ours
 from connector.sync.contacts import WRITING
 from connector.sync.observe import SHARING
+from connector.sync.sender import event_record
 from connector.sync.work import Work
 
 
@@ -28,20 +32,36 @@ def _remove_events(work: Work, case: Case) -> None:
     link, events = case.link, case.mapping.events
     if not link.user_id or events.as_ == "none":
         return
+    schema = EventSchema(events.as_, events.object)
     with work.store.read() as tx:
-        ids = [one.record_id for one in tx.activities.of_user(link.provider, link.user_id) if one.record_id]
+        rows = [one for one in tx.activities.of_user(link.provider, link.user_id) if one.sink == CRM]
     try:
-        work.crm.remove_events(EventSchema(events.as_, events.object), ids)
+        ids = [one.record_id for one in rows if one.record_id] + _unheard(work, link, schema, rows)
+        work.crm.remove_events(schema, ids)
     except Denied as error:
         case.closed = str(error)
 
 
+def _unheard(work: Work, link: Link, schema: EventSchema, rows: list[Activity]) -> list[str]:
+    """The records of events whose sending was never answered: sent once more, which makes no second one, they tell their ids."""
+    unsure = [replace(one, contact_id=link.contact_id or "") for one in rows if one.state == "sending" and one.key]
+    if not unsure or link.contact_id is None:
+        return []
+    outcomes = [one for n in range(0, len(unsure), BATCH)
+                for one in work.crm.record_events(schema, [event_record(row) for row in unsure[n : n + BATCH]])]  # fmt: skip
+    for one in outcomes:
+        if isinstance(one.error, Transient):
+            raise one.error
+    return [one.record_id for one in outcomes if one.record_id]
+
+
 def _remove_contact(work: Work, case: Case) -> str:
     """Returns what was done, in words."""
-    contact_id = case.link.contact_id
+    contact_id = _contact_id(work, case.link)
     if contact_id is None:
         return "there was no contact"
-    if _shared(work, case):
+    case.values["contact_id"] = contact_id
+    if _shared(work, case, contact_id):
         return "the contact stays, another user is linked to it"
     if case.mapping.lifecycle.user_erased == "archive_contact":
         work.crm.archive([contact_id])
@@ -50,7 +70,15 @@ def _remove_contact(work: Work, case: Case) -> str:
     return "contact erased"
 
 
-def _shared(work: Work, case: Case) -> bool:
+def _contact_id(work: Work, link: Link) -> str | None:
+    """The contact of a link; one whose creation was never answered carries the user's id."""
+    if link.contact_id is not None or link.user_id is None:
+        return link.contact_id
+    found = work.crm.find(work.id_property(link.provider), [link.user_id], ())
+    return next((one.id for one in found.get(link.user_id, [])), None)
+
+
+def _shared(work: Work, case: Case, contact_id: str) -> bool:
     with work.store.read() as tx:
-        links = tx.links.by_contacts([case.link.contact_id or ""]).get(case.link.contact_id or "", [])
+        links = tx.links.by_contacts([contact_id]).get(contact_id, [])
     return any(one.id != case.link.id and one.user_id and one.state in SHARING and not one.erasure for one in links)

@@ -1,7 +1,8 @@
 """The incremental reconcile: what changed lately on either side, whether or not a webhook told us.
 
 Each listing starts a little before the place the last one came to: repeats cost nothing, because what equals the last
-observation is no change. A mark moves on only together with what it covers.
+observation is no change. A mark moves on only together with what it covers. A provider that cannot say what changed is gone
+through as a whole, as often as that takes a tenth of the time. Whoever a listing does not show is left alone.
 """
 
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from connector.engine.readings import same_user, tells_nothing_new, wanted_properties
 from connector.errors import Denied
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import Contact, LinkState, User
+from connector.model import Contact, Link, LinkState, User
 from connector.store import Tx
 from connector.store.links import ANSWERABLE
 from connector.sync import intake
@@ -18,35 +19,95 @@ from connector.sync.work import Work
 OVERLAP = timedelta(minutes=5)
 """How far before the last mark a listing starts: clocks differ, and search indexes lag."""
 
+REST = 9
+"""Times as long as a listing of everybody took, until the next one begins."""
+LASTING = timedelta(minutes=2)
+"""How long the lock on a listing outlives its holder; extended with every page."""
+
 
 def users(work: Work, provider: str) -> int:
     """Notice the users of a provider that changed since the last time. Returns how many were rung."""
-    if not work.providers[provider].capabilities.list_changed:
-        return 0
+    can = work.providers[provider].capabilities
+    if can.list_changed:
+        return _changed(work, provider)
+    return _all(work, provider) if can.list else 0
+
+
+def _changed(work: Work, provider: str) -> int:
     mark = f"recent:users:{provider}"
     began, since = _since(work, mark)
     rung = 0
     for page in work.providers[provider].changed_since(since):
         with work.store.write() as tx:
-            known = tx.links.by_users(provider, [user.id for user in page])
-            erased = tx.tombstones.users(provider, [user.id for user in page if user.id not in known])
-            for user in page:
-                link = known.get(user.id)
-                if user.id in erased:
-                    continue
-                if link is None and work.mappings[provider].lifecycle.user_created != "ignore":
-                    tx.links.create([{"provider": provider, "user_id": user.id, "user": user}])
-                    rung += 1
-                elif link is not None and link.state not in intake.FINAL and _news(work, provider, link.user, user):
-                    tx.links.see_user(link.id, user)
-                    tx.links.notice(link.id, {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
-                    rung += 1
+            rung += _see(work, tx, provider, page)
     _mark(work, mark, began)
     return rung
 
 
+def _all(work: Work, provider: str) -> int:
+    """Compare everybody with what is known of them, unless somebody does so now, or did a short while ago."""
+    began = _begin(work, provider)
+    if began is None:
+        return 0
+    rung, rest = 0, timedelta()
+    try:
+        for page in work.providers[provider].pages():
+            with work.store.write() as tx:
+                tx.runs.lock(_lock(provider), work.owner, LASTING)
+                rung += _see(work, tx, provider, page)
+                rest = (tx.now - began) * REST
+    finally:  # a listing that broke off counts as well: it is gone through again from its beginning
+        with work.store.write() as tx:
+            tx.cursors.set(f"recent:rest:{provider}", (tx.now + rest).isoformat())
+            tx.runs.unlock(_lock(provider), work.owner)
+    return rung
+
+
+def _begin(work: Work, provider: str) -> datetime | None:
+    """When we begin with everybody; None when it is not our turn."""
+    with work.store.write() as tx:
+        until = tx.cursors.get(f"recent:rest:{provider}")
+        if until and tx.now < datetime.fromisoformat(until[0]):
+            return None
+        return tx.now if tx.runs.lock(_lock(provider), work.owner, LASTING) else None
+
+
+def _lock(provider: str) -> str:
+    return f"listing:{provider}"
+
+
+def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
+    """Notice those of a page who are new, or not as they were. Returns how many."""
+    known = tx.links.by_users(provider, [user.id for user in page])
+    erased = tx.tombstones.users(provider, [user.id for user in page if user.id not in known])
+    rung = 0
+    for user in page:
+        link = known.get(user.id)
+        if user.id in erased:
+            continue
+        if link is None and work.mappings[provider].lifecycle.user_created != "ignore":
+            tx.links.create([{"provider": provider, "user_id": user.id, "user": user}])
+            rung += 1
+        elif link is not None and link.state not in intake.FINAL and _news(work, provider, link.user, user):
+            _ring(work, tx, link, user)
+            rung += 1
+    return rung
+
+
+def _ring(work: Work, tx: Tx, link: Link, user: User) -> None:
+    """Ring a link for what a listing shows. Without a time it may be older than what a delivery told: then the user is read."""
+    unsure = user.updated_at is None and link.user is not None and work.providers[link.provider].capabilities.read
+    if not unsure:
+        tx.links.see_user(link.id, user)
+    told = {"refetch": True} if unsure else {}
+    tx.links.notice(link.id, told, tx.now if link.state in ANSWERABLE else None, user_only=True)
+
+
 def _news(work: Work, provider: str, known: User | None, user: User) -> bool:
-    return known is None or not same_user(work.mappings[provider], known, user)
+    """Whether a listing shows a user otherwise than known; one that is older than what is known shows nothing."""
+    if known is None:
+        return True
+    return not same_user(work.mappings[provider], known, user) and not intake.newer(known, user)
 
 
 def contacts(work: Work) -> int:

@@ -70,12 +70,13 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
     if case.replaced_by is not None:
         return
-    again = case.again or case.overtaken
+    again = case.again or case.overtaken or case.moved
     if row.rung != case.link.rung or (again and values.get("due_at") is None and "state" not in case.values):
         values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
     if row.rung != case.link.rung:
         _keep_hints(row, values)
-    if values.get("state", row.state) not in ANSWERABLE:
+    state = values.get("state", row.state)
+    if state not in ANSWERABLE and not (state is LinkState.HELD and case.error):
         values["due_at"] = None
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
@@ -146,6 +147,8 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
 def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
     """A link that reached no final state: it waits, is forgotten, or stands as agreed."""
     plan, seen = case.decided, case.seen
+    if plan.step is Step.STAY_HELD:
+        return
     if plan.step is Step.WAIT:
         _waiting(work, tx, case, row, values)
     elif plan.step in (Step.FORGET, Step.FIND_USER) and case.link.user_id is None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from connector.crm.base import BATCH, EventOutcome, EventRecord
+from connector.crm.base import EVENTS, EventOutcome, EventRecord
 from connector.errors import ConnectorError, Missing, Paused, Permanent, Transient, Unavailable
 from connector.sinks import Sink
 from connector.store import Tx
@@ -43,7 +43,7 @@ class Sender:
         self._sink = sink
         self._holder = f"{work.owner}/{threading.get_ident()}"
         self._until = time.monotonic() + WORKING
-        self._most = BATCH
+        self._most = EVENTS
         self.sent = 0
 
     def run(self) -> int:
@@ -67,7 +67,7 @@ class Sender:
     def _locked(self) -> bool:
         with self._work.store.write() as tx:
             trouble = tx.troubles.of(self._sink.name)
-            self._most = 1 if trouble.failures or trouble.suspect else BATCH
+            self._most = 1 if trouble.failures or trouble.suspect else EVENTS
             return tx.runs.lock(LOCK + self._sink.name, self._holder, LEASE)
 
     def _rounds(self) -> None:
@@ -88,7 +88,7 @@ class Sender:
     def _call(self, rows: Sequence[Activity]) -> dict[int, EventOutcome]:
         """What became of each event. Whatever goes wrong, there is an outcome for every one."""
         try:
-            told = {int(one.ref): one for one in self._sink.send([_record(row) for row in rows])}
+            told = {int(one.ref): one for one in self._sink.send([event_record(row) for row in rows])}
             error: Transient = Unavailable("no answer for this event")
         except Transient as raised:
             told, error = {}, raised
@@ -124,7 +124,7 @@ class Sender:
             tx.activities.blame(trouble.suspect, self._work.retries.attempts)
         if trouble != Trouble():
             tx.troubles.over(self._sink.name)
-        self._most = min(self._most * 2, BATCH)
+        self._most = min(self._most * 2, EVENTS)
         judged = [row for row in rows if not isinstance(told[row.id].error, Paused)]
         results = [self._result(tx, row, told[row.id]) for row in judged]
         deleted = tx.activities.record(results)
@@ -185,7 +185,8 @@ class Sender:
             log.error("activities.orphans", sink=self._sink.name, records=record_ids, why=str(error))
 
 
-def _record(row: Activity) -> EventRecord:
+def event_record(row: Activity) -> EventRecord:
+    """An event as a sink takes it."""
     return EventRecord(
         ref=str(row.id),
         key=row.key or row.event_id,

@@ -1,13 +1,15 @@
-"""What a portal needs before the connector may run, what it lacks, and making it. What exists is never changed."""
+"""What the mappings need and a portal lacks, and making it. What exists is never changed, except for missing options."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from connector.crm.base import NewProperty, Property
-from connector.engine.readings import ADDITIONAL
-from connector.errors import ConfigError, Exists
+from connector.errors import ConfigError, Denied, Exists, Rejected
 from connector.mapping.model import Field, FieldType
-from connector.mapping.model import Mapping as FieldMapping
+from connector.sync import demands
+from connector.sync.demands import EventNeed
+from connector.sync.portal import closed, event_closed, event_problem, id_property, missing_options
 from connector.sync.work import Work
 
 GROUP = "connector"
@@ -25,87 +27,129 @@ PORTAL_TYPES = {
     FieldType.SET: ("enumeration", "checkbox"),
 }
 
-READABLE = {
-    FieldType.NUMBER: {"number", "string"},
-    FieldType.BOOL: {"bool", "enumeration", "string"},
-    FieldType.DATE: {"date", "string"},
-    FieldType.DATETIME: {"datetime", "string"},
-    FieldType.CHOICE: {"enumeration", "string"},
-    FieldType.SET: {"enumeration", "string"},
-}
-"""Portal types that a mapping's type can be written to; any other pair loses something."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """A property the portal lacks, and the mapping line that asks for it ("" for the connector's own)."""
+    """A property the portal lacks. where: the mapping line that asks for it."""
 
     property: NewProperty
     where: str
 
 
-def missing(work: Work, portal: Mapping[str, Property]) -> list[Lack]:
-    """What the configured providers and their mappings need and the portal does not have."""
-    found: dict[str, Lack] = {}
-    for name, mapping in work.mappings.items():
-        id_property = work.id_property(name)
-        if id_property not in portal:
-            found[id_property] = Lack(_id_property(name, id_property), "")
-        for rule in mapping.fields:
-            if rule.contact not in portal and rule.contact not in found and rule.contact != ADDITIONAL:
-                found[rule.contact] = Lack(_property(rule), f"{mapping.path}:{rule.line}")
-    return list(found.values())
+@dataclass(frozen=True, slots=True)
+class OptionLack:
+    """Options, by internal value, that a property lacks."""
+
+    property: str
+    options: tuple[str, ...]
+    where: str
 
 
-def create(work: Work, lacks: list[Lack]) -> None:
-    """Make what is missing, the group first. Something made meanwhile by somebody else is fine."""
-    if lacks:
-        work.crm.create_group(GROUP, GROUP_LABEL)
-    for lack in lacks:
-        try:
-            work.crm.create_property(lack.property)
-        except Exists:
-            continue
+@dataclass
+class Lacks:
+    """What a portal lacks, or what was made of it. schemas: objects and events. refused: what we cannot mend, in words."""
+
+    properties: list[Lack] = field(default_factory=list)
+    schemas: list[EventNeed] = field(default_factory=list)
+    options: list[OptionLack] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def missing(work: Work) -> Lacks:
+    """Compare the portal with the mappings. Raises Transient while it cannot be asked."""
+    lacks = Lacks()
+    try:
+        portal = work.crm.properties()
+    except Denied:
+        lacks.refused += [str(closed(mapping)) for mapping in work.mappings.values()]
+    else:
+        lacks.properties = [*_id_properties(work, portal), *_properties(work, portal)]
+        lacks.options = _options(work, portal)
+        lacks.refused += [str(one) for name in work.mappings for one in id_property(work, name, portal) if one.what in portal]
+    for need in demands.events(work.mappings):
+        _event(work, need, lacks)
+    return lacks
+
+
+def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
+    """Make what is missing, the group first; what the portal refuses holds up nothing else. Returns what was made.
+
+    Something made meanwhile by somebody else is fine. Raises Transient while the portal cannot be asked.
+    """
+    crm, made = work.crm, Lacks(refused=list(lacks.refused))
+    if lacks.properties:
+        with suppress(Denied):  # so is the first property, with its line
+            crm.create_group(GROUP, GROUP_LABEL)
+    made.properties = [
+        one for one in lacks.properties if _done(made, one.where, one.property.name, crm.create_property, one.property)
+    ]
+    made.schemas = [
+        one for one in lacks.schemas if _done(made, one.where, one.what, crm.create_event_schema, one.schema, one.details)
+    ]
+    if add_options:
+        made.options = [
+            one
+            for one in lacks.options
+            if _done(made, one.where, one.property, crm.add_options, one.property, {option: option for option in one.options})
+        ]
+    return made
 
 
 def require_id_properties(work: Work) -> None:
     """Raises ConfigError unless each provider's unique id property is there, and is unique."""
     portal = work.crm.properties()
-    findings = []
-    for name in work.mappings:
-        known = portal.get(work.id_property(name))
-        if known is None:
-            findings.append(f"portal: lacks the property {work.id_property(name)}; run: connector setup --apply")
-        elif not known.unique:
-            findings.append(f"portal: property {work.id_property(name)} exists but is not unique; archive or rename it there")
-    if findings:
+    if findings := [str(one) for name in work.mappings for one in id_property(work, name, portal)]:
         raise ConfigError(findings)
 
 
-def disagreements(mapping: FieldMapping, portal: Mapping[str, Property]) -> list[str]:
-    """Where a mapping and the portal do not fit: one line each, with the mapping's line and the way out."""
-    found = []
-    for rule in mapping.fields:
-        where = f"{mapping.path}:{rule.line}: {rule.contact}"
-        known = portal.get(rule.contact)
-        if known is None:
-            found.append(f"{where}: the portal has no such property; create it with: connector setup --apply")
-            continue
-        if known.read_only and rule.direction != "to_user":
-            found.append(f"{where}: is read-only in the portal; set direction: to_user")
-        if known.type not in READABLE.get(rule.type, {known.type}):
-            found.append(f"{where}: is of type {known.type} in the portal, which cannot hold a {rule.type.value}")
-        if known.options and rule.type in ("choice", "set"):
-            unknown = [option for option in dict.fromkeys(rule.values.values()) if option not in known.options]
-            found += [f"{where}: {option!r} is not an option in the portal; add it there" for option in unknown]
-    return found
+def _done(made: Lacks, where: str, what: str, make_it: Callable[..., None], *given: object) -> bool:
+    """Make one thing; False when the portal refuses it, with the reason noted."""
+    try:
+        make_it(*given)
+    except Exists:
+        return True
+    except (Denied, Rejected) as error:
+        made.refused.append(f"{where}: {what}: {error}")
+        return False
+    return True
 
 
-def _id_property(provider: str, name: str) -> NewProperty:
-    return NewProperty(
-        name, f"User id ({provider})", "string", "text", GROUP, unique=True,
-        description="The id of this contact's user at the identity provider. Written by the connector; do not edit.",
-    )  # fmt: skip
+def _event(work: Work, need: EventNeed, lacks: Lacks) -> None:
+    """An object or event that is not there, or an event that lacks properties. Properties of an object are not ours to add."""
+    try:
+        there = work.crm.event_schema(need.schema)
+    except Denied as error:
+        lacks.refused.append(str(event_closed(need, work.crm.access()) or f"{need.where}: {need.what}: {error}"))
+        return
+    problem = event_problem(need, there)
+    if problem and there is not None and need.schema.kind == "custom_object":
+        lacks.refused.append(str(problem))
+    elif problem:
+        lacks.schemas.append(need)
+
+
+def _id_properties(work: Work, portal: Mapping[str, Property]) -> Iterator[Lack]:
+    for provider, mapping in work.mappings.items():
+        name = work.id_property(provider)
+        if name not in portal:
+            new = NewProperty(
+                name, f"User id ({provider})", "string", "text", GROUP, unique=True,
+                description="The id of this contact's user at the identity provider. Written by the connector; do not edit.",
+            )  # fmt: skip
+            yield Lack(new, demands.place(mapping))
+
+
+def _properties(work: Work, portal: Mapping[str, Property]) -> list[Lack]:
+    """Each property once, with the options of all mappings that name it; else as the first of them says."""
+    found: dict[str, Lack] = {}
+    for mapping in work.mappings.values():
+        for need in demands.properties(mapping):
+            name, new = need.rule.contact, _property(need.rule)
+            if name not in portal:
+                known = found.get(name) or Lack(new, need.where)
+                options = {**known.property.options, **(new.options if new.type == known.property.type else {})}
+                found[name] = replace(known, property=replace(known.property, options=options))
+    return list(found.values())
 
 
 def _property(rule: Field) -> NewProperty:
@@ -115,3 +159,16 @@ def _property(rule: Field) -> NewProperty:
         options = {"true": "Yes", "false": "No"}
     label = rule.contact.replace("_", " ").capitalize()
     return NewProperty(rule.contact, label, kind, field_type, GROUP, options)
+
+
+def _options(work: Work, portal: Mapping[str, Property]) -> list[OptionLack]:
+    """What properties that exist lack in options, of all mappings together."""
+    found: dict[str, OptionLack] = {}
+    for mapping in work.mappings.values():
+        for need in demands.properties(mapping):
+            name = need.rule.contact
+            lacking = missing_options(need.rule, portal[name]) if name in portal else []
+            if lacking:
+                known = found.get(name) or OptionLack(name, (), need.where)
+                found[name] = replace(known, options=tuple(dict.fromkeys([*known.options, *lacking])))
+    return list(found.values())

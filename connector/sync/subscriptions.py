@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, decoded
-from connector.model import Link, LinkState, Statement
+from connector.model import UNTOLD, Link, LinkState, Statement
 from connector.store import Tx
 from connector.sync.work import Work
 
@@ -77,7 +77,7 @@ def _moved(work: Work, link: Link, types: Mapping[str, str], found: Mapping[str,
         newer = said.at is not None and heard.at is not None and said.at > heard.at
         if said.state in (GRANTED, REVOKED) and (said.state is not heard.state or newer):
             return True
-        if said.state is UNKNOWN and said.source is not None and heard.state is GRANTED:
+        if said.source == UNTOLD and heard.state is GRANTED:
             return True
     return False
 

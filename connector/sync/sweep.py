@@ -33,8 +33,7 @@ def forget(work: Work, deliveries: timedelta, history: timedelta) -> int:
     """
     with work.store.write() as tx:
         gone = tx.inbox.forget(tx.now - deliveries) if deliveries else 0
-        unlinked, sent = (tx.now - kept if kept else None for kept in (deliveries, history))
-        gone += tx.activities.tidy(unlinked, sent, activities.MOST)
+        gone += activities.tidy(work, tx, deliveries, history)
         return gone + (tx.history.forget(tx.now - history) if history else 0)
 
 

@@ -28,7 +28,8 @@ def find(tx: Tx, who: str) -> list[Link]:
 
 def nobody(tx: Tx, who: str) -> str:
     """What to say when WHO is nobody: whether that is because the person was erased."""
-    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]):
+    provider, _, user_id = who.partition(":")
+    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]) or tx.tombstones.users(provider, [user_id]):
         return f"{who}: erased; nothing is kept but a keyed hash"
     return f"{who}: nobody; give an email address, a contact id or provider:user_id"
 

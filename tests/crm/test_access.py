@@ -64,3 +64,19 @@ def test_what_could_not_be_asked_is_not_denied(hubspot, stub, part, answer, rais
     stub.says(portal(**{part: answer}))
     with pytest.raises(raised):
         hubspot.access()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(Say(200, {"byObjectType": [{"objectTypeId": "0-1", "usage": 7, "limit": 1000}]}), (7, 1000), id="told"),
+        pytest.param(Say(200, {"byObjectType": [{"objectTypeId": "0-2", "usage": 7, "limit": 9}]}), (None, None), id="others"),
+        pytest.param(Say(200, {"byObjectType": ["x"]}), (None, None), id="something else"),
+        pytest.param(Say(403, error("MISSING_SCOPES")), (None, None), id="denied"),
+        pytest.param(NO, (None, None), id="not there"),
+    ],
+)
+def test_how_many_properties_there_are(hubspot, stub, answer, told):
+    stub.says(portal(custom_properties=answer))
+    found = hubspot.access()
+    assert (found.properties_made, found.properties_limit) == told

@@ -75,6 +75,13 @@ def test_a_read_refused_because_of_one_address_goes_on_without_it(hubspot, stub)
     assert [email for email, told in found.items() if not told] == ["c@x.no"]
 
 
+def test_a_portal_that_refuses_every_address_is_not_one_without_states(hubspot, stub):
+    stub.says(Say(400, error("VALIDATION_ERROR")))
+    with pytest.raises(Unavailable, match="refused for every address"):
+        hubspot.statuses([f"{one}@x.no" for one in "abcd"])
+    assert hubspot.statuses(["a@x.no"]) == {"a@x.no": {}}
+
+
 def test_a_list_that_is_missing_is_no_empty_one(hubspot, stub):
     stub.says(Say(200, {"status": "COMPLETE"}))
     for ask in (hubspot.statuses, hubspot.opted_out_of_all):

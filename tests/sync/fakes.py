@@ -1,25 +1,28 @@
-"""An in-memory CRM and identity provider for simulations: the same promises as the real ones, and every write counted.
+"""An in-memory CRM for simulations: the same promises as the real one, and every write counted. `fake_idp` is the other side.
 
 Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
 come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet),
 `hides` (the provider does not tell these fields; `tells`: those it tells even if they are blank).
 `log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us". `everything` has
-the same of both sides, in order, when they share it.
+the same of both sides, in order, when they share it. `hears` is called with every `Word` about a consent, `shows` with what we
+are shown: ("contact", id), ("record", row).
 """
 
 import itertools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from connector.crm.base import EventOutcome, EventRecord, Outcome, StatusOutcome
-from connector.errors import BadDelivery, Denied, Exists, Missing, Rejected, Stale
-from connector.model import Change, ConsentState, Contact, Statement, User
-from connector.providers.base import Capabilities
+from connector.errors import BadDelivery, Denied, Exists, Missing, Rejected
+from connector.model import Change, ConsentState, Contact, Statement
 
-EVERYTHING = Capabilities(True, True, True, True, True, True, True, True, True, True)
+from .fake_idp import EVERYTHING, FakeIdp
+from .words import Word, nobody_listens, nobody_watches
+
+__all__ = ["EVERYTHING", "TYPES", "FakeCrm", "FakeIdp"]
+
 TYPES = {"1001": "Newsletter", "1002": "Product news"}
 
 
@@ -55,6 +58,9 @@ class FakeCrm:
         self.consent_log: list[tuple[str, str, str, str]] = []
         self.denied: Denied | None = None
         self.refuses_resubscription = False
+        self.wrong: list[str] = []
+        self.hears = nobody_listens
+        self.shows = nobody_watches
         self._ids = itertools.count(1001)
 
     def _log(self, entry):
@@ -84,7 +90,7 @@ class FakeCrm:
 
     def read(self, ids, properties):
         self._call("read")
-        return {one: self._contact(self._now(one)) for one in ids if self._now(one) in self.contacts}
+        return {one: self._shown(self._now(one)) for one in ids if self._now(one) in self.contacts}
 
     def find(self, key, values, properties):
         self._call("find")
@@ -92,7 +98,7 @@ class FakeCrm:
         for value in values:
             hits = [i for i, p in self.contacts.items() if i not in self.unindexed and self._holds(p, key, value)]
             if hits:
-                found[value] = [self._contact(i) for i in hits]
+                found[value] = [self._shown(i) for i in hits]
         return found
 
     def upsert(self, key, rows, properties):
@@ -112,7 +118,7 @@ class FakeCrm:
                 self.contacts[contact_id] = {}
                 self.creations.append(row.id)
                 self.events.append(Change("contact.created", contact_id))
-            self._store(contact_id, {**row.properties, key: row.id}, "us")
+            self._store(contact_id, {key: row.id, **row.properties}, "us")
             out.append(Outcome(row.ref, self._contact(contact_id), created=known is None))
         return self._answer(out)
 
@@ -176,16 +182,20 @@ class FakeCrm:
             before = self.preferences.get((row.email, row.subscription))
             lifts = row.granted and before is not None and before.state is ConsentState.REVOKED
             if row.granted and row.email in self.out_of_all:
-                raise AssertionError(f"an opt-out of everything was to be lifted for {row.email}")
+                self.wrong.append(f"an opt-out of everything was to be lifted for {row.email}")
             if lifts and self.refuses_resubscription:
                 out.append(StatusOutcome(row.ref, Rejected("the person opted out")))
                 continue
-            self._prefer("us", row.email, row.subscription, ConsentState.GRANTED if row.granted else ConsentState.REVOKED)
+            state = ConsentState.GRANTED if row.granted else ConsentState.REVOKED
+            self._prefer("us", row.email, row.subscription, state, int(row.ref.partition(":")[0]))
             out.append(StatusOutcome(row.ref))
         return self._answer(out)
 
-    def _prefer(self, author, email, type_id, state):
+    def _prefer(self, author, email, type_id, state, link=None):
         known = self.preferences.get((email, type_id))
+        before = known and known.state.value
+        now = self.clock()
+        self.hears(Word("status", author, email, type_id, state.value, now, f"hubspot: {author}", now, before, link))
         if known is None or known.state is not state:
             self.consent_log.append((author, email, type_id, state.value))
         self.preferences[email, type_id] = Statement(state, self.clock(), f"hubspot: {author}")
@@ -198,20 +208,21 @@ class FakeCrm:
         return {i: {p: self.times[i, p] for p in properties if (i, p) in self.times} for i in ids}
 
     def pages(self, properties, archived=False):
-        yield [self._contact(i) for i in self.contacts]
+        yield [self._shown(i) for i in self.contacts]
 
     def changed_since(self, since, properties):
-        yield [self._contact(i) for i in self.contacts]
+        yield [self._shown(i) for i in self.contacts]
 
     def record_events(self, schema, rows):
         self._call("record_events")
-        assert len(rows) <= 100
+        assert len(rows) <= 500
         if poison := next((row.key for row in rows if row.key in self.event_faults and row.key.startswith("poison")), None):
             raise self.event_faults[poison]
         out = []
         for row in rows:
             error = self.event_faults.get(row.key) or (None if row.contact_id in self.contacts else Missing("no such contact"))
             if error is None:
+                self.shows("record", row)
                 self.recorded.append(row.key)
                 self.records[row.key] = row
             out.append(EventOutcome(row.ref, None if error else f"r-{row.key}", error))
@@ -286,6 +297,10 @@ class FakeCrm:
         """How many calls wrote something."""
         return sum(self.made[name] for name in ("upsert", "update", "archive", "erase", "write_statuses"))
 
+    def _shown(self, contact_id):
+        self.shows("contact", contact_id)
+        return self._contact(contact_id)
+
     def _now(self, contact_id):
         return self.merged.get(contact_id, contact_id)
 
@@ -316,191 +331,15 @@ class FakeCrm:
 
     def _store(self, contact_id, properties, by):
         held = self.contacts[contact_id]
-        for name, value in properties.items():
+        for name, value in sorted(properties.items(), key=lambda one: not one[0].endswith("_user_id")):
             value = value.lower() if name == "email" else value
             value = self.reformats[name](value) if name in self.reformats else value
             if name in self.noop or (held.get(name) or "") == value:
                 continue
+            if name.endswith("_consent"):
+                state = {"true": "granted", "false": "revoked"}.get(value, "unknown")
+                self.hears(Word("property", by, contact_id, name, state, self.clock(), "property", self.clock(), held.get(name)))
             held[name] = value
             self.times[contact_id, name] = self.clock()
             self._log((by, contact_id, {name: value}))
             self.events.append(Change("contact.changed", contact_id, self.clock(), property=name, value=value))
-
-
-class FakeIdp:
-    """Users by id with versions; a user once removed is gone for good."""
-
-    def __init__(self, clock, name="members", capabilities=EVERYTHING):
-        self.clock = clock
-        self.name = name
-        self.capabilities = capabilities
-        self.users: dict[str, User] = {}
-        self.removed: set[str] = set()
-        self.log: list[tuple[str, str, dict[str, Any]]] = []
-        self.everything: list[tuple[str, str, str, dict[str, Any]]] = []
-        self.events: list[Change] = []
-        self.told: dict[bytes, Change] = {}
-        self.fails: list[Exception] = []
-        self.loses: list[Exception] = []
-        self.refuses: set[str] = set()
-        self.hides: set[str] = set()
-        self.tells: list[str] = []
-        self.noop: set[str] = set()
-        self.stamps = False
-        self.consent_log: list[tuple[str, str, str, str]] = []
-        self.created: dict[str, str] = {}
-        self.made: Counter[str] = Counter()
-        self._ids = itertools.count(1)
-        self._etags = itertools.count(1)
-
-    def _log(self, entry):
-        self.log.append(entry)
-        self.everything.append(("idp", *entry))
-
-    def _call(self, name):
-        self.made[name] += 1
-        if self.fails:
-            raise self.fails.pop(0)
-
-    def _answer(self, found=None):
-        if self.loses:
-            raise self.loses.pop(0)
-        return found
-
-    @property
-    def writes(self):
-        """How many calls wrote something."""
-        return sum(self.made[name] for name in ("create", "update", "delete", "set_consent"))
-
-    # what the sync calls
-
-    def read_item(self, body, meta):
-        if body not in self.told:
-            raise BadDelivery("not a delivery of this fake")
-        return self.told[body]
-
-    def fetch(self, user_id):
-        self._call("fetch")
-        if user_id not in self.users:
-            raise Missing(f"user {user_id}")
-        return self._told(user_id)
-
-    def find(self, email):
-        self._call("find")
-        return [self._told(user.id) for user in self.users.values() if user.values.get("email") == email]
-
-    def pages(self):
-        self._call("pages")
-        yield [self._told(user_id) for user_id in self.users]
-
-    def changed_since(self, since):
-        yield [self._told(user.id) for user in self.users.values() if user.updated_at >= since]
-
-    def create(self, values, key):
-        self._call("create")
-        if self.created.get(key) in self.users:
-            return self._answer(self._told(self.created[key]))
-        taken = [user.id for user in self.find(values.get("email"))] if values.get("email") else []
-        if taken:
-            raise Exists("email taken", taken[0])
-        user_id = self.register(dict(values), by="us")
-        self.created[key] = user_id
-        return self._answer(self._told(user_id))
-
-    def update(self, user_id, values, etag):
-        self._call("update")
-        if user_id not in self.users:
-            raise Missing(f"user {user_id}")
-        if etag is not None and etag != self.users[user_id].etag:
-            raise Stale("changed meanwhile")
-        if refused := self.refuses & values.keys():
-            raise Rejected("refused", dict.fromkeys(refused, "not allowed"))
-        if any(
-            user.id != user_id and values.get("email") and user.values.get("email") == values["email"]
-            for user in self.users.values()
-        ):
-            raise Exists("email taken")
-        self.edit(user_id, dict(values), by="us")
-        return self._answer(self._told(user_id))
-
-    def delete(self, user_id):
-        self._call("delete")
-        if user_id in self.users:
-            self.remove(user_id, by="us")
-        self._answer()
-
-    def set_consent(self, user_id, purpose, told, etag):
-        self._call("set_consent")
-        if user_id not in self.users:
-            raise Missing(f"user {user_id}")
-        if etag is not None and etag != self.users[user_id].etag:
-            raise Stale("changed meanwhile")
-        if f"consent.{purpose}" in self.refuses:
-            raise Rejected("not allowed")
-        if f"consent.{purpose}" not in self.noop:
-            at = self.clock() if self.stamps else told.at
-            self.consent(user_id, purpose, told.state.value, at=at, source=told.source, by="us")
-        return self._answer(self._told(user_id))
-
-    def erase(self, user_id):
-        self.delete(user_id)
-
-    # what people do
-
-    def consent(self, user_id, purpose, state, by="person", at="now", source="entrypoint:main", **more):
-        """A consent given or withdrawn at the provider."""
-        user = self.users[user_id]
-        at = self.clock() if at == "now" else at
-        entry = {"purpose": purpose, "channel": "email", "state": state, "at": at and at.isoformat(), "source": source, **more}
-        before = [one for one in user.consents or () if one["purpose"] != purpose]
-        self.consent_log.append((by, user_id, purpose, state))
-        self.users[user_id] = self._made(user_id, user.values, user.memberships, (*before, entry))
-        kind = f"consent.{state}" if state in ("granted", "revoked") else "user.updated"
-        self.events.append(Change(kind, user_id, self.clock(), user=self._told(user_id)))
-
-    def join(self, user_id, key, active=True):
-        """A typology is gained or lost."""
-        user = self.users[user_id]
-        before = [one for one in user.memberships or () if one["key"] != key]
-        self.users[user_id] = self._made(user_id, user.values, (*before, {"key": key, "active": active}), user.consents)
-        kind = "membership.added" if active else "membership.removed"
-        self.events.append(Change(kind, user_id, self.clock(), user=self._told(user_id)))
-
-    def ask_to_be_forgotten(self, user_id):
-        """The person wants to be erased: the provider deletes the user and tells both."""
-        user = self.users.pop(user_id)
-        self.removed.add(user_id)
-        self._log(("person", user_id, {"": "deleted"}))
-        self.events.append(Change("erasure.requested", user_id, self.clock(), user=replace(user, values={})))
-        self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(user, values={})))
-
-    def register(self, values, by="person", consents=(), memberships=()):
-        user_id = f"u-{next(self._ids)}"
-        entries = tuple({"channel": "email", "at": self.clock().isoformat(), "source": "form", **one} for one in consents)
-        self.users[user_id] = self._made(user_id, values, tuple({"key": one, "active": True} for one in memberships), entries)
-        self.consent_log += [(by, user_id, one["purpose"], one["state"]) for one in entries]
-        self._log((by, user_id, dict(values)))
-        self.events.append(Change("user.created", user_id, self.clock(), user=self._told(user_id)))
-        return user_id
-
-    def edit(self, user_id, values, by="person"):
-        before = self.users[user_id].values
-        known = self.users[user_id]
-        self.users[user_id] = self._made(user_id, {**before, **values}, known.memberships, known.consents)
-        self._log((by, user_id, {name: value for name, value in values.items() if before.get(name) != value}))
-        self.events.append(Change("user.updated", user_id, self.clock(), user=self._told(user_id)))
-
-    def remove(self, user_id, by="person"):
-        gone = self.users.pop(user_id)
-        self.removed.add(user_id)
-        self._log((by, user_id, {"": "deleted"}))
-        self.events.append(Change("user.deleted", user_id, self.clock(), user=replace(gone, values={})))
-
-    def _told(self, user_id):
-        """A user as the API shows it: without what it hides just now."""
-        user = self.users[user_id]
-        values = dict.fromkeys(self.tells) | user.values
-        return replace(user, values={name: value for name, value in values.items() if name not in self.hides})
-
-    def _made(self, user_id, values, memberships=(), consents=()):
-        return User(user_id, values, self.clock(), f"e{next(self._etags)}", memberships, consents)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import Denied, Unavailable
-from connector.model import ConsentState
+from connector.model import UNTOLD, ConsentState, Statement
 from connector.settings import Brakes
 from connector.sync import subscriptions
 
@@ -347,6 +347,19 @@ def test_unticking_the_property_is_an_opt_out(world):
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
 
 
+def test_who_is_not_subscribed_any_more_has_opted_out_where_the_crm_cannot_tell(world):
+    """HubSpot's v3 has no times and says "not subscribed" to both, opted out and never asked."""
+    user = granted(world)
+    never = world.idp.register(USER | {"email": "never@example.com"})
+    world.run()
+    world.crm.preferences.clear()
+    told = dict.fromkeys(("1001", "1002"), Statement(ConsentState.UNKNOWN, source=UNTOLD))
+    world.crm.statuses = lambda emails: dict.fromkeys(emails, told)
+    roll(world)
+    assert (consent(world, user), consent(world, never)) == ("revoked", None)
+    assert contact(world, user)["communicable"] == "false"
+
+
 class TestWithoutStatusScopes:
     """The portal or the token lets nobody see statuses: the property is the way to and fro."""
 
@@ -442,6 +455,27 @@ def test_a_consent_of_a_provider_that_cannot_be_written_still_holds_in_the_crm(t
     roll(world)
     world.sweep()
     assert (status(world), contact(world, user)["communicable"]) == ("revoked", "false")
+
+
+def test_who_says_stop_is_not_mailed_while_a_link_waits_for_a_person(world):
+    user = granted(world)
+    link = world.link(user)
+    with world.store.write() as tx:
+        tx.links.notice(link.id, {"state": "held", "reason": "sales is cleaning this up", "due_at": None}, None)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.fails = [Unavailable("down")]
+    world.run()
+    world.later(HOUR)
+    link = world.link(user)
+    assert (status(world), link.state, link.reason) == ("revoked", "held", "sales is cleaning this up")
+    assert contact(world, user)["firstname"] == "Ada"
+    assert ledger(world, user)[-1][1] == "revoked"
+    before = world.crm.writes
+    world.idp.consent(user, "newsletter", "granted")
+    world.later(HOUR)
+    assert (status(world), world.crm.writes) == ("revoked", before)
 
 
 def test_many_opt_outs_at_once_wait_for_a_person(tmp_path):

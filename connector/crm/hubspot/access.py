@@ -16,15 +16,18 @@ from connector.crm.hubspot import custom_events, event_objects, paths, schema
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.subscriptions import Subscriptions
 from connector.crm.hubspot.transport import Transport
+from connector.crm.hubspot.webhooks import CONTACT
 from connector.errors import ConnectorError, Denied, Missing
 
 USAGE_WAY_OUT = "the number of calls today is not told"
+LIMITS_WAY_OUT = "the number of properties is not told"
 
 
 def access(transport: Transport, subscriptions: Subscriptions) -> Access:
     """See Crm.access."""
     portal_id, account = schema.account(transport)
     today, limit = _usage(transport)
+    made, most = _properties(transport)
     return Access(
         portal_id,
         scopes=_scopes(transport),
@@ -34,6 +37,8 @@ def access(transport: Transport, subscriptions: Subscriptions) -> Access:
         calls_today=today,
         calls_limit=limit,
         clock=_clock(account),
+        properties_made=made,
+        properties_limit=most,
     )
 
 
@@ -64,6 +69,18 @@ def _usage(transport: Transport) -> tuple[int | None, int | None]:
     listed = body.get("results")
     told: Any = listed[0] if isinstance(listed, list) and listed else body
     return (_number(told, "currentUsage"), _number(told, "usageLimit")) if isinstance(told, dict) else (None, None)
+
+
+def _properties(transport: Transport) -> tuple[int | None, int | None]:
+    """Contact properties that somebody made, and how many there may be."""
+    try:
+        reply = transport.http("property limits: read", "GET", paths.PROPERTY_LIMITS, way_out=LIMITS_WAY_OUT)
+    except ConnectorError:
+        return None, None
+    listed = (reply.body or {}).get("byObjectType")
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    told: Any = next((one for one in entries if one.get("objectTypeId") == CONTACT), {})
+    return _number(told, "usage"), _number(told, "limit")
 
 
 def _number(told: dict[str, Any], name: str) -> int | None:

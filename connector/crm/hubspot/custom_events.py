@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.crm.base import EventOutcome, EventRecord
+from connector.crm.base import BATCH, EventOutcome, EventRecord
 from connector.crm.hubspot import answers, event_records, narrowing, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.narrowing import Fault, Steps, Told
@@ -44,6 +44,8 @@ class Definition:
 
 class CustomEvents:
     """See `events.Sink`."""
+
+    most = BATCH
 
     def __init__(self, transport: Transport, portal_id: int) -> None:
         self._transport = transport

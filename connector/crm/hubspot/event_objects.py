@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from connector.crm.base import EventOutcome, EventRecord, Outcome, Write
+from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord, Outcome, Write
 from connector.crm.hubspot import answers, event_records, narrowing, outcomes, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.associations import Associations, Pair, Problem
@@ -44,6 +44,8 @@ PAUSE = 60.0
 class EventObjects:
     """See `events.Sink`."""
 
+    most = EVENTS
+
     def __init__(self, transport: Transport, associations: Associations, portal_id: int) -> None:
         self._transport = transport
         self._associations = associations
@@ -52,11 +54,23 @@ class EventObjects:
 
     def record(self, name: str, rows: Sequence[EventRecord]) -> dict[str, EventOutcome]:
         """See Sink. A record that could not be associated failed, and is sent again as a whole."""
-        writes = [Write(row.ref, row.key, _properties(row)) for row in rows]
         steps = Steps(WHAT, partial(self._send, name), _tell, _refuse, _fail, partial(self._look, name))
-        made = {ref: _event(one) for ref, one in narrowing.settle(steps, writes).items()}
+        made: dict[str, EventOutcome] = {}
+        writes = [Write(row.ref, row.key, _properties(row)) for row in rows]
+        for start in range(0, len(writes), BATCH):
+            some = writes[start : start + BATCH]
+            made |= {ref: _event(one) for ref, one in self._upsert(steps, some, first=not made).items()}
         problems = self._join(name, [Pair(row.ref, made[row.ref].record_id or "", row.contact_id) for row in rows], made)
         return {ref: replace(one, error=problems.get(ref) or one.error) for ref, one in made.items()}
+
+    def _upsert(self, steps: Steps[Write, Outcome], some: Sequence[Write], first: bool) -> dict[str, Outcome]:
+        """One call's worth. What is wrong with the call as a whole is raised while nothing is known of any row yet."""
+        try:
+            return narrowing.settle(steps, some)
+        except Transient as error:
+            if first:
+                raise
+            return {row.ref: _fail(row, error) for row in some}
 
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Sink. Without the object there are no records of it."""

@@ -13,10 +13,13 @@ from connector.crm.hubspot.custom_events import CustomEvents
 from connector.crm.hubspot.event_objects import EventObjects
 from connector.crm.hubspot.notes import Notes
 from connector.crm.hubspot.transport import Transport
+from connector.errors import Transient
 
 
 class Sink(Protocol):
-    """One kind of record. name: of the object or event."""
+    """One kind of record. name: of the object or event. most: rows in one `record`."""
+
+    most: int
 
     def record(self, name: str, rows: Sequence[EventRecord]) -> Mapping[str, EventOutcome]:
         """Make a record of each, with different keys: outcomes by ref. Raises Transient when nothing is known of any."""
@@ -46,8 +49,21 @@ class Events:
         first: dict[str, EventRecord] = {}
         for row in rows:
             first.setdefault(row.key, row)
-        done = self._sinks[schema.kind].record(schema.name, list(first.values())) if rows else {}
+        done = self._record(self._sinks[schema.kind], schema, list(first.values()))
         return [replace(done[first[row.key].ref], ref=row.ref) for row in rows]
+
+    def _record(self, sink: Sink, schema: EventSchema, rows: Sequence[EventRecord]) -> dict[str, EventOutcome]:
+        """As many at a time as the kind takes. What is wrong with all of them is raised while nothing is known of any."""
+        done: dict[str, EventOutcome] = {}
+        for start in range(0, len(rows), sink.most):
+            some = rows[start : start + sink.most]
+            try:
+                done |= sink.record(schema.name, some)
+            except Transient as error:
+                if not done:
+                    raise
+                done |= {row.ref: EventOutcome(row.ref, error=error) for row in some}
+        return done
 
     def remove(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """See Crm.remove_events."""

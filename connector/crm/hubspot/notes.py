@@ -36,6 +36,8 @@ WAY_OUT = "grant the token crm.objects.contacts.read and crm.objects.contacts.wr
 class Notes:
     """See `events.Sink`. The name means nothing here."""
 
+    most = BATCH
+
     def __init__(self, transport: Transport, associations: Associations) -> None:
         self._transport = transport
         self._associations = associations

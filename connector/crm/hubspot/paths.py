@@ -17,6 +17,7 @@ V3 = "v3"
 CONTACTS = "contacts"
 ACCOUNT = "/account-info/v3/details"
 USAGE = "/account-info/v3/api-usage/daily/private-apps"
+PROPERTY_LIMITS = "/crm/v3/limits/custom-properties"
 TOKEN = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105 - a path
 
 TYPES = "/communication-preferences/v4/definitions"
@@ -39,6 +40,7 @@ EVENTS_SEND = "/events/v3/send/batch"
 _DATED = {
     "/crm/v3/objects/": "/crm/objects/{}/",
     "/crm/v3/properties/": "/crm/properties/{}/",
+    "/crm/v3/limits/": "/crm/limits/{}/",
     "/crm/v4/associations/": "/crm/associations/{}/",
     "/crm-object-schemas/v3/": "/crm-object-schemas/{}/",
     "/account-info/v3/": "/account-info/{}/",

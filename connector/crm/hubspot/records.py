@@ -8,7 +8,7 @@ Facts (HubSpot API, contacts reference, "Search the CRM"):
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -28,6 +28,7 @@ LONGEST_SEARCH = 2900
 SEARCH_PAGE = 200
 SEARCH_CAP = 10_000
 
+T = TypeVar("T")
 Record = dict[str, Any]
 
 

@@ -17,6 +17,9 @@ from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.transport import Transport
 from connector.errors import ConfigError, Exists, Rejected, Unavailable
 
+READ_SCOPE = "grant the token crm.schemas.contacts.read"
+WRITE_SCOPE = "grant the token crm.schemas.contacts.write"
+
 
 class Schema:
     """Definitions, and the account they belong to."""
@@ -41,7 +44,9 @@ class Schema:
     def properties(self) -> dict[str, Property]:
         """See Crm.properties. Asks HubSpot each time."""
         what = "properties: list"
-        reply = self._transport.call(what, lambda api, options: api.properties.get_all(paths.CONTACTS, **options))
+        reply = self._transport.call(
+            what, lambda api, options: api.properties.get_all(paths.CONTACTS, **options), way_out=READ_SCOPE
+        )
         found = (reply.body or {}).get("results")
         if not isinstance(found, list):
             raise Unavailable(f"hubspot: {what}: {reply.status} without results")
@@ -59,7 +64,9 @@ class Schema:
         body = {"name": name, "label": label, "displayOrder": -1}
         try:
             self._transport.call(
-                f"property group {name}: create", lambda api, options: api.groups.create(paths.CONTACTS, body, **options)
+                f"property group {name}: create",
+                lambda api, options: api.groups.create(paths.CONTACTS, body, **options),
+                way_out=WRITE_SCOPE,
             )
         except Exists:
             return
@@ -75,14 +82,18 @@ class Schema:
         }
         body |= {"description": new.description, "hasUniqueValue": new.unique, "options": _options(new)}
         self._transport.call(
-            f"property {new.name}: create", lambda api, options: api.properties.create(paths.CONTACTS, body, **options)
+            f"property {new.name}: create",
+            lambda api, options: api.properties.create(paths.CONTACTS, body, **options),
+            way_out=WRITE_SCOPE,
         )
 
     def add_options(self, name: str, options: Mapping[str, str]) -> None:
         """See Crm.add_options. HubSpot takes the whole list only: what it holds goes back as it came, the new ones behind it.
         What somebody else adds between these two calls would be lost."""
         what = f"property {name}: add options"
-        reply = self._transport.call(what, lambda api, call: api.properties.get_by_name(paths.CONTACTS, name, **call))
+        reply = self._transport.call(
+            what, lambda api, call: api.properties.get_by_name(paths.CONTACTS, name, **call), way_out=READ_SCOPE
+        )
         body = reply.body or {}
         if body.get("type") != "enumeration":
             raise Rejected(f"hubspot: {what}: it is no enumeration")
@@ -91,7 +102,9 @@ class Schema:
         if new:
             places = [one["displayOrder"] for one in held if isinstance(one.get("displayOrder"), int)]
             change = {"options": [*held, *_listed(new, max(places, default=-1) + 1)]}
-            self._transport.call(what, lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call))
+            self._transport.call(
+                what, lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call), way_out=WRITE_SCOPE
+            )
 
 
 def account(transport: Transport) -> tuple[int, Reply]:

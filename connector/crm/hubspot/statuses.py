@@ -17,7 +17,7 @@ from connector.crm.hubspot import answers, narrowing
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.narrowing import Told
 from connector.errors import Rejected, Transient, Unavailable
-from connector.model import ConsentState, Statement
+from connector.model import UNTOLD, ConsentState, Statement
 
 SUBSCRIBED, UNSUBSCRIBED, NOT_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SUBSCRIBED"
 EVERYTHING = ("PORTAL_WIDE", "PORTAL_WIDE_STATUS")
@@ -55,7 +55,7 @@ def statements(told: Iterable[Entry]) -> dict[str, Statement]:
 
 def statements_v3(told: Iterable[Entry]) -> dict[str, Statement]:
     """v3 states of one address, by subscription type."""
-    return {str(one["id"]): Statement(_state_v3(one), source=_source(one.get("sourceOfStatus"))) for one in told if one.get("id")}
+    return {str(one["id"]): _statement_v3(one) for one in told if one.get("id")}
 
 
 def opted_out_of_all(told: Iterable[Entry]) -> bool:
@@ -139,10 +139,13 @@ def _named(rows: Sequence[StatusWrite], fault: Entry) -> list[StatusWrite]:
     return typed or found
 
 
-def _state_v3(one: Entry) -> ConsentState:
+def _statement_v3(one: Entry) -> Statement:
+    source = _source(one.get("sourceOfStatus"))
     if one.get("status") == SUBSCRIBED:
-        return ConsentState.GRANTED
-    return ConsentState.REVOKED if one.get("sourceOfStatus") in WIDE_SOURCES else ConsentState.UNKNOWN
+        return Statement(ConsentState.GRANTED, source=source)
+    if one.get("sourceOfStatus") in WIDE_SOURCES:
+        return Statement(ConsentState.REVOKED, source=source)
+    return Statement(ConsentState.UNKNOWN, source=UNTOLD)
 
 
 def _source(told: object) -> str:

@@ -19,7 +19,7 @@ from connector.crm.hubspot.narrowing import Steps
 from connector.crm.hubspot.records import chunks
 from connector.crm.hubspot.statuses import Entry
 from connector.crm.hubspot.transport import Transport
-from connector.errors import Transient
+from connector.errors import Transient, Unavailable
 from connector.model import Statement
 
 READ, OPTOUTS, WRITE = "subscriptions: read", "subscriptions: read opt-outs of everything", "subscriptions: write"
@@ -88,20 +88,28 @@ class Many(Single):
     def _read(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
         for some in chunks(emails, BATCH):
-            found |= self._read_some(what, path, some)
+            refused: list[str] = []
+            found |= self._read_some(what, path, some, refused)
+            if len(refused) == len(some) > 1:
+                raise Unavailable(f"hubspot: {what}: refused for every address")
         return found
 
-    def _read_some(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
-        """One call; when HubSpot refuses it because of one address, as many as it takes to do without that one."""
+    def _read_some(self, what: str, path: str, emails: Sequence[str], refused: list[str]) -> dict[str, list[Entry]]:
+        """One call; when HubSpot refuses it because of one address, as many as it takes to do without that one.
+
+        refused: gets the addresses that HubSpot takes for none.
+        """
         body = {"inputs": list(emails)}
         reply = self._transport.http(what, "POST", path, body, EMAIL, refusals=True, way_out=READ_MANY)
         if reply.ok:
             _raise_failures(what, reply)
             return {statuses.fold(str(one.get("subscriberIdString"))): _states(one) for one in statuses.entries(what, reply)}
         if len(emails) == 1:
+            refused += emails
             return {}
         half = len(emails) // 2
-        return self._read_some(what, path, emails[:half]) | self._read_some(what, path, emails[half:])
+        first = self._read_some(what, path, emails[:half], refused)
+        return first | self._read_some(what, path, emails[half:], refused)
 
     def _post(self, rows: Sequence[StatusWrite]) -> Reply:
         body = {"inputs": [{"subscriberIdString": row.email, **_wish(row)} for row in rows]}

@@ -1,0 +1,164 @@
+"""`doctor`, the database: the thing itself, and what it remembers of how the connector is doing."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from connector.errors import ConfigError, Unavailable
+from connector.model import LinkState
+from connector.settings import Settings
+from connector.store import Tx
+from connector.store.about import about
+from connector.store.inbox import CRM
+from connector.store.keyed import UNKEYED
+from connector.store.ledger import Progress
+from connector.store.migrate import require_current, upgrade
+from connector.sync import demands, subscriptions
+from connector.sync.brakes import BRAKE
+from connector.sync.checks import Check, State, ago, span, split
+from connector.sync.status import status
+from connector.sync.sweep import SWEPT
+from connector.sync.work import Work
+
+DRIFTS, BREAKS = 2.0, 60.0
+"""Seconds between two clocks that are worth a word, and that do harm: leases and due times follow the database's."""
+
+LISTED = 1000
+"""Held links that are looked through."""
+
+STALE = 60.0
+"""Seconds a sweep may be late, beyond a few of its rounds."""
+
+
+def database(work: Work) -> list[Check]:
+    """Whether it can be reached and used, and its clock."""
+    store = work.store
+    try:
+        if store.url.startswith("sqlite"):
+            upgrade(store)
+        else:
+            require_current(store)
+        told = about(store)
+    except Unavailable as error:
+        return [Check("database", State.UNREACHABLE, str(error).removeprefix("database: "), "start it, or correct database_url")]
+    except ConfigError as error:
+        return [split("database", State.PROBLEM, str(error))]
+    journal = f", journal {told.journal}" if told.journal else ""
+    detail = f"{told.kind} {told.version}{journal}, schema {told.schema}"
+    if told.journal not in ("", "wal"):
+        return [Check("database", State.PROBLEM, detail, "put it on a local disk, where SQLite can use journal wal")]
+    return [Check("database", State.OK, detail), _clock(told.ahead)]
+
+
+def _clock(ahead: float) -> Check:
+    off = abs(ahead)
+    detail = f"{off:.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    if off < DRIFTS:
+        return Check("database clock", State.OK, detail)
+    return Check("database clock", State.PROBLEM if off > BREAKS else State.WARNING, detail, "set both by NTP")
+
+
+def remembered(settings: Settings, work: Work, progress: Progress | None) -> Iterator[Check]:
+    """What the database remembers. Expects one that can be used."""
+    with work.store.read() as tx:
+        yield from _ledger(settings, tx, progress)
+        yield from _webhooks(settings, work, tx)
+        yield _sweep(settings, tx)
+        if any(True for mapping in work.mappings.values() for _ in demands.subscriptions(mapping)):
+            yield _rolling(settings, tx)
+        yield from _paused(tx)
+    yield from _waiting(settings, work)
+
+
+def _ledger(settings: Settings, tx: Tx, progress: Progress | None) -> Iterator[Check]:
+    """The key it is made with, whether it is whole, and its end."""
+    try:
+        assert tx.keyed
+    except ConfigError as error:
+        yield split("hash_key", State.PROBLEM, str(error))
+        return
+    if settings.keyed is None:
+        way_out = "set it; once consents are recorded, to the value that the table cursor holds under this name"
+        yield split("hash_key", State.WARNING, f"{UNKEYED}; {way_out}")
+    head, findings = tx.ledger.head(), tx.ledger.verify(progress)
+    if findings:
+        yield Check("ledger", State.PROBLEM, ", ".join(findings), "somebody changed the table consent: compare it with a backup")
+    else:
+        end = f"end {head.chain}" if head.chain else "no end yet"
+        yield Check("ledger", State.OK, f"whole, {head.count} rows, {end}", "keep count and end elsewhere, as proof")
+
+
+def _webhooks(settings: Settings, work: Work, tx: Tx) -> Iterator[Check]:
+    """When each side last told something; and what must be subscribed to, which HubSpot shows in the app's settings only."""
+    wanted = "; ".join(f"{kind}: {', '.join(names)}" if names else kind for kind, names in wanted_webhooks(work).items())
+    yield Check("webhook subscriptions", State.OK, wanted, "compare with the app's settings, HubSpot does not tell them")
+    for name, source, path, secret in (
+        ("HubSpot", CRM, "hubspot", True),
+        *((name, name, f"identity/{name}", one.webhook_secret) for name, one in settings.providers.items()),
+    ):
+        last = tx.inbox.last(source)
+        if last:
+            yield Check(f"webhooks of {name}", State.OK, f"the last one came {ago(tx.now, last)}")
+        elif secret:
+            url = f"{settings.public_url}/webhooks/{path}"
+            yield Check(f"webhooks of {name}", State.WARNING, "none ever came", f"it must be told to send them to {url}")
+
+
+def wanted_webhooks(work: Work) -> dict[str, list[str]]:
+    """Subscriptions the app needs: kind -> properties, one subscription each; none for kinds that are about the contact."""
+    names = {need.rule.contact for mapping in work.mappings.values() for need in demands.properties(mapping)}
+    kinds = ("creation", "deletion", "merge", "restore", "privacyDeletion")
+    return {**{f"contact.{kind}": [] for kind in kinds}, "contact.propertyChange": sorted(names)}
+
+
+def _sweep(settings: Settings, tx: Tx) -> Check:
+    found, every = tx.cursors.get(SWEPT), settings.schedule.sweep
+    if not every:
+        return Check("sweep", State.WARNING, "switched off, so lost rings are never mended", "set schedule.sweep")
+    if found is None:
+        return Check("sweep", State.WARNING, "there was none yet", "start connector up")
+    late = tx.now - found[1] > timedelta(seconds=STALE + 3 * every)
+    way_out = "is connector up running, or worker and beat?" if late else ""
+    return Check("sweep", State.WARNING if late else State.OK, f"the last one was {ago(tx.now, found[1])}", way_out)
+
+
+def _rolling(settings: Settings, tx: Tx) -> Check:
+    """The reading of subscription statuses in turn: opt-outs made in HubSpot ring no bell."""
+    name, every = "subscription statuses", settings.schedule.subscriptions
+    lag = subscriptions.lag(tx, every)["lag_seconds"]
+    if lag is None:
+        return Check(
+            name, State.WARNING, "never read in turn, so opt-outs made in HubSpot go unseen", "set schedule.subscriptions"
+        )
+    passed = tx.cursors.get(subscriptions.PASSED)
+    detail = f"an opt-out made in HubSpot is seen within {span(lag)}"
+    if passed is None:
+        return Check(name, State.OK, f"{detail}; no round has ended yet")
+    if tx.now - passed[1] > timedelta(seconds=2 * lag):
+        return Check(name, State.WARNING, f"the last round ended {ago(tx.now, passed[1])}", "is the connector running?")
+    return Check(name, State.OK, f"{detail}, the last round ended {ago(tx.now, passed[1])}")
+
+
+def _paused(tx: Tx) -> Iterator[Check]:
+    """Parts that are closed to us; the rest goes on."""
+    mark = tx.cursors.get(subscriptions.PAUSED)
+    if mark and mark[0]:
+        yield split("paused: subscriptions", State.PROBLEM, mark[0])
+    for sink, why in sorted(tx.troubles.paused().items()):
+        yield split("paused: activities" + ("" if sink == "crm" else f" to {sink}"), State.PROBLEM, why)
+
+
+def _waiting(settings: Settings, work: Work) -> Iterator[Check]:
+    """What waits, for a person or for a worker."""
+    told = status(work.store, settings.schedule.subscriptions)
+    with work.store.read() as tx:
+        held = tx.links.listed(LinkState.HELD, LISTED)
+    braked = sum((link.reason or "").startswith(BRAKE) for link in held)
+    counts = {
+        "due": (told["due"], ""),
+        "held": (told["held"], "connector link list"),
+        "of these stopped by a brake": (braked, "look at them, then release or approve"),
+        "parked": (told["parked"], "connector parked list"),
+        "quarantined": (told["inbox"]["quarantined"], "connector quarantine list"),
+    }
+    detail = ", ".join(f"{name} {count}" for name, (count, _) in counts.items())
+    yield Check("waiting", State.OK, detail, ", ".join(way_out for count, way_out in counts.values() if count and way_out))

@@ -1,0 +1,267 @@
+"""Whether a portal has what the mappings need: one finding for each thing that is wrong, with its line and the way out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import IntEnum
+
+from connector.crm.base import Access, Property
+from connector.errors import ConfigError, Denied
+from connector.mapping.model import Field, FieldType
+from connector.mapping.model import Mapping as FieldMapping
+from connector.sync import demands
+from connector.sync.demands import EventNeed, PropertyNeed, ScopeNeed, SubscriptionNeed
+from connector.sync.work import Work
+
+ENUMERATION = "enumeration"
+MANY = "checkbox"
+
+READABLE = {
+    FieldType.EMAIL: {"string"},
+    FieldType.PHONE: {"string", "phone_number"},
+    FieldType.NUMBER: {"number", "string"},
+    FieldType.BOOL: {"bool", ENUMERATION, "string"},
+    FieldType.DATE: {"date", "string"},
+    FieldType.DATETIME: {"datetime", "string"},
+    FieldType.CHOICE: {ENUMERATION, "string"},
+    FieldType.SET: {ENUMERATION, "string"},
+}
+"""Portal types that a mapping's type can be written to; any other pair loses something."""
+
+APPLY = "create it with: connector setup --apply"
+ADD_OPTIONS = "connector setup --apply --add-options"
+
+
+class Grade(IntEnum):
+    """NOTE: good to know. BORNE: wrong, but concerns single values, so the connector starts. WRONG: it does not start."""
+
+    NOTE = 0
+    BORNE = 1
+    WRONG = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about the portal. where: file:line of what asks for it. what: the property, consent or other part."""
+
+    where: str
+    what: str
+    wrong: str
+    way_out: str
+    grade: Grade = Grade.WRONG
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}: {self.wrong}; {self.way_out}"
+
+
+def require_fit(work: Work) -> list[Finding]:
+    """For start-up. Raises ConfigError with all that must be mended before; returns what is wrong and can be borne.
+
+    Raises Transient while the portal cannot be asked.
+    """
+    found = examine(work, list(work.mappings), work.crm.access())
+    wrong = [str(one) for one in found if one.grade is Grade.WRONG]
+    if wrong:
+        raise ConfigError(wrong)
+    return [one for one in found if one.grade is Grade.BORNE]
+
+
+def examine(work: Work, names: Sequence[str], access: Access) -> list[Finding]:
+    """Compare the portal with these providers' mappings. Raises Transient while it cannot be asked."""
+    mappings = {name: work.mappings[name] for name in names}
+    found = [*_properties(work, mappings), *_subscriptions(work, mappings, access)]
+    for need in demands.events(mappings):
+        found += _event(work, need, access)
+    found += _scopes(mappings, access)
+    return sorted(dict.fromkeys(found), key=lambda one: _place(one.where))
+
+
+def _place(where: str) -> tuple[str, int]:
+    file, _, line = where.rpartition(":")
+    return file, int(line)
+
+
+def _scopes(mappings: Mapping[str, FieldMapping], access: Access) -> Iterator[Finding]:
+    """Scopes that HubSpot says are not there, and whose lack shows nowhere else."""
+    closed = {"custom_object": not access.custom_objects, "custom_event": not access.custom_events}
+    closed["subscriptions"] = access.subscriptions == "none"
+    for need in missing_scopes(demands.scopes(mappings), access):
+        if not need.asked and not closed.get(need.part):
+            yield Finding(need.where, need.what, f"the token lacks the scope {need.any_of[0]}", _grant([need.any_of[0]]))
+
+
+def missing_scopes(needs: Sequence[ScopeNeed], access: Access) -> list[ScopeNeed]:
+    """Those that are not granted, as far as the CRM tells."""
+    granted = access.scopes
+    return [] if granted is None else [one for one in needs if granted.isdisjoint(one.any_of)]
+
+
+def _grant(scopes: Sequence[str]) -> str:
+    return f"grant it {', '.join(scopes)} in the app's settings"
+
+
+# properties
+
+
+def _properties(work: Work, mappings: Mapping[str, FieldMapping]) -> Iterator[Finding]:
+    try:
+        portal = work.crm.properties()
+    except Denied:
+        yield from map(closed, mappings.values())
+        return
+    for name, mapping in mappings.items():
+        yield from id_property(work, name, portal)
+        for need in demands.properties(mapping):
+            yield from _property(need, portal.get(need.rule.contact))
+
+
+def closed(mapping: FieldMapping) -> Finding:
+    """That nothing can be said of the properties a mapping names."""
+    wrong = "the token may not read how they are defined"
+    return Finding(demands.place(mapping, mapping.fields[0]), "properties", wrong, _grant(["crm.schemas.contacts.read"]))
+
+
+def id_property(work: Work, provider: str, portal: Mapping[str, Property]) -> Iterator[Finding]:
+    """What is wrong with the property that carries the ids of a provider's users."""
+    name, where = work.id_property(provider), demands.place(work.mappings[provider])
+    known = portal.get(name)
+    if known is None:
+        yield Finding(where, name, "the portal has no such property", APPLY)
+    elif not known.unique:
+        yield Finding(where, name, "exists in the portal but is not unique", "archive or rename it there, then " + APPLY)
+    elif known.read_only:
+        yield Finding(where, name, "is read-only in the portal", "archive or rename it there, then " + APPLY)
+
+
+def _property(need: PropertyNeed, known: Property | None) -> Iterator[Finding]:
+    rule, name = need.rule, need.rule.contact
+    if known is None:
+        yield Finding(need.where, name, "the portal has no such property", f"{APPLY}, or correct the name")
+        return
+    if need.writes and known.read_only:
+        wrong = "is calculated by the portal" if known.calculated else "is read-only in the portal"
+        way_out = "set direction: to_user, or name another property" if need.from_fields else "name another property"
+        yield Finding(need.where, name, wrong, way_out)
+    if problem := _type_problem(need, known):
+        yield Finding(need.where, name, *problem)
+    elif missing := missing_options(rule, known):
+        wrong = f"the portal has no option {', '.join(map(repr, missing))}"
+        yield Finding(need.where, name, wrong, f"add it there, or with: {ADD_OPTIONS}", Grade.BORNE)
+    elif rule.type is FieldType.TEXT and known.type == ENUMERATION and need.writes:
+        wrong = "has options in the portal, and refuses any other text"
+        yield Finding(need.where, name, wrong, "type: choice holds what is no option", Grade.NOTE)
+
+
+def missing_options(rule: Field, known: Property) -> list[str]:
+    """The options that a rule names and an enumeration does not have."""
+    if known.type != ENUMERATION or rule.type not in (FieldType.CHOICE, FieldType.SET):
+        return []
+    return [option for option in dict.fromkeys(rule.values.values()) if option not in known.options]
+
+
+def _type_problem(need: PropertyNeed, known: Property) -> tuple[str, str] | None:
+    """What is wrong with the portal's type for a rule, and the way out."""
+    rule = need.rule
+    another = "change type, or name another property" if need.from_fields else "name another property"
+    if known.type not in READABLE.get(rule.type, {known.type}):
+        return f"is of type {known.type} in the portal, which cannot hold a {rule.type.value}", another
+    if known.type != ENUMERATION or not need.writes:
+        return None
+    if rule.type is FieldType.SET and known.field_type != MANY:
+        return f"takes one option only in the portal ({known.field_type}), which cannot hold a set", another
+    if rule.type is FieldType.BOOL and not {"true", "false"} <= known.options.keys():
+        return "has other options in the portal than true and false, which cannot hold a bool", another
+    return None
+
+
+# subscriptions
+
+
+def _subscriptions(work: Work, mappings: Mapping[str, FieldMapping], access: Access) -> Iterator[Finding]:
+    needs = [need for mapping in mappings.values() for need in demands.subscriptions(mapping)]
+    if not needs:
+        return
+    try:
+        types = work.crm.subscription_types()
+    except Denied:
+        types = None
+    for need in needs:
+        if types is None or access.subscriptions == "none":
+            yield Finding(need.where, need.consent.consent, "subscriptions are closed to the token", _subscription_way_out())
+        elif problem := _type(need, types):
+            yield Finding(need.where, need.consent.consent, *problem)
+    if types is not None and access.subscriptions in MODES:
+        yield Finding(needs[0].where, "subscriptions", *MODES[access.subscriptions], Grade.NOTE)
+
+
+MODES = {
+    "single": (
+        "statuses are read and written one address a call",
+        f"for a hundred a call grant the token {' and '.join(demands.BATCH_SCOPES)} (Marketing Hub Enterprise)",
+    ),
+    "v3": (
+        "statuses come without times, and an opt-out cannot be taken back",
+        "version 4 of HubSpot's subscriptions needs Marketing Hub Starter or more",
+    ),
+}
+"""What a way of reading statuses means that is not the best."""
+
+
+def _subscription_way_out() -> str:
+    scopes = "communication_preferences.read and communication_preferences.write"
+    return f"grant it {scopes} in the app's settings, or leave `subscription` out: `property` is the only way then"
+
+
+def _type(need: SubscriptionNeed, types: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is wrong with the name or id of a subscription type, and the way out."""
+    wanted = (need.consent.subscription or "").strip()
+    named = [one for one, name in types.items() if name.strip().casefold() == wanted.casefold()]
+    if wanted in types or len(named) == 1:
+        return None
+    if named:
+        return f"several subscription types are called '{wanted}'", f"give the id: {', '.join(sorted(named))}"
+    near = get_close_matches(wanted.casefold(), [name.casefold() for name in types.values()], 1, 0.6)
+    guess = next((name for name in types.values() if near and name.casefold() == near[0]), None)
+    there = ", ".join(f"{name} ({one})" for one, name in types.items()) or "none"
+    mean = f"did you mean {guess}? " if guess else ""
+    return f"the portal has no subscription type '{wanted}'", f"{mean}there is {there}"
+
+
+# identity events
+
+
+def _event(work: Work, need: EventNeed, access: Access) -> Iterator[Finding]:
+    try:
+        problem = event_closed(need, access) or event_problem(need, work.crm.event_schema(need.schema))
+    except Denied as error:
+        problem = Finding(need.where, need.what, "is closed to the token", str(error))
+    if problem:
+        yield problem
+
+
+def event_problem(need: EventNeed, there: set[str] | None) -> Finding | None:
+    """What is wrong with an object or event of which the portal tells these properties; None: there is no such."""
+    kind = demands.KINDS[need.schema.kind]
+    if there is None:
+        return Finding(need.where, need.what, f"the portal has no such {kind}", APPLY)
+    lacks = [name for name in need.properties if name not in there]
+    way_out = "add them with: connector setup --apply"
+    if need.schema.kind == "custom_object":
+        way_out = "add them in HubSpot, or name another under events.object"
+    return Finding(need.where, need.what, f"lacks the properties {', '.join(lacks)}", way_out) if lacks else None
+
+
+def event_closed(need: EventNeed, access: Access) -> Finding | None:
+    """That an account has no custom objects or events for us: the tier or the scopes, as far as is told."""
+    kind = demands.KINDS[need.schema.kind]
+    if access.custom_objects if need.schema.kind == "custom_object" else access.custom_events:
+        return None
+    (seen, _), *others = demands.EVENTS[need.schema.kind]
+    scopes = [seen[0], *(any_of[0] for any_of, _ in others)]
+    lacking = [one for one in scopes if access.scopes is not None and one not in access.scopes]
+    what, instead = f"events.as: {need.schema.kind}", "or set events.as: note or none"
+    if seen[0] in lacking:
+        return Finding(need.where, what, f"{kind}s are closed to the token", f"{_grant(lacking)}, {instead}")
+    wanted = lacking if access.scopes is not None else scopes
+    also = f" and the scopes {', '.join(wanted)}" if wanted else ""
+    return Finding(need.where, what, f"the account has no {kind}s", f"they take an Enterprise account{also}; {instead}")
