@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from connector.cli import check, database, demo, explain, look, people, reconcile, repair, sandbox, up
+from connector.cli import check, database, demo, doctor, explain, import_, look, people, reconcile, repair, sandbox, up
 from connector.cli.logs import quiet_logs
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
 
@@ -35,7 +35,7 @@ program = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (demo, up, check, reconcile, look, explain, people, repair, database, sandbox):
+for module in (demo, up, check, doctor, reconcile, import_, look, explain, people, repair, database, sandbox):
     module.add_to(program)
 
 

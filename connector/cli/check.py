@@ -1,15 +1,19 @@
 """`check` and `setup`: is what we are told usable, and does the portal have what it needs."""
 
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from connector.assembly import build
 from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_rows, settings_of, work_of
+from connector.cli.logs import quiet_logs
 from connector.errors import ConfigError
-from connector.mapping.model import Mapping
-from connector.sync import setup as portal
+from connector.sync import portal
+from connector.sync import setup as portal_setup
+from connector.sync.portal import Grade
+from connector.sync.setup import Lacks
 
 
 def add_to(program: typer.Typer) -> None:
@@ -25,71 +29,102 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check the configuration and the mappings, offline. Exit code 3 with a line for each finding."""
-    findings: list[str] = []
     warnings: list[str] = []
+    findings: list[str] = []
     try:
-        warnings = _check(config, live, provider)
+        warnings, findings = _check(config, live, provider)
     except ConfigError as error:
-        if not as_json:
-            raise
         findings = error.findings
     if as_json:
         print_json({"ok": not findings, "findings": findings, "warnings": warnings})
         raise typer.Exit(3 if findings else 0)
     for warning in warnings:
         out.print(f"warning: {warning}", markup=False)
+    if findings:
+        raise ConfigError(findings)
     out.print("fine")
 
 
-def _check(config: Path | None, live: bool, provider: str | None) -> list[str]:
+def _check(config: Path | None, live: bool, provider: str | None) -> tuple[list[str], list[str]]:
+    """Warnings and findings. Raises ConfigError for what nothing can be built from, Transient."""
     settings = settings_of(config)
     names = chosen(settings, provider)
     work = build(settings)
-    warnings = list(settings.warnings)
-    for name in names:
-        warnings += _not_yet(work.mappings[name])
+    quiet_logs(logging.ERROR)  # what is denied is told in findings
+    warnings, findings = list(settings.warnings), list[str]()
     if live:
         work.crm.check_portal()
-        found = work.crm.properties()
-        findings = [line for name in names for line in portal.disagreements(work.mappings[name], found)]
-        if findings:
-            raise ConfigError(findings)
-        portal.require_id_properties(work)
-    return warnings
-
-
-def _not_yet(mapping: Mapping) -> list[str]:
-    """Sections that are read and checked, and not acted on by this version."""
-    given = [name for name in ("typologies", "consents", "communicable") if getattr(mapping, name)]
-    if mapping.events.as_ != "none":
-        given.append("events")
-    return [f"{mapping.path}: {name}: read and checked, but not acted on by this version" for name in given]
+        for one in portal.examine(work, names, work.crm.access()):
+            (warnings if one.grade is Grade.NOTE else findings).append(str(one))
+    return warnings, findings
 
 
 def setup(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be made (the default).")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Make it.")] = False,
+    add_options: Annotated[bool, typer.Option("--add-options", help="Also add options to properties there are.")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Create what the portal lacks: the unique id property, and properties the mappings name. Never changes what exists."""
+    """Create what the mappings need and the portal lacks: properties, and the object or event for identity events.
+
+    Never changes what exists, except to add missing options with --add-options. Exit code 3 when the portal refuses something.
+    """
     if plan and apply:
         raise typer.BadParameter("--plan or --apply, not both")
     _, work = work_of(config)
+    quiet_logs(logging.ERROR)
     work.crm.check_portal()
-    lacks = portal.missing(work, work.crm.properties())
-    if apply:
-        portal.create(work, lacks)
-        portal.require_id_properties(work)
-    rows = [
-        (one.property.name, one.property.type, "unique" if one.property.unique else "", ";".join(one.property.options), one.where)
-        for one in lacks
-    ]
+    lacks = portal_setup.missing(work)
+    told = portal_setup.make(work, lacks, add_options) if apply else lacks
+    if apply and not told.refused:
+        portal_setup.require_id_properties(work)
     if as_json:
-        told = [{"property": r[0], "type": r[1], "unique": bool(r[2]), "options": r[3].split(";") if r[3] else []} for r in rows]
-        print_json({"applied": apply, "properties": told})
-    elif rows:
-        print_rows(("property", "type", "", "options", "asked for by"), rows)
-        out.print("created" if apply else "nothing was changed; create them with: connector setup --apply")
-    else:
+        print_json({"applied": apply, **_told(told)})
+        raise typer.Exit(3 if told.refused else 0)
+    _show(told, apply)
+    if lacks.options and not (apply and add_options):
+        names = ", ".join(one.property for one in lacks.options)
+        out.print(f"options of {names} are added only with: {portal.ADD_OPTIONS}", markup=False)
+    elif lacks == Lacks():
         out.print("the portal has everything the mappings need")
+    if told.refused:
+        raise ConfigError(told.refused)
+
+
+def _told(lacks: Lacks) -> dict[str, Any]:
+    """For scripts."""
+    return {
+        "properties": [
+            {
+                "property": one.property.name, "type": one.property.type, "unique": one.property.unique,
+                "options": list(one.property.options), "where": one.where,
+            }
+            for one in lacks.properties
+        ],
+        "schemas": [
+            {
+                "schema": one.schema.name, "kind": one.schema.kind, "properties": list(one.properties), "where": one.where,
+            }
+            for one in lacks.schemas
+        ],
+        "options": [{"property": one.property, "options": list(one.options), "where": one.where} for one in lacks.options],
+        "refused": lacks.refused,
+    }  # fmt: skip
+
+
+def _show(lacks: Lacks, applied: bool) -> None:
+    """For people: one table of all there is to make, or of all that was made."""
+    rows = [
+        (one.property.name, one.property.type, ";".join(one.property.options) or _unique(one.property.unique), one.where)
+        for one in lacks.properties
+    ]
+    rows += [(one.schema.name, one.schema.kind, ";".join(one.properties), one.where) for one in lacks.schemas]
+    rows += [(one.property, "new options", ";".join(one.options), one.where) for one in lacks.options]
+    if rows:
+        print_rows(("name", "type", "options, properties", "asked for by"), rows)
+        out.print("created" if applied else "nothing was changed; create them with: connector setup --apply")
+
+
+def _unique(unique: bool) -> str:
+    return "unique" if unique else ""

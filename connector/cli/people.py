@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_rows, work_of
+from connector.cli.common import Config, Json, out, print_json, print_rows, progress, store_of, work_of
 from connector.cli.look import Who
 from connector.errors import Rejected, Unavailable
 from connector.model import Link
@@ -28,10 +28,35 @@ def add_to(program: typer.Typer) -> None:
     program.command("erase")(erase)
 
 
-def consents(who_: Who, config: Config = None, as_json: Json = False) -> None:
+def consents(
+    who_: Annotated[str | None, typer.Argument(metavar="[WHO]", help="Email address, contact id, or provider:user_id.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check that nobody changed what is kept.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """What a person consented to, as proof: when, where, to which text, and where we have it from. Exit code 1: nobody."""
-    _, work = work_of(config)
-    with work.store.read() as tx:
+    if verify == bool(who_):
+        raise typer.BadParameter("give WHO, or --verify")
+    if who_:
+        _consents_of(who_, config, as_json)
+    else:
+        _verify(config, as_json)
+
+
+def _verify(config: Path | None, as_json: bool) -> None:
+    with store_of(config).read() as tx, progress(quiet=as_json) as tell:
+        head, findings = tx.ledger.head(), tx.ledger.verify(lambda done, of: tell("checking consents", done, of))
+    if as_json:
+        print_json({"rows": head.count, "end": head.chain, "findings": findings})
+    elif not findings:
+        out.print(f"{head.count} rows, nothing was changed; the end is {head.chain or 'not begun'}")
+    if findings and not as_json:
+        raise Rejected("\n".join(f"consents: {one}" for one in findings))
+    raise typer.Exit(1 if findings else 0)
+
+
+def _consents_of(who_: str, config: Path | None, as_json: bool) -> None:
+    with store_of(config).read() as tx:
         rows = [_statement(row, link) for link in _found(tx, who_) for row in _proof(tx, who_, link)]
     if as_json:
         print_json(rows)

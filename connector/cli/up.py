@@ -7,7 +7,7 @@ import typer
 from connector.cli.common import Config, out, work_of
 from connector.cli.logs import quiet_logs
 from connector.errors import ConfigError
-from connector.sync import setup as portal
+from connector.sync import portal
 
 
 def add_to(program: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def up(
     receiver_only: Annotated[bool, typer.Option("--receiver-only", help="No worker and scheduler: they run beside it.")] = False,
     config: Config = None,
 ) -> None:
-    """Receiver, worker and scheduler in one process. Refuses to start on a configuration that `check` refuses."""
+    """Receiver, worker and scheduler in one process. Refuses to start on what `check --live` refuses, but for options."""
     from connector.cli.service import Service
 
     quiet_logs()
@@ -34,7 +34,8 @@ def up(
         out.print(f"warning: {warning}", markup=False)
     if not receiver_only:  # whoever only receives must do so while the CRM is out of reach, too
         work.crm.check_portal()
-        portal.require_id_properties(work)
+        for borne in portal.require_fit(work):
+            typer.echo(f"warning: {borne}", err=True)
     Service(settings, work, host, port, _ready, receiver_only).run()
 
 

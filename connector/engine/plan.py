@@ -156,8 +156,10 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
 
 def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
     """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile."""
-    found = [one for one in rulings(link, seen, policy) if one.now.state is ConsentState.REVOKED and "user" in one.news]
-    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(replace(one, to_user=False) for one in found))
+    out = ConsentState.REVOKED
+    found = [one for one in rulings(link, seen, policy) if one.now.state is out and "user" in one.said]
+    found = [replace(one, to_user=False) for one in found if one.said["user"].state is out]
+    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(found))
 
 
 def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:

@@ -1,16 +1,17 @@
 """One link on its way through a batch: what was seen of it, what was planned, what became of it."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from connector.engine.consent import Ruling
 from connector.engine.decide import Decision
-from connector.engine.normalise import Unreadable
+from connector.engine.normalise import Reading, Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
 from connector.engine.readings import contact_reading, user_consent, user_reading
 from connector.errors import ConnectorError, Locked, Paused, Permanent, Rejected
+from connector.mapping.model import Field
 from connector.mapping.model import Mapping as FieldMapping
 from connector.model import Contact, Link, LinkState, Statement, User, Value
 from connector.providers.base import Provider
@@ -31,6 +32,7 @@ class Case:
     on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
     on_subscription: consents whose subscription status the CRM now holds as asked.
     told: consent -> what the provider's answer to our writing said about it.
+    grants_later: what is granted waits until the contact has the address that is about to be written.
     closed: why a part of the CRM is closed to us; the rest goes on.
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
@@ -56,6 +58,7 @@ class Case:
     on_user: set[str] = field(default_factory=set)
     on_subscription: set[str] = field(default_factory=set)
     told: dict[str, Statement] = field(default_factory=dict)
+    grants_later: bool = False
     closed: str = ""
     echo: dict[str, Value] = field(default_factory=dict)
     error: ConnectorError | None = None
@@ -99,8 +102,8 @@ class Case:
     @property
     def moved(self) -> bool:
         """Whether the contact got another address since the consents of the one it had were settled."""
-        now = self.seen.contact and self.seen.contact.properties.get("email")
-        return bool(self.mapping.consents and now and self.seen.address) and now.strip().lower() != self.seen.address
+        now = self.seen.contact.properties.get("email") if self.seen.contact else None
+        return bool(self.mapping.consents and now and self.seen.address and now.strip().lower() != self.seen.address)
 
     def given_up(self, attempts: int) -> None:
         """A link that one worker after another was lost over is not tried any more."""
@@ -181,6 +184,8 @@ class Case:
             else:
                 self.echo[one.field.user] = got.value
                 self.on_contact.add(one.field.user)
+        others = [rule for rule in self.mapping.fields if rule.contact not in asked]
+        self.again = self.again or (before is not None and _contact_moved(others, before, now))
         self.seen = replace(self.seen, contact=now, contact_gone=False)
 
     def confirm_user(self, asked: Mapping[str, Any], answered: User) -> None:
@@ -193,18 +198,16 @@ class Case:
             else:
                 why = "the provider accepted the write but holds another value"
                 self.refused[f"user.{one.field.user}"] = (why, one.to_user)
-        self.saw_user(answered)
+        self.answered_user(answered, [rule for rule in self.mapping.fields if rule.user not in asked])
 
-    @property
-    def overtaken(self) -> bool:
-        """Whether the answer to a write of ours shows the user as somebody changed it since we decided."""
-        user = self.seen.user
-        if user is None or self.plan is None or not self.on_user:
-            return False
-        fields = [one for one in self.plan.decisions if one.field in self.mapping.fields]
-        said = {one.consent.consent: one.said["user"] for one in self.plan.rulings if "user" in one.said} | self.told
-        moved = any(user_consent(name, user) != one for name, one in said.items())
-        return moved or any(_differs(one, user, self) for one in fields)
+    def answered_user(self, user: User, others: Iterable[Field], written: str = "") -> None:
+        """Take the user from the answer to a write. What somebody else changed since we decided is looked at again.
+
+        others: fields that were not written. written: the consent that was.
+        """
+        consents = [one.consent for one in self.mapping.consents if one.consent != written]
+        self.again = self.again or user_moved(others, consents, self.seen.user, user)
+        self.saw_user(user)
 
     def saw_user(self, user: User) -> None:
         """The user as it is now."""
@@ -227,15 +230,25 @@ def described_consent(one: Ruling, side: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _differs(one: Decision, user: User, case: Case) -> bool:
-    """Whether a field of the user is neither what it was nor what we wrote. A field that is not told says nothing."""
-    if one.field.user not in user.values or f"user.{one.field.user}" in case.refused:
+def _contact_moved(rules: Iterable[Field], before: Contact, now: Contact) -> bool:
+    """Whether one of these properties changed between reading a contact and the answer to our writing."""
+    return any(_safe(contact_reading, rule, before) != _safe(contact_reading, rule, now) for rule in rules)
+
+
+def user_moved(rules: Iterable[Field], consents: Iterable[str], before: User | None, now: User) -> bool:
+    """The same for a user's fields and consents. A field that is not told says nothing."""
+    if before is None:
         return False
+    told = [rule for rule in rules if rule.user in before.values and rule.user in now.values]
+    fields = any(_safe(user_reading, rule, before) != _safe(user_reading, rule, now) for rule in told)
+    return fields or any(user_consent(name, before) != user_consent(name, now) for name in consents)
+
+
+def _safe(read: Callable[[Field, Any], Reading], rule: Field, record: Any) -> Any:
     try:
-        now = user_reading(one.field, user).value
-    except Unreadable:
-        return False
-    return now not in (one.sides.user.value, one.to_user if one.writes_user else one.sides.user.value)
+        return read(rule, record)
+    except Unreadable as error:
+        return str(error)
 
 
 def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:

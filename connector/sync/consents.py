@@ -32,8 +32,15 @@ def know_types(work: Work, batch: list[Case]) -> None:
             case.closed = _unknown_types(case, found)
         except Denied as error:
             case.closed = str(error)
+            case.policy = replace(case.policy, subscriptions=_named_by_id(case))
         except Transient as error:
             case.failed(READING, error)
+
+
+def _named_by_id(case: Case) -> dict[str, str]:
+    """Types that the mapping names by their id: what the contact tells of an opt-out from them can be heard all the same."""
+    words = [one.subscription for one in case.mapping.consents if one.subscription]
+    return {word: word for word in words if word.isdigit()}
 
 
 def _unknown_types(case: Case, found: Mapping[str, str]) -> str:
@@ -88,7 +95,10 @@ def _has_a_say(work: Work, case: Case, link: Link) -> bool:
 
 def _others(work: Work, link: Link) -> list[Other]:
     mapping = work.mappings[link.provider]
-    types = work.types.of(mapping)
+    try:
+        types = work.types.of(mapping)
+    except Denied:  # then nobody reads or writes statuses
+        return []
     told = []
     for one in mapping.consents:
         standing = decoded(link.consents.get(one.consent))
@@ -138,7 +148,12 @@ def _former(case: Case) -> str | None:
 def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
     """Until when an address was somebody else's: of a person who was erased, or who moved to another address."""
     with work.store.read() as tx:
-        return tx.tombstones.emails(_addresses([case for case in batch if not case.link.consents]))
+        return tx.tombstones.emails(_addresses([case for case in batch if _never_heard(case)]))
+
+
+def _never_heard(case: Case) -> bool:
+    """Whether the status of some consent is read for the first time."""
+    return any(SUBSCRIPTION not in decoded(case.link.consents.get(one.consent)).heard for one in case.mapping.consents)
 
 
 def _close(batch: list[Case], why: str) -> None:
@@ -182,7 +197,17 @@ def write_subscriptions(work: Work, batch: list[Case]) -> None:
 
 def _to_subscription(case: Case) -> list[Ruling]:
     plan = case.plan
-    return [one for one in plan.rulings if one.to_subscription] if plan and not plan.asks and not plan.asks_all else []
+    if plan is None or plan.asks or plan.asks_all:
+        return []
+    case.grants_later = _leaves(case)
+    return [one for one in plan.rulings if one.to_subscription and not (case.grants_later and one.now.state is GRANTED)]
+
+
+def _leaves(case: Case) -> bool:
+    """Whether the contact is about to get another address: nothing is granted at the one that somebody else may have next."""
+    wanted = case.decided.contact_writes.get("email")
+    held = case.seen.contact.properties.get("email") if case.seen.contact else None
+    return bool(wanted and held) and str(wanted).lower() != str(held).lower()
 
 
 def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
@@ -276,7 +301,7 @@ def _tell_user(case: Case) -> ConnectorError | None:
 
 def _confirm(case: Case, ruling: Ruling, answer: User) -> None:
     """A 2xx that changed nothing is a failure."""
-    case.saw_user(answer)
+    case.answered_user(answer, case.mapping.fields, ruling.consent.consent)
     case.told[ruling.consent.consent] = user_consent(ruling.consent.consent, answer)
     if user_consent(ruling.consent.consent, answer).state is not ruling.now.state:
         why = "the provider accepted the write but holds another state"
@@ -345,7 +370,8 @@ def bury_former(tx: Tx, case: Case) -> None:
     """An address the person had before says nothing about whoever has it next."""
     plan = case.plan
     former = {one["address"] for one in case.link.consents.values() if one.get("address")} if plan and plan.rulings else set()
-    for address in former - {case.seen.address}:
+    left = {case.seen.address} if case.moved else set()
+    for address in former - {case.seen.address} | left:
         tx.tombstones.moved(address)
 
 

@@ -5,6 +5,7 @@ import stat
 
 import pytest
 import structlog
+from sqlalchemy import text
 
 from connector.cli.app import run
 from connector.model import ConsentState
@@ -76,6 +77,21 @@ def test_of_somebody_erased_the_proof_is_found_by_who_names_the_user(connector, 
     (row,) = json.loads(connector("consents", f"members:{user}", "--json")[1])
     assert (row["purpose"], row["state"], row["source"]) == ("newsletter", "granted", None)
     assert user not in row["link"]
+
+
+def test_the_ledger_is_checked_on_demand(connector, person, store):
+    code, out, _ = connector("consents", "--verify")
+    assert code == 0
+    assert "nothing was changed" in out
+    with store.write() as tx:
+        tx.connection.execute(text("update consent set state = 'revoked' where id = 1"))
+    code, _, err = connector("consents", "--verify")
+    assert (code, err.splitlines()[-1]) == (1, "consents: row 1: edited")
+    code, out, _ = connector("consents", "--verify", "--json")
+    assert (code, json.loads(out)["findings"]) == (1, ["row 1: edited"])
+    with store.write() as tx:
+        tx.connection.execute(text("update consent set state = 'granted' where id = 1"))
+    assert connector("consents")[0] == connector("consents", person[0], "--verify")[0] == 2
 
 
 def test_nobody_is_exit_1(connector):

@@ -1,0 +1,80 @@
+"""A mapping that needs everything a portal can have, and a portal of its own for each test."""
+
+import json
+
+import pytest
+import structlog
+
+from connector.cli.app import run
+
+from ..e2e.stack import Stack
+
+MAPPING = """version: 1
+fields:
+  - {user: email, contact: email}
+  - {user: first_name, contact: firstname}
+  - user: custom.interests
+    contact: interests
+    type: set
+    values: {sport: Sport, film: Film}
+  - {user: custom.shoe, contact: shoe_size, type: number}
+typologies: {contact: member_types, values: {consumer: Consumer, press: Press}}
+consents:
+  - consent: newsletter
+    subscription: Newsletter
+    legal_basis: CONSENT_WITH_NOTICE
+    explanation: "Opted in on the form"
+    property: newsletter_consent
+communicable: {contact: communicable, any_of: [newsletter]}
+events:
+  as: custom_object
+  object: identity_event
+  types: [user.created, user.login]
+  details: [entry_point, ip_country]
+"""
+INTERESTS, SHOE, TYPOLOGIES, CONSENT, COMMUNICABLE, EVENTS = (f"members.yaml:{line}" for line in (5, 9, 10, 12, 17, 19))
+OF_SUBSCRIPTIONS = {
+    "communication_preferences.read_write", "communication_preferences.statuses.batch.read",
+    "communication_preferences.statuses.batch.write",
+}  # fmt: skip
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Both sandboxes; nothing was set up."""
+    one = Stack(tmp_path, mapping=MAPPING, setup=False)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def connector(stack, capfd, monkeypatch):
+    """Run a command in this process: exit code, standard output, standard error."""
+    monkeypatch.chdir(stack.folder)
+
+    def command(*arguments):
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    yield command
+    structlog.reset_defaults()  # a command sets up the logging of its process
+
+
+@pytest.fixture
+def ready(connector, stack):
+    """The same, with all the mapping needs in the portal."""
+    assert connector("setup", "--apply")[0] == 0
+    return connector
+
+
+def told(done):
+    """The JSON document of a command that was run."""
+    return json.loads(done[1])
+
+
+def remap(stack, old, new):
+    """Change the mapping."""
+    file = stack.folder / "members.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))

@@ -1,0 +1,241 @@
+"""`check --live` and start-up: what does not fit is told with the mapping's line and the way out; exit code 3."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connector.sandbox.faults import Answer
+from connector.sandbox.schema import Property
+
+from .portals import (
+    COMMUNICABLE,
+    CONSENT,
+    EVENTS,
+    INTERESTS,
+    OF_SUBSCRIPTIONS,
+    SHOE,
+    TYPOLOGIES,
+    connector,
+    ready,
+    remap,
+    stack,
+    told,
+)
+
+__all__ = ["connector", "ready", "stack"]
+
+ROOT = Path(__file__).parents[2]
+FIRST = "members.yaml:3"
+
+
+def calculated(name, kind):
+    new = Property(name, kind, "calculation_equation", calculated=True)
+    return lambda stack: stack.portal.schema.add(new, replace=True)
+
+
+def property_(*arguments, **options):
+    return lambda stack: stack.portal.add_property(*arguments, **options)
+
+
+def gone(name):
+    return lambda stack: stack.portal.remove_property(name)
+
+
+def without(*scopes):
+    return lambda stack: stack.portal.scopes.difference_update(scopes)
+
+
+def subscription(name):
+    return lambda stack: remap(stack, "subscription: Newsletter", f"subscription: {name}")
+
+
+LACKS = "the portal has no such property; create it with: connector setup --apply"
+WRONG = [
+    ("the id property is missing", gone("members_user_id"), f"members.yaml:1: members_user_id: {LACKS}"),
+    ("a field's property is missing", gone("shoe_size"), f"{SHOE}: shoe_size: {LACKS}, or correct the name"),
+    ("the typologies' property is missing", gone("member_types"), f"{TYPOLOGIES}: member_types: {LACKS}"),
+    ("a consent's property is missing", gone("newsletter_consent"), f"{CONSENT}: newsletter_consent: {LACKS}"),
+    ("communicable is missing", gone("communicable"), f"{COMMUNICABLE}: communicable: {LACKS}"),
+    (
+        "read-only",
+        property_("shoe_size", "number", "number", read_only=True),
+        f"{SHOE}: shoe_size: is read-only in the portal; set direction: to_user",
+    ),
+    (
+        "read-only, where no direction can be set",
+        property_("communicable", "bool", read_only=True),
+        f"{COMMUNICABLE}: communicable: is read-only in the portal; name another",
+    ),
+    (
+        "calculated",
+        calculated("shoe_size", "number"),
+        f"{SHOE}: shoe_size: is calculated by the portal; set direction: to_user",
+    ),
+    (
+        "another type",
+        property_("shoe_size", "date", "date"),
+        f"{SHOE}: shoe_size: is of type date in the portal, which cannot hold a number; change type",
+    ),
+    (
+        "one option only",
+        property_("interests", "enumeration", "select", options=["Sport", "Film"]),
+        f"{INTERESTS}: interests: takes one option only in the portal (select), which cannot hold a set; change",
+    ),
+    (
+        "an unknown subscription",
+        subscription("Newslettr"),
+        f"{CONSENT}: newsletter: the portal has no subscription type 'Newslettr'; "
+        "did you mean Newsletter? there is Newsletter (1001)",
+    ),
+    (
+        "an unknown subscription id",
+        subscription("4711"),
+        f"{CONSENT}: newsletter: the portal has no subscription type '4711'; there is Newsletter (1001), Product",
+    ),
+    (
+        "an ambiguous subscription",
+        lambda stack: stack.portal.add_subscription_type("Newsletter"),
+        f"{CONSENT}: newsletter: several subscription types are called 'Newsletter'; give the id: 1001, 1003",
+    ),
+    (
+        "no scope for subscriptions",
+        without(*OF_SUBSCRIPTIONS),
+        f"{CONSENT}: newsletter: subscriptions are closed to the token; grant it communication_preferences.read",
+    ),
+    (
+        "no scope to write contacts",
+        without("crm.objects.contacts.write"),
+        f"{FIRST}: contacts: the token lacks the scope crm.objects.contacts.write; grant it",
+    ),
+    (
+        "no scope to read definitions",
+        without("crm.schemas.contacts.read"),
+        f"{FIRST}: properties: the token may not read how they are defined; grant it crm.schemas.contacts.read",
+    ),
+    (
+        "no scope to write custom objects",
+        without("crm.objects.custom.write"),
+        f"{EVENTS}: events.as: custom_object: the token lacks the scope crm.objects.custom.write; grant it",
+    ),
+    (
+        "no scope to read custom objects",
+        without("crm.schemas.custom.read"),
+        f"{EVENTS}: events.as: custom_object: custom objects are closed to the token; grant it crm.schemas.custom.read",
+    ),
+    (
+        "no custom objects",
+        lambda stack: stack.portal.switch(custom_objects=False),
+        f"{EVENTS}: events.as: custom_object: the account has no custom objects; they take an Enterprise account; or",
+    ),
+    (
+        "no custom object of this name",
+        lambda stack: remap(stack, "object: identity_event", "object: other_event"),
+        f"{EVENTS}: custom object other_event: the portal has no such custom object; create it with: connector setup",
+    ),
+    (
+        "no custom events",
+        lambda stack: (remap(stack, "as: custom_object", "as: custom_event"), stack.portal.switch(custom_events=False)),
+        f"{EVENTS}: events.as: custom_event: the account has no custom events; they take an Enterprise account",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "line"), [one[1:] for one in WRONG], ids=[one[0] for one in WRONG])
+def test_what_does_not_fit_is_told_and_nothing_starts(ready, stack, spoil, line):
+    spoil(stack)
+    code, out, err = ready("check", "--live")
+    assert (code, out) == (3, "")
+    assert any(one.startswith(line) for one in err.splitlines()), err
+    code, _, again = ready("up")
+    assert (code, [one for one in again.splitlines() if one.startswith("members.yaml")]) == (3, err.splitlines())
+
+
+def test_json_has_the_same_lines(ready, stack):
+    stack.portal.remove_property("shoe_size")
+    code, out, err = done = ready("check", "--live", "--json")
+    assert (code, err) == (3, "")
+    assert told(done)["ok"] is False
+    assert [one.partition(": the")[0] for one in told(done)["findings"]] == [f"{SHOE}: shoe_size"]
+
+
+def test_all_findings_come_at_once_in_the_order_of_the_lines(ready, stack):
+    for name in ("shoe_size", "interests"):
+        stack.portal.remove_property(name)
+    stack.portal.switch(custom_objects=False)
+    stack.portal.scopes -= OF_SUBSCRIPTIONS
+    places = [line.split(": ")[0] for line in ready("check", "--live")[2].splitlines()]
+    assert places == [INTERESTS, SHOE, CONSENT, EVENTS]
+
+
+def test_a_missing_option_is_a_finding_and_start_up_bears_it(ready, stack):
+    stack.portal.add_property("interests", "enumeration", "checkbox", options=["Sport"])
+    code, _, err = ready("check", "--live")
+    line = (
+        f"{INTERESTS}: interests: the portal has no option 'Film'; add it there, or with: connector setup --apply --add-options"
+    )
+    assert (code, err) == (3, line + "\n")
+    stack.up()
+    assert f"warning: {line}" in (stack.folder / "up.log").read_text()
+
+
+def test_a_property_that_is_only_read_may_be_read_only(ready, stack):
+    remap(stack, "type: number}", "type: number, direction: to_user}")
+    stack.portal.add_property("shoe_size", "number", "number", read_only=True)
+    assert ready("check", "--live")[:2] == (0, "fine\n")
+
+
+@pytest.mark.parametrize("word", ["newsletter", "1001", "' Newsletter '"])
+def test_a_subscription_goes_by_name_in_any_case_or_by_id(ready, stack, word):
+    remap(stack, "subscription: Newsletter", f"subscription: {word}")
+    assert ready("check", "--live")[0] == 0
+
+
+def test_a_lower_tier_of_subscriptions_is_a_note(ready, stack):
+    stack.portal.switch(batch_subscriptions=False)
+    assert ready("check", "--live")[0] == 0
+    stack.portal.switch(v4_subscriptions=False)
+    code, out, err = done = ready("check", "--live", "--json")
+    assert (code, told(done)["findings"]) == (0, [])
+    assert told(done)["warnings"][0].startswith(f"{CONSENT}: subscriptions: statuses come without times")
+
+
+def test_what_the_mapping_does_not_need_is_not_asked_for(ready, stack):
+    """Subscriptions, custom objects and custom events may be closed to a mapping that names none."""
+    remap(stack, "    subscription: Newsletter\n", "")
+    remap(stack, "as: custom_object", "as: note")
+    stack.portal.switch(custom_objects=False, custom_events=False, v4_subscriptions=False)
+    stack.portal.scopes -= {one for one in stack.portal.scopes if not one.startswith("crm.") or "custom" in one} - {"oauth"}
+    assert ready("check", "--live")[:2] == (0, "fine\n")
+
+
+def test_scopes_that_are_not_told_are_found_out_by_asking(ready, stack):
+    """As for a token whose scopes HubSpot does not tell."""
+    unknown = {"status": "error", "category": "OBJECT_NOT_FOUND"}
+    stack.portal.faults.status_queue.extend(Answer(404, unknown, prefix="/oauth/v2/private-apps") for _ in range(2))
+    assert ready("check", "--live")[0] == 0
+    stack.portal.scopes -= OF_SUBSCRIPTIONS
+    stack.portal.switch(custom_objects=False)
+    code, _, err = ready("check", "--live")
+    assert code == 3
+    assert [line.split(": ")[0] for line in err.splitlines()] == [CONSENT, EVENTS]
+    assert "they take an Enterprise account and the scopes crm.schemas.custom.read" in err
+
+
+def test_offline_nothing_is_said_of_sections_that_work_now(connector):
+    assert connector("check")[:2] == (0, "fine\n")
+
+
+def test_a_worker_refuses_too_and_waits_for_a_portal_out_of_reach(ready, stack):
+    environment = {**os.environ, "CONNECTOR_CONFIG": str(stack.folder / "config.yaml"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "--pool", "solo", "--loglevel", "ERROR"]
+    options = {"env": environment, "cwd": stack.folder, "capture_output": True, "text": True}
+    stack.portal.remove_property("shoe_size")
+    done = subprocess.run(command, timeout=60, **options)
+    assert done.returncode == 3
+    assert f"{SHOE}: shoe_size: the portal has no such property" in done.stderr
+    stack.sides[0].stop()
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(command, timeout=8, **options)

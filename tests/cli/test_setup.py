@@ -1,0 +1,147 @@
+"""`setup`: what the mapping needs is made, once, and what exists stays as it is."""
+
+import pytest
+
+from .portals import CONSENT, EVENTS, INTERESTS, SHOE, connector, ready, remap, stack, told
+
+__all__ = ["connector", "ready", "stack"]
+
+MADE = [
+    ("members_user_id", "string", True, []),
+    ("interests", "enumeration", False, ["Sport", "Film"]),
+    ("shoe_size", "number", False, []),
+    ("member_types", "enumeration", False, ["Consumer", "Press"]),
+    ("newsletter_consent", "bool", False, ["true", "false"]),
+    ("communicable", "bool", False, ["true", "false"]),
+]
+
+
+def rows(document):
+    return [(one["property"], one["type"], one["unique"], one["options"]) for one in document["properties"]]
+
+
+def test_a_plan_names_all_there_is_to_make_and_makes_nothing(connector, stack):
+    stack.portal.calls.clear()
+    code, out, _ = done = connector("setup", "--json")
+    document = told(done)
+    assert (code, document["applied"], document["options"], document["refused"]) == (0, False, [], [])
+    assert rows(document) == MADE
+    assert [(one["schema"], one["kind"]) for one in document["schemas"]] == [("identity_event", "custom_object")]
+    assert "event_id" in document["schemas"][0]["properties"]
+    assert stack.portal.count(writes_only=True) == 0
+
+
+def test_each_row_names_the_line_that_asks_for_it(connector):
+    out = connector("setup")[1]
+    lines = {line.split()[0]: line.split()[-1] for line in out.splitlines() if "members.yaml" in line}
+    assert lines["interests"] == INTERESTS
+    assert lines["newsletter_consent"] == CONSENT
+    assert lines["identity_event"] == EVENTS
+    assert lines["members_user_id"] == "members.yaml:1"
+
+
+def test_what_was_made_is_as_the_mapping_says(connector, stack):
+    assert rows(told(connector("setup", "--apply", "--json"))) == MADE
+    schema = stack.portal.schema
+    assert schema["members_user_id"].unique
+    assert (schema["interests"].field_type, list(schema["interests"].options)) == ("checkbox", ["Sport", "Film"])
+    assert (schema["communicable"].type, schema["communicable"].field_type) == ("bool", "booleancheckbox")
+    assert schema["shoe_size"].group == "connector"
+    made = next(one for one in stack.portal.object_types.custom() if one.kind.singular == "identity_event")
+    assert made.schema["event_id"].unique
+    assert connector("check", "--live")[:2] == (0, "fine\n")
+
+
+def test_a_second_time_nothing_is_made(ready, stack):
+    stack.portal.calls.clear()
+    document = told(ready("setup", "--apply", "--json"))
+    assert (document["properties"], document["schemas"], document["options"]) == ([], [], [])
+    assert stack.portal.count(writes_only=True) == 0
+    assert "everything" in ready("setup", "--apply")[1]
+
+
+def test_what_exists_is_left_alone(ready, stack):
+    stack.portal.add_property("shoe_size", "string", label="Ours")
+    assert ready("setup", "--apply")[0] == 0
+    assert (stack.portal.schema["shoe_size"].type, stack.portal.schema["shoe_size"].label) == ("string", "Ours")
+
+
+def test_options_are_added_only_when_asked_to(ready, stack):
+    stack.portal.add_property("interests", "enumeration", "checkbox", options={"Sport": "Sports", "Music": "Music"})
+    code, out, _ = ready("setup", "--apply")
+    assert code == 0
+    assert "connector setup --apply --add-options" in out
+    assert list(stack.portal.schema["interests"].options) == ["Sport", "Music"]
+    document = told(ready("setup", "--apply", "--add-options", "--json"))
+    assert document["options"] == [{"property": "interests", "options": ["Film"], "where": INTERESTS}]
+    assert stack.portal.schema["interests"].options == {"Sport": "Sports", "Music": "Music", "Film": "Film"}
+    assert told(ready("setup", "--json"))["options"] == []
+
+
+def test_a_custom_event_is_made_and_completed(connector, stack):
+    remap(stack, "as: custom_object", "as: custom_event")
+    assert connector("setup", "--apply")[0] == 0
+    assert connector("check", "--live")[0] == 0
+    remap(stack, "[entry_point, ip_country]", "[entry_point, ip_country, browser]")
+    code, _, err = connector("check", "--live")
+    assert (code, f"{EVENTS}: custom event identity_event: lacks the properties browser; add them with" in err) == (3, True)
+    assert connector("setup", "--apply")[0] == 0
+    assert connector("check", "--live")[0] == 0
+
+
+def test_a_tier_without_custom_objects_keeps_nothing_else_from_being_made(connector, stack):
+    stack.portal.switch(custom_objects=False)
+    code, out, err = connector("setup", "--apply")
+    assert code == 3
+    assert err == (
+        f"{EVENTS}: events.as: custom_object: the account has no custom objects; they take an Enterprise account; "
+        "or set events.as: note or none\n"
+    )
+    assert "communicable" in out
+    assert stack.portal.schema.get("communicable")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_the_scope_to_make_properties_each_line_says_so_and_the_object_is_made(connector, stack, as_json):
+    stack.portal.scopes.discard("crm.schemas.contacts.write")
+    code, out, err = done = connector("setup", "--apply", *["--json"] * as_json)
+    refused = told(done)["refused"] if as_json else err.splitlines()
+    assert code == 3
+    assert len(refused) == len(MADE)
+    assert any(one.startswith(f"{SHOE}: shoe_size: ") and "grant the token crm.schemas.contacts.write" in one for one in refused)
+    assert [one.kind.singular for one in stack.portal.object_types.custom()] == ["identity_event"]
+
+
+def test_without_the_scope_to_make_objects_the_line_says_so(connector, stack):
+    stack.portal.scopes.discard("crm.schemas.custom.write")
+    code, _, err = connector("setup", "--apply")
+    assert code == 3
+    assert err.startswith(f"{EVENTS}: custom object identity_event: ")
+    assert "crm.schemas.custom.write" in err
+
+
+def test_without_the_scope_to_read_properties_nothing_is_guessed(connector, stack):
+    stack.portal.scopes.discard("crm.schemas.contacts.read")
+    code, _, err = connector("setup", "--apply")
+    assert (code, "members.yaml:3: properties:" in err, "grant it crm.schemas.contacts.read" in err) == (3, True, True)
+
+
+def test_an_id_property_that_is_not_unique_cannot_be_mended_from_here(connector, stack):
+    stack.portal.add_property("members_user_id")
+    code, _, err = connector("setup", "--apply")
+    assert code == 3
+    assert "members.yaml:1: members_user_id: exists in the portal but is not unique; archive or rename it there" in err
+    assert stack.portal.schema.get("communicable")
+
+
+def test_two_mappings_share_a_property_with_the_options_of_both(connector, stack):
+    config = stack.folder / "config.yaml"
+    other = (
+        "providers:\n  shop: {kind: generic, mapping: shop.yaml, webhook_secret: whsec_c2hvcC1zZWNyZXQtc2hvcC1zZWNyZXQtc2hvcA==}"
+    )
+    config.write_text(config.read_text().replace("providers:", other))
+    (stack.folder / "shop.yaml").write_text((stack.folder / "members.yaml").read_text().replace("film: Film", "music: Music"))
+    assert connector("setup", "--apply")[0] == 0
+    assert list(stack.portal.schema["interests"].options) == ["Sport", "Music", "Film"]
+    assert stack.portal.schema["shop_user_id"].unique
+    assert connector("check", "--live")[0] == 0
