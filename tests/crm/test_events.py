@@ -75,6 +75,27 @@ def test_an_association_may_be_told_from_the_other_side(hubspot, stub):
     assert len(stub.calls) == 2
 
 
+def test_an_account_that_knows_no_default_association_is_asked_for_its_own(hubspot, stub):
+    plain = Objects()
+    types = results({"typeId": 40, "category": "USER_DEFINED", "label": "Favourite"}, {"typeId": 39, "category": "USER_DEFINED"})
+
+    def says(call: Call) -> Say:
+        if end(call).endswith("/associate/default"):
+            return Say(400, error("VALIDATION_ERROR"))
+        if end(call).endswith("/labels"):
+            return types
+        if end(call).endswith("/contacts/batch/create"):
+            return plain.joined(pairs(call))
+        return plain(call)
+
+    stub.says(says)
+    for keys in (("k1", "k2"), ("k3",)):
+        assert set(by_ref(hubspot.record_events(OBJECT, rows(*keys))).values()) == {type(None)}
+    created = [call for call in stub.calls if end(call).endswith("/contacts/batch/create")]
+    assert created[0].body["inputs"][0]["types"] == [{"associationCategory": "USER_DEFINED", "associationTypeId": 39}]
+    assert sum(end(call).endswith("/associate/default") for call in stub.calls) == 1, "found out once"
+
+
 def test_associations_nobody_tells_of_are_looked_up(hubspot, stub):
     stub.says(Objects(lambda asked: results(), held={"91": ["51"]}))
     assert by_ref(hubspot.record_events(OBJECT, rows("k1", "k2"))) == {"k1": type(None), "k2": Unavailable}

@@ -17,7 +17,11 @@ from connector.crm.hubspot.narrowing import Fault, Steps, Told
 from connector.crm.hubspot.transport import Transport
 from connector.errors import Missing, Permanent, Rejected, Transient
 
-WHAT, READ = "events: associate", "associations: read"
+WHAT, READ, LABELS = "events: associate", "associations: read", "associations: list types"
+NOT_THERE = (400, 404, 405)
+"""What an account answers that knows no default association for this type of record, or not this call."""
+
+Label = Mapping[str, Any]
 MOST_PAGES = 100
 
 Problem = Permanent | Transient | None
@@ -37,20 +41,40 @@ class Associations:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._labels: dict[str, Label | None] = {}
 
     def join(self, kind: str, pairs: Sequence[Pair], way_out: str) -> dict[str, Problem]:
         """Associate records of a type with contacts: ref -> why not. Raises Transient when nothing is known of any."""
-        path = paths.under(paths.ASSOCIATIONS, kind, paths.CONTACTS, "batch", "associate", "default")
 
         def send(some: Sequence[Pair]) -> Reply:
-            body = {"inputs": [{"from": {"id": one.record_id}, "to": {"id": one.contact_id}} for one in some]}
-            return self._transport.http(WHAT, "POST", path, body, refusals=True, way_out=way_out)
+            reply = self._send(kind, some, self._labels.get(kind), way_out)
+            if kind not in self._labels and reply.status in NOT_THERE:
+                self._labels[kind] = self._label(kind, way_out)
+                return self._send(kind, some, self._labels[kind], way_out) if self._labels[kind] else reply
+            return reply
 
         def look(some: Sequence[Pair], reply: Reply) -> dict[str, Problem]:
             held = self.read(kind, paths.CONTACTS, [one.record_id for one in some], way_out)
             return {one.ref: None for one in some if one.contact_id in held.get(one.record_id, [])}
 
         return narrowing.settle(Steps(WHAT, send, _tell, _refuse, lambda _, error: error, look), pairs)
+
+    def _send(self, kind: str, some: Sequence[Pair], label: Label | None, way_out: str) -> Reply:
+        """By default, or with a type of association: not every account takes custom objects by default."""
+        last = ("associate", "default") if label is None else ("create",)
+        path = paths.under(paths.ASSOCIATIONS, kind, paths.CONTACTS, "batch", *last)
+        types = {} if label is None else {"types": [label]}
+        body = {"inputs": [{"from": {"id": one.record_id}, "to": {"id": one.contact_id}, **types} for one in some]}
+        return self._transport.http(WHAT, "POST", path, body, refusals=True, way_out=way_out)
+
+    def _label(self, kind: str, way_out: str) -> Label | None:
+        """The plain association between a type and contacts, as the account calls it; None when it tells none."""
+        path = paths.under(paths.ASSOCIATIONS, kind, paths.CONTACTS, "labels")
+        found = _results(self._transport.http(LABELS, "GET", path, refusals=True, way_out=way_out))
+        for one in sorted(found, key=lambda one: bool(one.get("label"))):
+            if one.get("typeId"):
+                return {"associationCategory": str(one.get("category", "USER_DEFINED")), "associationTypeId": one["typeId"]}
+        return None
 
     def read(self, of: str, to: str, ids: Iterable[str], way_out: str) -> dict[str, list[str]]:
         """Ids of the records of type `to` that belong to each of these; those without any are absent."""
