@@ -1,5 +1,6 @@
 """What the sync asks of a CRM. `hubspot/` is the one driver; tests have an in-memory one."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -156,6 +157,20 @@ class Access:
     clock: datetime | None = None
     properties_made: int | None = None
     properties_limit: int | None = None
+
+
+EVENT_FIELDS = ("kind", "provider", "entry_point", "user_id")
+"""What every event tells, as properties of a custom event."""
+
+LONGEST_EVENT_PROPERTY = 50
+
+
+def event_property(detail: str) -> str:
+    """The name of a detail as a property of a custom event: lower-case letters, digits and _, a letter first."""
+    name = re.sub(r"[^a-z0-9_]+", "_", detail.lower())
+    if name in EVENT_FIELDS or not name[:1].isalpha():
+        name = f"detail_{name}"
+    return name[:LONGEST_EVENT_PROPERTY]
 
 
 class Crm(Protocol):

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from connector.crm.base import EventSchema
-from connector.crm.hubspot.custom_events import property_name
+from connector.crm.base import EventSchema, event_property
 from connector.engine.readings import ADDITIONAL
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, Part
 from connector.mapping.model import Mapping as FieldMapping
@@ -59,7 +58,7 @@ class EventNeed:
         """Names it must have."""
         if self.schema.kind == "custom_object":
             return OBJECT_PROPERTIES
-        return tuple(dict.fromkeys([*EVENT_PROPERTIES, *map(property_name, self.details)]))
+        return tuple(dict.fromkeys([*EVENT_PROPERTIES, *map(event_property, self.details)]))
 
 
 @dataclass(frozen=True, slots=True)

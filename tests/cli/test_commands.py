@@ -169,9 +169,10 @@ def test_show_of_nobody_is_exit_1(connector):
 def test_status_has_the_shape_scripts_rely_on(connector):
     told = json.loads(connector("status", "--json")[1])
     assert set(told) == {
-        "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "last_sweep_at",
+        "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "subscriptions", "last_sweep_at",
     }  # fmt: skip
     assert set(told["inbox"]) == {"pending", "done", "quarantined"}
+    assert set(told["subscriptions"]) == {"last_pass_at", "lag_seconds", "paused"}
     assert set(told["links"]) == {"pending", "active", "held", "unlinked", "deleted", "merged", "erased"}
     assert "deliveries" in connector("status")[1]
 

@@ -8,13 +8,12 @@ Facts (HubSpot API, event definitions and "Send custom event occurrences"; annou
 - sending and definitions have a scope each.
 """
 
-import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.crm.base import BATCH, EventOutcome, EventRecord
+from connector.crm.base import BATCH, EventOutcome, EventRecord, event_property
 from connector.crm.hubspot import answers, event_records, narrowing, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.narrowing import Fault, Steps, Told
@@ -73,7 +72,7 @@ class CustomEvents:
 
     def create(self, name: str, details: Sequence[str]) -> None:
         """See Sink."""
-        wanted = {**FIXED, **{property_name(one): one for one in details}}
+        wanted = {**FIXED, **{event_property(one): one for one in details}}
         properties = [{"name": one, "label": label[:LONGEST_NAME], "type": "string"} for one, label in wanted.items()]
         body = {
             "name": name,
@@ -120,17 +119,9 @@ class CustomEvents:
         return Definition(str(body.get("fullyQualifiedName") or full), names)
 
 
-def property_name(detail: str) -> str:
-    """The event property of a detail."""
-    name = re.sub(r"[^a-z0-9_]+", "_", detail.lower())
-    if name in FIXED or not name[:1].isalpha():
-        name = f"detail_{name}"
-    return name[:LONGEST_NAME]
-
-
 def _occurrence(row: EventRecord, definition: Definition) -> dict[str, Any]:
     given = {"kind": row.kind, "provider": row.provider, "entry_point": row.entry_point, "user_id": row.user_id}
-    given |= {property_name(name): value for name, value in row.details.items()}
+    given |= {event_property(name): value for name, value in row.details.items()}
     told = {name: event_records.text(value) for name, value in given.items() if value is not None}
     kept = [(name, value) for name, value in told.items() if name in definition.properties][:MOST_PROPERTIES]
     return {
