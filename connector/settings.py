@@ -10,29 +10,23 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo
 
 from connector import settingwords as words
 from connector.errors import ConfigError
 from connector.mapping.schema import tidy
-from connector.yamlfile import Document, read, shown, validate
-from connector.yamlwords import MISSING, Finding, Loc, hidden, refuse, web_address
+from connector.providersettings import AVAILABLE, ProviderSettings, Signature
+from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, Text, Token, Tokens
+from connector.yamlfile import Document, read, validate
+from connector.yamlwords import MISSING, Finding, Loc, hidden, refuse
+
+__all__ = ["AVAILABLE", "ProviderSettings", "Settings", "Signature", "config_schema", "load_settings"]
 
 PREFIX = "CONNECTOR_"
 FILE_VARIABLE = "CONNECTOR_CONFIG"
@@ -40,61 +34,9 @@ DEFAULT_FILE = Path("config.yaml")
 OPEN = (("database_url",), ("broker_url",))
 """Settings that are hidden because they may hold a password, and mostly hold none."""
 
-AVAILABLE = ("generic",)
-"""Kinds of provider that this version can run."""
-
-
-def _one_or_more(value: Any) -> Any:
-    return [value] if isinstance(value, str | SecretStr) else value
-
-
-def _resolved(path: Path, info: ValidationInfo) -> Path:
-    """A path of the configuration is relative to its file; `context` holds the folder of that file, when there is one."""
-    if info.context is None:
-        return path
-    whole: Path = info.context / path
-    if not os.path.isfile(whole):
-        raise ValueError(f"no such file: {shown(whole)}")
-    return whole
-
 
 def _database(url: str, info: ValidationInfo) -> str:
     return words.database_url(url, info.context)
-
-
-def _known_kind(kind: str) -> str:
-    return words.provider_kind(kind, AVAILABLE)
-
-
-Seconds = Annotated[float, Field(ge=0)]
-Limit = Annotated[int, Field(ge=0)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Days = Annotated[int, Field(ge=0)]
-Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1)]
-Address = Annotated[Text, AfterValidator(web_address)]
-SECRET = {"type": ["string", "null"], "format": "password"}
-Token = Annotated[SecretStr, AfterValidator(words.token), WithJsonSchema(SECRET)]
-Tokens = Annotated[
-    tuple[Token, ...],
-    BeforeValidator(_one_or_more),
-    Field(min_length=1),
-    WithJsonSchema({"anyOf": [SECRET, {"type": "array", "minItems": 1, "items": SECRET}]}),
-]
-HashKey = Annotated[SecretStr, AfterValidator(words.hash_key), WithJsonSchema(SECRET)]
-Header = Annotated[Text, AfterValidator(words.header)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: no unknown keys, never changed after loading."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        coerce_numbers_to_str=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-        validate_default=False,
-    )
 
 
 class Crm(Section):
@@ -108,69 +50,6 @@ class Crm(Section):
     burst_limit: int = Field(190, gt=0, description="Calls per 10 seconds, all processes together.")
     accept_v1_signature: bool = Field(False, description="Also accept HubSpot's old signature (legacy private apps only).")
     api_version: Annotated[Text, AfterValidator(words.api_version)] = Field("v3", description="Version in the API's paths.")
-
-
-class Signature(Section):
-    """How a provider signs its webhooks. The defaults are those of Standard Webhooks."""
-
-    header: Header = Field("webhook-signature", description="Header with the signature.")
-    id_header: Header = Field("webhook-id", description="Header with the id of the delivery.")
-    timestamp_header: Header = Field("webhook-timestamp", description="Header with the time of sending, in seconds since 1970.")
-    signed: Literal["body", "timestamp.body", "id.timestamp.body"] = Field("id.timestamp.body", description="What is signed.")
-    digest: Literal["sha256", "sha512", "sha1"] = Field("sha256", description="Hash function of the HMAC.")
-    encoding: Literal["base64", "hex"] = Field("base64", description="How the signature is written.")
-    prefix: str = Field("v1,", description="What stands before the signature.")
-    key: Literal["whsec", "utf8", "hex", "base64"] = Field("whsec", description="How webhook_secret becomes the key.")
-    tolerance: Seconds = Field(300, description="Seconds a delivery may be older or newer than now.")
-
-
-class ProviderSettings(Section):
-    """One identity provider. Which keys belong to which kind is in `settingwords.KINDS`."""
-
-    kind: Annotated[Text, AfterValidator(_known_kind)] = Field(
-        description="Which system it is.", json_schema_extra={"enum": list(AVAILABLE)}
-    )
-    mapping: Annotated[Path, AfterValidator(_resolved)] = Field(description="The mapping file, relative to this one.")
-    webhook_secret: Tokens = Field((), description="Signs the webhooks; a list while rotating.")
-    api_url: Address | None = Field(None, description="Where its API is. Without one it is only listened to.")
-    api_key: Token | None = Field(None, description="Sent as a bearer token.")
-    signature: Signature = Field(default_factory=Signature, description="How webhooks are signed.")
-    auth_url: Address | None = Field(None, description="Where it gives out access tokens.")
-    client_id: Text | None = Field(None, description="Who asks for an access token.")
-    client_secret: Token | None = Field(None, description="Proves who asks for an access token.")
-    entry_point: Text | None = Field(None, description="Id of the entry point that calls are made for.")
-    events: dict[str, Text] = Field(default_factory=dict, description="The provider's name of an event -> our kind.")
-    event_path: Text | None = Field(None, description="JSON pointer to the event's name in a delivery.")
-    user_id_path: Text | None = Field(None, description="JSON pointer to the user's id in a delivery.")
-    shop: Text | None = Field(None, description="The shop: NAME.myshopify.com.")
-    api_version: Text | None = Field(None, description="Version of its API.")
-    domain: Text | None = Field(None, description="The tenant's domain.")
-    realm: Text | None = Field(None, description="The realm.")
-
-    @classmethod
-    def keys_for(cls, data: Mapping[str, Any]) -> Sequence[str]:
-        """The keys that a provider of this kind takes; for messages."""
-        kind = words.KINDS.get(str(data.get("kind")))
-        return words.COMMON + kind.keys if kind else tuple(cls.model_fields)
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> Self:
-        refuse(list(self._findings()))
-        return self
-
-    def _findings(self) -> Iterator[Finding]:
-        kind = words.KINDS[self.kind]
-        allowed = words.COMMON + kind.keys
-        for key in self.model_fields_set.difference(allowed):
-            yield Finding((key,), f"not a key of kind {self.kind}; allowed: {', '.join(allowed)}", on_key=True)
-        needed = kind.required + (("api_key",) if self.api_url and "api_key" in kind.keys else ())
-        for key in dict.fromkeys(needed):
-            if not getattr(self, key):
-                yield Finding((key,), MISSING)
-        if kind.chosen_secret:
-            for index, secret in enumerate(self.webhook_secret):
-                if problem := words.signing_key(secret.get_secret_value(), self.signature.key):
-                    yield Finding(("webhook_secret", index), problem)
 
 
 class Schedule(Section):

@@ -23,6 +23,9 @@ PLACEHOLDER = re.compile(
 )
 """What examples have in the place of a secret."""
 
+SECRET_NAME = re.compile(r"secret|token|password|api_?key|private", re.IGNORECASE)
+"""Names of settings whose text is a secret, where no type says so: those of kinds that other packages bring along."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -37,29 +40,47 @@ class Kind:
 
 
 COMMON = ("kind", "mapping", "webhook_secret", "api_url")
+RECEIVING = ("signature", "webhook_auth", "trust")
 KINDS = {
-    "generic": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
+    "generic": Kind(("api_key", *RECEIVING), ("webhook_secret",), chosen_secret=True),
     "druid": Kind(
-        ("auth_url", "client_id", "client_secret", "entry_point", "events", "event_path", "user_id_path", "signature"),
+        ("auth_url", "client_id", "client_secret", "entry_point", "events", "event_path", "user_id_path", "occurred_at_path",
+         "patch_path", "pending_email_path", "consent_at_path", "date_format", "allow_delete", "signature", "webhook_auth"),
         ("webhook_secret", "api_url", "auth_url", "client_id", "client_secret"),
     ),
-    "memberstack": Kind(("api_key",), ("webhook_secret", "api_key")),
-    "outseta": Kind(("api_key",), ("webhook_secret", "api_url", "api_key")),
-    "shopify": Kind(("shop", "api_key", "api_version"), ("webhook_secret", "shop", "api_key")),
-    "memberspace": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
-    "trustisto": Kind(("api_key", "signature"), ("webhook_secret",), chosen_secret=True),
-    "scim": Kind(("api_key",), ("api_url", "api_key")),
-    "auth0": Kind(("domain", "client_id", "client_secret"), ("domain", "client_id", "client_secret")),
-    "keycloak": Kind(("realm", "client_id", "client_secret"), ("api_url", "realm", "client_id", "client_secret")),
-}
+    "memberstack": Kind(("api_key", "fields", "consents", "blank"), ("webhook_secret", "api_key")),
+    "outseta": Kind(("api_key", "events", "donotlog", "update_sends", "paging"), ("webhook_secret", "api_url", "api_key")),
+    "shopify": Kind(
+        ("shop", "api_key", "api_version", "listing", "companies", "subjects", "opt_in_level"), ("webhook_secret", "shop", "api_key")
+    ),
+    "memberspace": Kind(("api_key", "events", "active_statuses", *RECEIVING), ("webhook_secret",), chosen_secret=True),
+    "trustisto": Kind(("api_key", "events", *RECEIVING), ("webhook_secret",), chosen_secret=True),
+    "scim": Kind(("api_key", "fields", "consents", "inactive"), ("api_url", "api_key")),
+    "auth0": Kind(
+        ("domain", "client_id", "client_secret", "auth_url", "audience", "connection", "listing", "fields", "consents",
+         "memberships", *RECEIVING),
+        ("domain", "client_id", "client_secret"),
+    ),
+    "keycloak": Kind(
+        ("realm", "client_id", "client_secret", "auth_url", "fields", "consents", "memberships", "signature"),
+        ("api_url", "realm", "client_id", "client_secret"),
+    ),
+}  # fmt: skip
+
+
+PLUGIN = Kind(("api_key", "auth_url", "client_id", "client_secret", *RECEIVING, "options"), ())
+"""A kind that another package brings along: what the generic one takes, and whatever it likes in `options`."""
+
+
+def kind_of(kind: str) -> Kind:
+    """The keys of a kind; see `KINDS`."""
+    return KINDS.get(kind, PLUGIN)
 
 
 def provider_kind(kind: str, available: Sequence[str]) -> str:
-    """A kind of provider that this version can run."""
+    """A kind of provider that this installation can run."""
     if kind in available:
         return kind
-    if kind in KINDS:
-        raise ValueError(f"'{kind}' is not available in this version; available: {', '.join(available)}")
     one_of = "one of " if len(available) > 1 else ""
     raise ValueError(f"expected {one_of}{', '.join(available)}, found '{kind}'{did_you_mean(kind, available)}")
 
@@ -146,7 +167,8 @@ def masked(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "***"
     if isinstance(value, dict):
-        return {key: masked(inner) for key, inner in value.items()}
+        return {key: "***" if inner and SECRET_NAME.search(str(key)) and isinstance(inner, str) else masked(inner)
+                for key, inner in value.items()}  # fmt: skip
     if isinstance(value, list | tuple):
         return [masked(inner) for inner in value]
     if isinstance(value, str):

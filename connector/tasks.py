@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import structlog
@@ -179,13 +179,18 @@ def sweep_due() -> int:
     return _quietly("sweep", do)
 
 
-@app.task(name="connector.recent")
+def _users(work: Work, names: list[str]) -> int:
+    """Notice changed users, of each provider by itself: one that is out of reach holds up no other."""
+    return sum(_quietly(f"listing {name}", partial(recent.users, work, name)) for name in names)
+
+
+@app.task(name="connector.recent", time_limit=None, soft_time_limit=None)
 def notice_recent() -> int:
     """Notice what changed lately on either side. Returns how many links were rung."""
 
     def do() -> int:
         work = runtime.verified()
-        rung = sum(recent.users(work, name) for name in work.providers) + recent.contacts(work)
+        rung = _users(work, list(work.providers)) + recent.contacts(work)
         if rung:
             runtime.doorbell.ring()
         return rung
@@ -193,13 +198,13 @@ def notice_recent() -> int:
     return _quietly("recent", do)
 
 
-@app.task(name="connector.poll")
+@app.task(name="connector.poll", time_limit=None, soft_time_limit=None)
 def poll() -> int:
     """Notice changed users of providers that send no webhooks. Returns how many links were rung."""
 
     def do() -> int:
         silent = [name for name, provider in runtime.settings.providers.items() if not provider.webhook_secret]
-        rung = sum(recent.users(runtime.verified(), name) for name in silent)
+        rung = _users(runtime.verified(), silent) if silent else 0
         if rung:
             runtime.doorbell.ring()
         return rung

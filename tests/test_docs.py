@@ -187,3 +187,12 @@ def literals() -> tuple[str, ...]:
         for node in ast.walk(ast.parse(text(path)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
+
+
+TESTS = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", "".join(text(path) for path in sorted(ROOT.glob("docs/**/*.md"))))
+
+
+@pytest.mark.parametrize(("file", "name"), TESTS)
+def test_a_test_that_is_named_as_proof_exists(file: str, name: str) -> None:
+    found = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    assert not name or name in {node.name for node in found if isinstance(node, ast.FunctionDef)}

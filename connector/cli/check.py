@@ -13,6 +13,7 @@ from connector.errors import ConfigError
 from connector.sync import portal
 from connector.sync import setup as portal_setup
 from connector.sync.portal import Grade
+from connector.sync.provider_check import Proof, prove
 from connector.sync.setup import Lacks
 
 
@@ -23,7 +24,7 @@ def add_to(program: typer.Typer) -> None:
 
 
 def check(
-    live: Annotated[bool, typer.Option("--live", help="Also compare with the portal.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also compare with the portal; with --provider, ask it, too.")] = False,
     provider: ProviderName = None,
     config: Config = None,
     as_json: Json = False,
@@ -31,13 +32,20 @@ def check(
     """Check the configuration and the mappings, offline. Exit code 3 with a line for each finding."""
     warnings: list[str] = []
     findings: list[str] = []
+    proof = None
     try:
         warnings, findings = _check(config, live, provider)
+        proof = _prove(config, provider) if live and provider else None
     except ConfigError as error:
         findings = error.findings
+    findings = [*findings, f"providers.{provider}: {proof.wrong}"] if proof and proof.wrong else findings
     if as_json:
-        print_json({"ok": not findings, "findings": findings, "warnings": warnings})
+        can = {"capabilities": proof.can} if proof else {}
+        print_json({"ok": not findings, "findings": findings, "warnings": warnings, **can})
         raise typer.Exit(3 if findings else 0)
+    if proof:
+        out.print(f"{provider}: {proof.asked or 'it is only listened to'}", markup=False)
+        print_rows(("can", ""), [(name, "yes" if able else "no") for name, able in proof.can.items()])
     for warning in warnings:
         out.print(f"warning: {warning}", markup=False)
     if findings:
@@ -57,6 +65,11 @@ def _check(config: Path | None, live: bool, provider: str | None) -> tuple[list[
         for one in portal.examine(work, names, work.crm.access()):
             (warnings if one.grade is Grade.NOTE else findings).append(str(one))
     return warnings, findings
+
+
+def _prove(config: Path | None, provider: str) -> Proof:
+    """Whether the provider lets us in. Raises Unavailable."""
+    return prove(build(settings_of(config)).providers[provider])
 
 
 def setup(

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.assembly import build
+from connector.cli import demo_vendors
 from connector.cli.common import out, ready
 from connector.cli.logs import quiet_logs
 from connector.cli.traffic import Outcome, Traffic, play
@@ -43,18 +44,22 @@ def add_to(program: typer.Typer) -> None:
 def demo(
     port: Annotated[int, typer.Option("--port", help="Port of the connector; 0 takes a free one.")] = 8000,
     duration: Annotated[float | None, typer.Option("--duration", metavar="S", help="End after S seconds.")] = None,
+    providers: Annotated[
+        str, typer.Option("--providers", metavar="A,B", help=f"Vendors to play as well: {', '.join(demo_vendors.KNOWN)}.")
+    ] = "",
 ) -> int:
     """Watch it work: two sandboxes and the connector between them. Needs nothing installed or configured.
 
-    With --duration the exit code is 0 when changes arrived both ways, 1 when not.
+    With --duration the exit code is 0 when changes arrived both ways, between HubSpot and each provider, 1 when not.
     """
+    kinds = demo_vendors.named(providers)
     quiet_logs(level=50)
     with tempfile.TemporaryDirectory(prefix="connector-demo-") as folder, as_file(files("connector.cli")) as package:
-        return _Demo(Path(folder), package / "demo_files" / "members.yaml", port).run(duration)
+        return _Demo(Path(folder), package / "demo_files", port, kinds).run(duration)
 
 
 class _Demo:
-    def __init__(self, folder: Path, mapping: Path, port: int) -> None:
+    def __init__(self, folder: Path, mappings: Path, port: int, kinds: list[str]) -> None:
         from connector.sandbox.identity import IdentityProvider
         from connector.sandbox.portal import Portal
         from connector.sandbox.server import serve
@@ -67,7 +72,8 @@ class _Demo:
         self._traffic = Traffic(self._portal, self._idp)
         self._traffic.prepare()
         self._sides = [serve(self._portal.app), serve(self._idp.app)]
-        self._settings = Settings.model_validate(self._configuration(folder, mapping))
+        self._vendors = demo_vendors.Vendors(kinds, self._portal)
+        self._settings = Settings.model_validate(self._configuration(folder, mappings))
         self._work = build(self._settings)
         self._port = port or _free_port()
         self._stopped = threading.Event()
@@ -77,7 +83,7 @@ class _Demo:
         self._lost = 0
         self._sent = 0
 
-    def _configuration(self, folder: Path, mapping: Path) -> dict[str, Any]:
+    def _configuration(self, folder: Path, mappings: Path) -> dict[str, Any]:
         portal, idp = (side.url for side in self._sides)
         return {
             "database_url": f"sqlite:///{folder / 'demo.db'}",
@@ -86,8 +92,10 @@ class _Demo:
             },
             "providers": {
                 "members": {
-                    "kind": "generic", "mapping": str(mapping), "webhook_secret": SECRET, "api_url": idp, "api_key": "demo-token",
+                    "kind": "generic", "mapping": str(mappings / "members.yaml"), "webhook_secret": SECRET, "api_url": idp,
+                    "api_key": "demo-token",
                 },
+                **self._vendors.providers(mappings),
             },
             "grace": {"contact_deletion": 5}, "schedule": {"subscriptions": 2},
         }  # fmt: skip
@@ -107,17 +115,20 @@ class _Demo:
             self._stopped.set()
             self._ready.set()
             watching.join(5)
+            self._vendors.stop()
             for side in self._sides:
                 side.stop()
         if self._failed:
             raise self._failed[0]
-        return 0 if duration is None or all(self._directions.values()) else 1
+        return 0 if duration is None or (all(self._directions.values()) and self._vendors.both_ways()) else 1
 
     def _announce(self, url: str) -> None:
         self._portal.webhook_url = f"{url}/webhooks/hubspot"
         self._idp.webhook_url = f"{url}/webhooks/identity/members"
         out.print(f"listening on {url}", markup=False)
         out.print(f"  HubSpot sandbox    {self._sides[0].url}\n  identity sandbox   {self._sides[1].url}", markup=False)
+        for line in self._vendors.aim(url):
+            out.print(line, markup=False)
         self._ready.set()
 
     def _watch(self, duration: float | None, stop: Callable[[], None]) -> None:
@@ -139,7 +150,7 @@ class _Demo:
     def _play(self, screen: "_Screen | _Lines", lasting: float) -> None:
         ends = time.monotonic() + lasting
         seen = 0
-        for step in self._traffic.steps():
+        for step in self._vendors.steps(self._traffic.steps()):
             if time.monotonic() >= ends or self._stopped.is_set():
                 return
             outcome = play(step, self._stopped.is_set)

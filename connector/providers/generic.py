@@ -12,11 +12,10 @@ The profile:
 - an `ETag` comes back in `If-Match`, an `Idempotency-Key` makes a repeated POST harmless; 409 names the other user's id.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import requests
@@ -26,7 +25,8 @@ from connector.errors import BadDelivery, Missing, Rejected, Unavailable
 from connector.model import USER_FIELDS, Change, Delivery, Item, Statement, User
 from connector.providers.base import Capabilities
 from connector.providers.http import Bearer, Rest
-from connector.providers.signature import SignatureScheme, Verifier
+from connector.providers.signature import SignatureScheme, Verifier, scheme_of, short
+from connector.settings import ProviderSettings
 from connector.strictjson import Piece, parse, split_array, storable
 
 PAGE = 200
@@ -58,10 +58,19 @@ class Generic:
         api_url: str | None = None,
         api_key: str | None = None,
         session: requests.Session | None = None,
+        trust: Literal["auto", "full", "hint"] = "auto",
+        events: Mapping[str, str] | None = None,
     ) -> None:
-        """api_url: without one the provider is only listened to. Raises ConfigError for a secret that is no key."""
+        """Raises ConfigError for a secret that is no key.
+
+        api_url: without one the provider is only listened to.
+        trust: full, the fields of a delivery are taken; hint, it only says whom to look at; auto, full where the body is signed.
+        events: the system's own name of an event -> kind of ours.
+        """
         self.name = name
         self._verifier = Verifier(signature, secrets)
+        self._events = dict(events or {})
+        self._believed = trust == "full" or (trust == "auto" and signature.signs_body)
         self._api = Rest(name, api_url, Bearer(api_key) if api_key else None, session) if api_url else None
         can = self._api is not None
         self.capabilities = Capabilities(
@@ -74,17 +83,16 @@ class Generic:
 
     def split(self, delivery: Delivery) -> list[Item]:
         """See Provider."""
-        sender_id = self._verifier.delivery_id(delivery)
-        signed_id = self._verifier.scheme.signed == "id.timestamp.body"
-        return [_item(piece, sender_id, signed_id) for piece in split_array(delivery.body)]
+        return [self._item(delivery, piece) for piece in split_array(delivery.body)]
 
     def read_item(self, body: bytes, meta: Mapping[str, str]) -> Change:
         """See Provider. Its `event_id` is the envelope's own, else the delivery's."""
-        envelope = parse(body)
+        told = parse(body)
+        envelope = self._normal(told)
         if problem := _problem(body, envelope):
             raise BadDelivery(f"generic: {problem}")
         user = user_from(envelope["data"]["user"])
-        return Change(
+        change = Change(
             kind=envelope["type"],
             record_id=user.id,
             occurred_at=moment(envelope.get("occurred_at")),
@@ -92,6 +100,7 @@ class Generic:
             user=user,
             details=_details(envelope),
         )
+        return change if self._believes(told) else self._hint(change)
 
     def fetch(self, user_id: str) -> User:
         """See Provider."""
@@ -157,6 +166,32 @@ class Generic:
         if reply.status_code in NO_SUCH_CALL:
             self.delete(user_id)
 
+    def _normal(self, envelope: Any) -> Any:
+        """An envelope in the profile's words; kinds that are nearly like it have more to translate. Never raises."""
+        if isinstance(envelope, dict) and isinstance(envelope.get("type"), str):
+            return {**envelope, "type": self._events.get(envelope["type"], envelope["type"])}
+        return envelope
+
+    def _believes(self, envelope: Any) -> bool:
+        """Whether the fields of a delivery are taken."""
+        return self._believed
+
+    def _hint(self, change: Change) -> Change:
+        """What is left of an event that anybody may have made up: whom to read. Where nobody can be read, nothing is.
+
+        So a made-up deletion deletes nobody, and a made-up consent is no proof.
+        """
+        kind = "user.updated" if self.capabilities.read else f"hint.{change.kind}"
+        return Change(kind, change.record_id, change.occurred_at, change.event_id)
+
+    def _item(self, delivery: Delivery, piece: Piece) -> Item:
+        """One envelope for the inbox."""
+        envelope, key = piece.value, self._verifier.dedupe_key(delivery, piece.raw, piece.place)
+        sender_id = self._verifier.delivery_id(delivery)
+        own_id = _id(envelope.get("id")) if isinstance(envelope, dict) else None
+        shown = short(sender_id) if sender_id is not None else own_id or ""
+        return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(piece.raw, self._normal(envelope)))
+
     @property
     def _rest(self) -> Rest:
         if self._api is None:
@@ -213,6 +248,23 @@ class Generic:
         return [user_from(one) for one in good], (None if following in (None, "") else str(following))
 
 
+def from_settings(name: str, settings: ProviderSettings) -> Generic:
+    """See registry.KINDS."""
+    return Generic(name, **arguments(settings))
+
+
+def arguments(settings: ProviderSettings) -> dict[str, Any]:
+    """The settings as `Generic` takes them."""
+    return {
+        "secrets": [secret.get_secret_value() for secret in settings.webhook_secret],
+        "signature": scheme_of(settings),
+        "api_url": settings.api_url,
+        "api_key": settings.api_key.get_secret_value() if settings.api_key else None,
+        "trust": settings.trust,
+        "events": settings.events,
+    }
+
+
 def user_from(record: Mapping[str, Any], etag: str | None = None) -> User:
     """A user in the profile's shape, which has a usable `id`. Fields we have no name for are left out."""
     values = {name: record[name] for name in USER_FIELDS if name in record and name != "id"}
@@ -224,8 +276,8 @@ def user_from(record: Mapping[str, Any], etag: str | None = None) -> User:
         values=values,
         updated_at=moment(record.get("updated_at")),
         etag=etag,
-        memberships=_entries(record.get("memberships")),
-        consents=_entries(record.get("consents")),
+        memberships=_entries(record["memberships"]) if "memberships" in record else None,
+        consents=_entries(record["consents"]) if "consents" in record else None,
     )
 
 
@@ -236,22 +288,6 @@ def moment(value: object) -> datetime | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _item(piece: Piece, sender_id: str | None, signed_id: bool) -> Item:
-    """One envelope for the inbox.
-
-    The delivery's id makes a repeat recognisable. Where it is not signed, the body counts too: otherwise anybody could send a
-    captured delivery under the id of a coming one, which would then look like the repeat.
-    """
-    envelope = piece.value
-    digest = hashlib.sha256(piece.raw).hexdigest()
-    key = digest if sender_id is None else _short(sender_id) if signed_id else f"{_short(sender_id)}:{digest}"
-    if sender_id is not None and piece.place is not None:
-        key = f"{key}:{piece.place}"
-    own_id = _id(envelope.get("id")) if isinstance(envelope, dict) else None
-    shown = _short(sender_id) if sender_id is not None else own_id or ""
-    return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(piece.raw, envelope))
 
 
 def _problem(raw: bytes, envelope: Any) -> str | None:
@@ -298,12 +334,6 @@ def _consent(told: Statement) -> dict[str, Any]:
     at = told.at and told.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = {"state": told.state.value, "channel": "email", "at": at, "source": told.source, "text_version": told.text_version}
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _short(sender_id: str) -> str:
-    """A delivery's id, or its hash when it is too long or too odd to be stored and shown."""
-    plain = re.fullmatch(rf"[!-~]{{1,{MAX_ID}}}", sender_id)
-    return sender_id if plain else f"sha256:{hashlib.sha256(sender_id.encode()).hexdigest()}"
 
 
 def _entries(value: object) -> tuple[Mapping[str, Any], ...]:

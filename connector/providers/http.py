@@ -39,6 +39,19 @@ class Bearer(AuthBase):
         return request
 
 
+class HeaderKey(AuthBase):
+    """A secret in a header of the vendor's own."""
+
+    def __init__(self, header: str, key: str) -> None:
+        self._header = header
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers[self._header] = self._key
+        return request
+
+
 def new_session() -> requests.Session:
     """A session for many threads at once."""
     session = requests.Session()
@@ -65,6 +78,7 @@ class Rest:
         *,
         query: Mapping[str, str] | None = None,
         body: Any = None,
+        data: Mapping[str, str] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         fields: Collection[str] = (),
         accept: Collection[int] = (),
@@ -72,6 +86,7 @@ class Rest:
         """Make one call and return its 2xx answer. Redirects are not followed.
 
         what: names the call in errors, without personal data.
+        body: sent as JSON. data: sent as a form, or as these bytes, whose type is in `headers`.
         fields: names that a refusal may mention.
         accept: further statuses whose answer is returned, because the caller knows what they mean.
         Raises Unavailable, Paused, Missing (404, 410), Exists (409), Stale (412), Rejected.
@@ -79,7 +94,7 @@ class Rest:
         where = f"{self._name}: {what}"
         try:
             reply = self._session.request(
-                method, self._url + path, params=query, json=body, headers=headers, auth=self._auth, timeout=TIMEOUTS,
+                method, self._url + path, params=query, json=body, data=data, headers=headers, auth=self._auth, timeout=TIMEOUTS,
                 allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as error:

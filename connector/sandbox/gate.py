@@ -79,7 +79,7 @@ class Limits(Protocol):
 
 
 class Gate:
-    """ASGI middleware. unauthorised: the answer without the token."""
+    """ASGI middleware. unauthorised: the answer without the token. header: where that is, after `Bearer` in the usual one."""
 
     def __init__(
         self,
@@ -90,9 +90,11 @@ class Gate:
         calls: Calls,
         unauthorised: Callable[[], Response],
         limits: Limits | None = None,
+        header: str = "authorization",
     ) -> None:
         self._app = app
-        self._token = token
+        self._header = header
+        self._proof = f"Bearer {token}" if header == "authorization" else token
         self._faults = faults
         self._calls = calls
         self._unauthorised = unauthorised
@@ -148,8 +150,8 @@ class Gate:
         await answer(scope, receive, send)
 
     def _has_token(self, scope: Scope) -> bool:
-        told = Headers(scope=scope).get("authorization", "")
-        return hmac.compare_digest(told.encode(), f"Bearer {self._token}".encode())
+        told = Headers(scope=scope).get(self._header, "")
+        return hmac.compare_digest(told.encode(), self._proof.encode())
 
 
 async def _swallow(message: Message) -> None:

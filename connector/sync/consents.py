@@ -199,8 +199,9 @@ def _to_subscription(case: Case) -> list[Ruling]:
     plan = case.plan
     if plan is None or plan.asks or plan.asks_all:
         return []
-    case.grants_later = _leaves(case)
-    return [one for one in plan.rulings if one.to_subscription and not (case.grants_later and one.now.state is GRANTED)]
+    writing = [one for one in plan.rulings if one.to_subscription]
+    case.grants_later = _leaves(case) and any(one.now.state is GRANTED for one in writing)
+    return [one for one in writing if one.now.state is REVOKED or not case.grants_later]
 
 
 def _leaves(case: Case) -> bool:
@@ -370,7 +371,7 @@ def bury_former(tx: Tx, case: Case) -> None:
     """An address the person had before says nothing about whoever has it next."""
     plan = case.plan
     former = {one["address"] for one in case.link.consents.values() if one.get("address")} if plan and plan.rulings else set()
-    left = {case.seen.address} if case.moved else set()
+    left = {case.seen.address} if case.moved and case.seen.address else set()
     for address in former - {case.seen.address} | left:
         tx.tombstones.moved(address)
 

@@ -9,7 +9,7 @@ from connector.model import Change, Link, LinkState
 from connector.store import Tx
 from connector.store.inbox import CRM, Stored
 from connector.store.links import ANSWERABLE
-from connector.sync.forget import forget
+from connector.sync.forget import contact_ids, forget
 from connector.sync.work import Work
 
 
@@ -32,8 +32,8 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list
         if not found and creating and row.tries == 0:
             later.append(row)
         elif change.kind == "contact.erased":
-            _erased(tx, found, row, change)
-            tx.inbox.blank([one.id for one, other in changes if other.record_id == change.record_id])
+            gone = _erased(tx, found, row, change)
+            tx.inbox.blank([one.id for one, other in changes if other.record_id in gone])
             links = {one: [link for link in known if link not in found] for one, known in links.items()}
             continue
         elif not found and change.kind == "contact.created":
@@ -86,11 +86,16 @@ def _matters(work: Work, link: Link, change: Change) -> bool:
     return not tells_nothing_new(mapping, known, change.property, change.value)
 
 
-def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change) -> None:
-    """The person was erased in the CRM: our copies go at once, of all links of the contact. The user stays."""
+def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change) -> set[str]:
+    """The person was erased in the CRM: our copies go at once, of all links of the contact. The user stays.
+
+    Returns the ids the contact had.
+    """
+    ids = {change.record_id, *(one for link in links for one in contact_ids(tx, link))}
     for link in links:
         forget(tx, link, row.sender_id)
     tx.tombstones.bury(CRM, None, [change.record_id])
+    return ids
 
 
 def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:

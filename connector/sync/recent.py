@@ -96,18 +96,17 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
 
 def _ring(work: Work, tx: Tx, link: Link, user: User) -> None:
     """Ring a link for what a listing shows. Without a time it may be older than what a delivery told: then the user is read."""
-    unsure = user.updated_at is None and link.user is not None and work.providers[link.provider].capabilities.read
-    if not unsure:
-        tx.links.see_user(link.id, user)
-    told = {"refetch": True} if unsure else {}
-    tx.links.notice(link.id, told, tx.now if link.state in ANSWERABLE else None, user_only=True)
+    unsure = user.updated_at is None and work.providers[link.provider].capabilities.read
+    tx.links.see_user(link.id, user)
+    tx.links.notice(link.id, {"refetch": True} if unsure else {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
 
 
 def _news(work: Work, provider: str, known: User | None, user: User) -> bool:
     """Whether a listing shows a user otherwise than known; one that is older than what is known shows nothing."""
     if known is None:
         return True
-    return not same_user(work.mappings[provider], known, user) and not intake.newer(known, user)
+    older = user.updated_at is not None and intake.newer(known, user)
+    return not older and not same_user(work.mappings[provider], known, user)
 
 
 def contacts(work: Work) -> int:

@@ -23,6 +23,8 @@ PAGE = 500
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, of how many (0: not known)."""
+Load = Callable[[Work, str, int, int], int]
+"""Called with a provider, the run and the most users (0: all); makes pending links of this run. Returns how many."""
 
 COUNTED = {
     "contact.create": "creates", "contact.update": "updates", "user.create": "creates", "user.update": "updates",
@@ -40,11 +42,13 @@ class Result:
 
 
 def reconcile(
-    work: Work, sleep: Callable[[float], None], providers: list[str], progress: Progress, backfill: bool = False, first: int = 0
-) -> Result:
+    work: Work, sleep: Callable[[float], None], providers: list[str], progress: Progress, backfill: bool = False, first: int = 0,
+    load: Load | None = None,
+) -> Result:  # fmt: skip
     """Bring everybody of these providers into agreement; returns when the last write is settled.
 
     backfill: only users without a contact, at most `first` of them (0: all); contacts are read by email before any is made.
+    load: where a backfill has its users from; the provider's listing, unless given.
     Works beside running workers. Raises Locked while another reconcile goes on, Unavailable, Rejected for a broken listing.
     """
     with work.store.write() as tx:
@@ -55,7 +59,8 @@ def reconcile(
     try:
         while intake.take(work):
             progress("taking in deliveries", 0, 0)
-        read = sum(_load(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
+        take = load or _load
+        read = sum(take(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
     except BaseException:
         _finish(work, run, "failed", {})
@@ -85,7 +90,8 @@ def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
 def _load(work: Work, provider: str, run: int, first: int) -> int:
     """Take in up to `first` listed users that have no link yet. Returns how many."""
     if not work.providers[provider].capabilities.list:
-        raise Rejected(f"{provider}: cannot list its users (api_url?), so there is nothing to backfill from")
+        why = "cannot list its users (api_url?), so there is nothing to backfill from"
+        raise Rejected(f"{provider}: {why}; see: connector import users")
     if work.mappings[provider].lifecycle.user_created == "ignore":
         return 0
     count = 0

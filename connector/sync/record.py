@@ -70,7 +70,7 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
     if case.replaced_by is not None:
         return
-    again = case.again or case.moved
+    again = case.again or case.moved or case.grants_later
     if row.rung != case.link.rung or (again and values.get("due_at") is None and "state" not in case.values):
         values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
     if row.rung != case.link.rung:

@@ -159,7 +159,9 @@ def test_an_erasure_leaves_proof_without_the_person(store):
         rows = tx.ledger.of_subject("members", "u-1")
         assert tx.ledger.of_link(1) == []
         assert [(one.state, one.purpose, one.occurred_at) for one in rows] == [(GRANTED, "newsletter", AT)] * 2
-        assert {getattr(one, name) for one in rows for name in ("link_id", "source", "entry_point", "text_version", "delivery")} == {None}
+        assert {
+            getattr(one, name) for one in rows for name in ("link_id", "source", "entry_point", "text_version", "delivery")
+        } == {None}
         assert len(tx.ledger.of_link(2)) == 2
     assert findings(store) == []
 
@@ -230,7 +232,9 @@ def test_batches_that_append_at_once_make_one_chain(store):
         thread.join()
     with store.read() as tx:
         assert tx.ledger.head().count == 140
-        assert [one.delivery for one in tx.ledger.of_link(3)] == [f"evt-{300 + 10 * turn + n}" for turn in range(5) for n in range(7)]
+        assert [one.delivery for one in tx.ledger.of_link(3)] == [
+            f"evt-{300 + 10 * turn + n}" for turn in range(5) for n in range(7)
+        ]
     assert findings(store) == []
 
 

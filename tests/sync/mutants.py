@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from connector.engine import plan
+from connector.engine import consent, plan, readings, rulings
 from connector.engine.normalise import Reading
 from connector.store import inbox
 from connector.store.links import Links
-from connector.sync import intake, record
+from connector.store.tombstones import Tombstones
+from connector.sync import consents, intake, record
 
 from .fakes import FakeIdp
+from .lives import live, story
 from .machine import Machine
 from .test_state_machine import Reliable
 
@@ -59,23 +61,23 @@ def skip_dedupe(patch):
 
 def compare_as_written(patch):
     """Values are compared as the sides spell them."""
-    from_user, from_contact = plan.from_user, plan.from_contact
+    from_user, from_contact = readings.from_user, readings.from_contact
 
     def raw(read):
         return lambda rule, value: read(rule, value) if rule.type != "text" else Reading(value or None)
 
-    patch.setattr(plan, "from_user", raw(from_user))
-    patch.setattr(plan, "from_contact", raw(from_contact))
+    patch.setattr(readings, "from_user", raw(from_user))
+    patch.setattr(readings, "from_contact", raw(from_contact))
 
 
 def take_unknown_for_blank(patch):
     """A field the provider does not tell is taken for an empty one."""
     decide = plan._decide
 
-    def decided(rule, link, seen, policy):
+    def decided(rule, link, seen, *rest):
         if seen.user is not None and rule.user not in seen.user.values:
             seen = replace(seen, user=replace(seen.user, values={**seen.user.values, rule.user: None}))
-        return decide(rule, link, seen, policy)
+        return decide(rule, link, seen, *rest)
 
     patch.setattr(plan, "_decide", decided)
 
@@ -99,7 +101,7 @@ def bring_the_dead_back(patch):
         for known in tx.links.by_users(provider, {change.record_id for _, change in changes}).values():
             if known.state in intake.FINAL:
                 tx.links.remove(known.id)
-        notice(work, tx, provider, changes)
+        return notice(work, tx, provider, changes)
 
     patch.setattr(intake, "_notice_users", noticed)
 
@@ -128,6 +130,48 @@ def agree_on_what_was_refused(patch):
     patch.setattr(record, "_agreed", all_agreed)
 
 
+def take_our_writes_for_evidence(patch):
+    """The time the CRM puts to what we wrote counts as the person's."""
+    patch.setattr(consents, "without_time", lambda one: one)
+    patch.setattr(consents, "_still_ours", lambda known, said: False)
+
+
+def let_unknown_overwrite(patch):
+    """A place that does not know takes away what others know."""
+    ruled = rulings.lattice.rule
+
+    def rule(one, before, voices):
+        ruling = ruled(one, before, voices)
+        user = voices.said.get("user")
+        return replace(ruling, now=consent.NOTHING) if user is not None and user.state is consent.UNKNOWN else ruling
+
+    patch.setattr(rulings.lattice, "rule", rule)
+
+
+def lift_the_opt_out_of_everything(patch):
+    """Who opted out of everything is subscribed again by a grant."""
+    patch.setattr(rulings, "_held", lambda ruling, seen: None)
+
+
+def skip_tombstones(patch):
+    """An address says the same of whoever has it."""
+    patch.setattr(Tombstones, "emails", lambda tombstones, emails: {})
+
+
+def take_a_late_grant(patch):
+    """The last word to arrive is the last word."""
+    patch.setattr(consent, "settle", lambda before, news: next(reversed([one for one in news if one.at]), before))
+
+
+def forget_the_old_address(patch):
+    """An opt-out made at the address somebody just left is not looked for."""
+    patch.setattr(consents, "_former", lambda case: None)
+
+
+CONSENT_MUTANTS = [
+    take_our_writes_for_evidence, let_unknown_overwrite, lift_the_opt_out_of_everything, skip_tombstones, take_a_late_grant,
+    forget_the_old_address, forget_what_was_about_to_be_written,
+]  # fmt: skip
 MUTANTS = [
     skip_fencing, skip_dedupe, compare_as_written, take_unknown_for_blank, forget_what_rang_meanwhile, bring_the_dead_back,
     write_users_unseen, forget_what_was_about_to_be_written, agree_on_what_was_refused,
@@ -141,3 +185,12 @@ def test_the_machine_catches(mutant, monkeypatch):
     machine = Reliable if mutant is forget_what_rang_meanwhile else Machine  # a sweep would make up for it
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=BRIEF)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mutant", CONSENT_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_life_catches(mutant, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError):
+        for seed in range(2000):
+            live(*story(seed))

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from connector.errors import Unavailable
+from connector.errors import Rejected, Unavailable
 from connector.model import Change, ConsentState, Item, LinkState
 from connector.store.history import Entry
 from connector.store.ledger import LedgerRow
@@ -43,7 +43,8 @@ def tell_everywhere(tx, one):
     tx.parked.put(one.id, "lastname", f"refused: {LAST}", 1, LAST)
     tx.aliases.add(one.id, "members", "c-canary")
     tx.history.add([Entry(one.id, "hold", f"evt {EMAIL}", None, "m1", [{"to": NAME, "from": None}], EMAIL, LAST)])
-    tx.links.notice(one.id, {"held": {"last_name": LAST}, "cause": EMAIL, "reason": LAST, "intent": [{"kind": NAME, "changes": []}]}, None)
+    intent = [{"kind": NAME, "changes": []}]
+    tx.links.notice(one.id, {"held": {"last_name": LAST}, "cause": EMAIL, "reason": LAST, "intent": intent}, None)
     subject = tx.ledger.subject("members", one.user_id)
     told = {"source": EMAIL, "entry_point": NAME, "text_version": LAST, "delivery": f"evt {one.user_id}"}
     tx.ledger.append([LedgerRow(one.id, "members", subject, "newsletter", ConsentState.GRANTED, **told)])
@@ -62,7 +63,8 @@ def tell_everywhere(tx, one):
 def everything(world):
     """All rows of all tables as text."""
     with world.store.read() as tx:
-        return {name: str([tuple(row) for row in tx.connection.execute(text(f'select * from "{name}"'))]) for name in metadata.tables}
+        tables = {name: tx.connection.execute(text(f'select * from "{name}"')).all() for name in metadata.tables}
+    return {name: str([tuple(row) for row in rows]) for name, rows in tables.items()}
 
 
 def traces(world, *canaries):
@@ -125,6 +127,7 @@ def test_the_person_is_recognised_afterwards(known):
         assert who.find(tx, EMAIL) == who.find(tx, contact) == []
         assert "erased" in who.nobody(tx, EMAIL)
         assert "erased" in who.nobody(tx, contact)
+        assert "erased" in who.nobody(tx, f"members:{user}")
         assert "nobody" in who.nobody(tx, "nobody@example.com")
 
 
@@ -242,6 +245,23 @@ def test_a_cut_link_is_erased_like_any_other(known):
     (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
     assert outcome.copies
     assert contact not in world.crm.contacts
+
+
+def test_a_link_whose_provider_is_not_configured_any_more_is_refused(known):
+    world, user, _ = known
+    with world.store.write() as tx:
+        tx.links.create([{"provider": "former", "user_id": "f-1"}])
+        former = tx.links.by_users("former", ["f-1"])["f-1"]
+    with pytest.raises(Rejected, match="former:f-1: no provider of this name is configured any more"):
+        erasing.erase(world.work, [world.link(user), former], world.doze)
+    assert not world.link(user).erasure
+
+
+def test_an_erasure_that_cannot_be_done_says_why(known):
+    world, user, _ = known
+    world.crm.fails = [Rejected("crm: 403 not allowed to erase")]
+    (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
+    assert (outcome.copies, outcome.why) == (False, "crm: 403 not allowed to erase")
 
 
 def test_an_erasure_that_the_crm_does_not_answer_stays_due(known):

@@ -6,7 +6,7 @@ from connector.errors import Unavailable
 from connector.sync import activities
 
 from ..sinks.server import Collector
-from .test_activities import EVENTS, HOUR, counts, logins, of, settle_for_good
+from .events import EVENTS, HOUR, counts, logins, of, settle_for_good
 from .world import USER, World
 
 

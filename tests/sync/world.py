@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import textwrap
 from datetime import UTC, datetime, timedelta
 
@@ -86,6 +87,7 @@ def fresh_store(url, clock) -> Store:
     store = Store(url, clock)
     if url == "sqlite://":
         template().engine.raw_connection().driver_connection.backup(store.engine.raw_connection().driver_connection)
+        store.engine._compiled_cache = template().engine._compiled_cache  # what one world has compiled serves all
     return store
 
 
@@ -106,6 +108,7 @@ class World:
             **settings,
         }
         self.reached = reached or (lambda where: None)
+        self.passed = lambda where: None
         self.work = self.worker("test")
         self.keys = set()
         self._keys = itertools.count(1)
@@ -114,10 +117,14 @@ class World:
         """Another process's tools."""
         work = Work(
             self.store, self.crm, {"members": self.idp}, {"members": self.mapping}, owner=owner,
-            reached=lambda where: self.reached(where), **self._settings,
+            reached=self._passes, **self._settings,
         )  # fmt: skip
         work.__dict__["readers"] = OneByOne()
         return work
+
+    def _passes(self, where):
+        self.passed(where)
+        self.reached(where)
 
     def close(self):
         """Let the database go."""
@@ -126,12 +133,13 @@ class World:
     def deliver(self, change, source=None, key=None):
         """Put one event into the inbox, as the receiver would."""
         source = source or ("crm" if change.kind.startswith("contact.") else "members")
-        body = f"{source}-{next(self._keys)}".encode()
+        told = {**(change.user.values if change.user else {}), **change.details}
+        body = json.dumps([f"{source}-{next(self._keys)}", change.record_id, change.value, told], default=str).encode()
         (self.crm if source == "crm" else self.idp).told[body] = change
-        key = key or body.decode()
+        key = key or json.loads(body)[0]
         self.keys.add((source, key))
         with self.store.write() as tx:
-            return tx.inbox.add([(source, Item(key, body.decode(), body))])
+            return tx.inbox.add([(source, Item(key, json.loads(body)[0], body))])
 
     def deliver_all(self):
         """Deliver what both sides have to tell, in order."""

@@ -12,6 +12,7 @@ import responses
 from responses.matchers import header_matcher, json_params_matcher, query_param_matcher
 
 from connector.errors import Exists, Missing, Paused, Rejected, Stale, Unavailable
+from connector.model import ConsentState, Statement
 from connector.providers.generic import Generic
 from connector.providers.signature import SignatureScheme
 
@@ -296,6 +297,64 @@ def test_deleting_may_fail(web, api):
     web.delete(f"{URL}/users/u-1", status=500)
     with pytest.raises(Unavailable):
         api.delete("u-1")
+
+
+class TestSetConsent:
+    TOLD = Statement(ConsentState.REVOKED, datetime(2026, 1, 2, tzinfo=UTC), "hubspot", text_version="v3")
+
+    def test_what_is_told(self, web, api):
+        body = {
+            "state": "revoked",
+            "channel": "email",
+            "at": "2026-01-02T00:00:00.000Z",
+            "source": "hubspot",
+            "text_version": "v3",
+        }
+        match = [json_params_matcher(body), header_matcher({"If-Match": '"7"'})]
+        web.put(f"{URL}/users/u-1/consents/news%2Fletter", json=USER, headers={"ETag": '"8"'}, match=match)
+        assert api.set_consent("u-1", "news/letter", self.TOLD, '"7"').etag == '"8"'
+
+    def test_what_is_not_known_is_left_out(self, web, api):
+        match = [json_params_matcher({"state": "granted", "channel": "email"})]
+        web.put(f"{URL}/users/u-1/consents/newsletter", json=USER, match=match)
+        api.set_consent("u-1", "newsletter", Statement(ConsentState.GRANTED), None)
+        assert "If-Match" not in web.calls[0].request.headers
+
+    def test_an_answer_without_the_user_is_read_again(self, web, api):
+        web.put(f"{URL}/users/u-1/consents/newsletter", status=204)
+        web.get(f"{URL}/users/u-1", json=USER)
+        assert api.set_consent("u-1", "newsletter", self.TOLD, None).id == "u-1"
+
+    @pytest.mark.parametrize(("status", "error"), [(404, Missing), (412, Stale), (422, Rejected), (503, Unavailable)])
+    def test_failures(self, web, api, status, error):
+        web.put(f"{URL}/users/u-1/consents/newsletter", status=status)
+        with pytest.raises(error):
+            api.set_consent("u-1", "newsletter", self.TOLD, '"7"')
+
+    @pytest.mark.parametrize("purpose", ["", "..", "a\0"])
+    def test_a_name_no_consent_can_have_is_not_asked_for(self, api, purpose):
+        with pytest.raises(Rejected, match="no consent"):
+            api.set_consent("u-1", purpose, self.TOLD, None)
+
+
+class TestErase:
+    @pytest.mark.parametrize("status", [200, 202, 204])
+    def test_asked_for(self, web, api, status):
+        web.post(f"{URL}/users/u-1/erasure", status=status)
+        api.erase("u-1")
+
+    @pytest.mark.parametrize("status", [404, 405, 410, 501])
+    @pytest.mark.parametrize("deleted", [204, 404])
+    def test_without_such_a_call_the_user_is_deleted(self, web, api, status, deleted):
+        web.post(f"{URL}/users/u-1/erasure", status=status)
+        web.delete(f"{URL}/users/u-1", status=deleted)
+        api.erase("u-1")
+
+    @pytest.mark.parametrize(("status", "error"), [(503, Unavailable), (401, Paused), (422, Rejected)])
+    def test_failures(self, web, api, status, error):
+        web.post(f"{URL}/users/u-1/erasure", status=status)
+        with pytest.raises(error):
+            api.erase("u-1")
 
 
 def test_over_a_real_connection(tmp_path, monkeypatch):

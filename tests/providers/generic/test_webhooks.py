@@ -71,7 +71,9 @@ def test_a_whole_user():
 
 def test_a_partial_user_tells_only_what_is_there():
     assert MEMBERS.read_item(fixture("consent.revoked"), {}).user.values == {}
-    assert set(MEMBERS.read_item(fixture("user.login"), {}).user.values) == {"email", "last_login_at"}
+    login = MEMBERS.read_item(fixture("user.login"), {}).user
+    assert set(login.values) == {"email", "last_login_at"}
+    assert (login.memberships, login.consents) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,29 @@ def test_unknown_kinds_and_fields_are_kept():
     assert (read(told).kind, read(told).user.values) == ("user.something_new", {})
 
 
+class TestDetails:
+    def test_what_stands_beside_the_user_and_in_the_envelope(self):
+        data = {"user": {"id": "u-1", "secret": "x"}, "entry_point": "shop", "count": 3, "share": 0.5, "first": True}
+        change = read(envelope(data=data, tenant="demo", entry_point="main"))
+        assert change.details == {"entry_point": "shop", "count": 3, "share": 0.5, "first": True, "tenant": "demo"}
+
+    def test_only_texts_numbers_and_truth_values(self):
+        data = {"user": {"id": "u-1"}, "list": [1], "object": {"a": 1}, "nothing": None, "tenant": None}
+        assert read(envelope(data=data, tenant="demo", more=[])).details == {"tenant": "demo"}
+
+    def test_not_too_many_and_not_too_long(self):
+        data = {"user": {"id": "u-1"}, "": 1, "n" * 101: 1, "n" * 100: "x" * 1001} | {
+            f"d{number}": number for number in range(60)
+        }
+        details = read(envelope(data=data, tenant="demo")).details
+        assert len(details) == 50
+        assert details["n" * 100] == "x" * 1000
+        assert "tenant" not in details
+
+    def test_none_in_an_event_without_any(self):
+        assert read(envelope()).details == {}
+
+
 def test_entries_that_are_no_objects_are_left_out():
     user = read(envelope(data={"user": {"id": "u-1", "memberships": [1, {"key": "a"}], "consents": "x"}})).user
     assert (user.memberships, user.consents) == (({"key": "a"},), ())
@@ -187,6 +212,36 @@ def test_signatures_are_checked():
         MEMBERS.authenticate(delivery(body, "msg_2", **headers), NOW)
 
 
+class TestHints:
+    """A delivery that anybody may have made up says whom to look at, and nothing else."""
+
+    API = {"api_url": "https://id.test", "api_key": "identity-key"}
+    OPEN = SignatureScheme("authorization", prefix="", auth="header")
+
+    def read(self, scheme=OPEN, trust="auto", **api):
+        secret = SECRET if scheme.signs_body else "plain text as a secret"
+        provider = Generic("members", [secret], scheme, trust=trust, **api)
+        told = envelope(type="user.deleted", entry_point="shop", data={"user": {"id": "u-1", "email": "eve@example.com"}})
+        return provider.read_item(json.dumps(told).encode(), {})
+
+    def test_what_is_signed_is_believed(self):
+        change = self.read(SignatureScheme(), **self.API)
+        assert (change.kind, change.user.values) == ("user.deleted", {"email": "eve@example.com"})
+
+    @pytest.mark.parametrize("scheme", [OPEN, SignatureScheme(auth="url"), SignatureScheme("authorization", auth="basic")])
+    def test_a_bare_secret_is_a_reason_to_read(self, scheme):
+        change = self.read(scheme, **self.API)
+        assert (change.kind, change.record_id, change.user, change.details) == ("user.updated", "u-1", None, {})
+
+    def test_who_cannot_be_read_is_left_alone(self):
+        change = self.read()
+        assert (change.kind, change.user, change.details) == ("hint.user.deleted", None, {})
+
+    def test_it_can_be_decided(self):
+        assert self.read(trust="full").kind == "user.deleted"
+        assert self.read(SignatureScheme(), "hint", **self.API).user is None
+
+
 class TestRegistry:
     def settings(self, **given):
         mapping = FIXTURES / "user.json"
@@ -200,7 +255,7 @@ class TestRegistry:
 
     def test_with_an_api(self):
         provider = build("members", self.settings(api_url="https://id.test", api_key="identity-key"))
-        assert provider.capabilities.update
+        assert provider.capabilities == Capabilities(True, True, True, True, True, True, True, False, True, True)
 
     def test_a_scheme_of_its_own(self):
         signature = {"header": "X-Signature", "signed": "body", "encoding": "hex", "prefix": "sha256=", "key": "utf8"}

@@ -1,0 +1,117 @@
+"""A Keycloak user in our words, and our changes laid over its record. Pure.
+
+Facts (Keycloak server administration guide, "User profile"; admin REST API, UserRepresentation):
+- `attributes` are lists of text, and there when they are asked for; the built-in mappers read a phone number from `phoneNumber`,
+  the rest of our vocabulary from `locale`, `country` and `birthdate`;
+- `createdTimestamp` is milliseconds; nothing says when a user last changed;
+- a top-level field that is null is taken for untold, so a blank text empties it.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connector.errors import Rejected
+from connector.model import User
+from connector.providers import consentwords
+from connector.providers.reading import mapping, moment_of_millis, written
+from connector.providersettings import ConsentField
+
+TOP = {
+    "email": "email", "email_verified": "emailVerified", "first_name": "firstName", "last_name": "lastName",
+    "custom.username": "username", "custom.enabled": "enabled",
+}  # fmt: skip
+"""Our name of a field -> the record's own."""
+USUAL = {"phone": "phoneNumber", "locale": "locale", "country": "country", "birth_date": "birthdate"}
+"""Our name of a field -> the attribute that Keycloak's own mappers use."""
+FLAGS = ("email_verified", "custom.enabled")
+UNTOLD = ("created_at", "updated_at", "last_login_at")
+"""Fields that nobody can write."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """attributes: name of our vocabulary -> attribute. consents: purpose -> the attributes that tell it.
+
+    memberships: attributes whose values are memberships.
+    """
+
+    attributes: Mapping[str, str] = field(default_factory=lambda: dict(USUAL))
+    consents: Mapping[str, ConsentField] = field(default_factory=dict)
+    memberships: tuple[str, ...] = ()
+
+
+def user_from(record: Mapping[str, Any], words: Words, memberships: tuple[Mapping[str, Any], ...] | None = None) -> User:
+    """A whole user, which has a usable id. memberships: those that are kept elsewhere, when they were read."""
+    values: dict[str, Any] = {ours: _blank(record.get(theirs)) for ours, theirs in TOP.items()}
+    created = moment_of_millis(record.get("createdTimestamp"))
+    values |= {"created_at": written(created)} if created else {}
+    told = {name: _value(value) for name, value in mapping(record.get("attributes")).items()}
+    named = {*words.attributes.values(), *(name.removeprefix("custom.") for name in TOP)}
+    values |= {f"custom.{name}": value for name, value in told.items() if name not in named}
+    values |= {ours: told.get(name) for ours, name in words.attributes.items()}
+    own = _memberships(record, words)
+    return User(
+        id=str(record["id"]),
+        values=values,
+        memberships=None if memberships is None and own is None else (*(memberships or ()), *(own or ())),
+        consents=consentwords.entries(words.consents, told.get),
+    )
+
+
+def entry(key: str, kind: str) -> Mapping[str, Any]:
+    """A membership that is in force."""
+    return {"key": key, "kind": kind, "active": True, "since": None, "until": None}
+
+
+def _memberships(record: Mapping[str, Any], words: Words) -> tuple[Mapping[str, Any], ...] | None:
+    held = mapping(record.get("attributes"))
+    found = [(name, one) for name in words.memberships for one in _texts(held.get(name))]
+    return tuple(entry(key, name) for name, key in dict.fromkeys(found)) if words.memberships else None
+
+
+def _value(value: object) -> Any:
+    """One text of a list of one; several stay a list; a list of none, or of a blank, is blank."""
+    found = _texts(value)
+    return found if len(found) > 1 else found[0] if found else None
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
+
+
+def _blank(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def laid_over(provider: str, record: Mapping[str, Any], values: Mapping[str, Any], words: Words) -> dict[str, Any]:
+    """A whole record with these fields changed and everything else as it was. Raises Rejected for what has no place."""
+    changed: dict[str, Any] = copy.deepcopy(dict(record))
+    attributes: dict[str, Any] = changed.setdefault("attributes", {})
+    refused: dict[str, str] = {}
+    for ours, value in values.items():
+        name = words.attributes.get(ours) or ours.removeprefix("custom.")
+        if ours in FLAGS:
+            changed[TOP[ours]] = value is True
+        elif ours in TOP:
+            changed[TOP[ours]] = "" if value is None else str(value)
+        elif ours in UNTOLD or name == ours:
+            refused[ours] = "Keycloak keeps it itself" if ours in UNTOLD else f"no attribute is configured for it (fields.{ours})"
+        else:
+            put(attributes, name, value)
+    if refused:
+        raise Rejected(f"{provider}: Keycloak has no place for {', '.join(refused)}", refused)
+    return changed
+
+
+def put(attributes: dict[str, Any], name: str, value: Any) -> None:
+    """Set one attribute; None, or nothing, takes it away."""
+    texts = [_text(one) for one in (value if isinstance(value, list | tuple) else [value]) if one is not None]
+    attributes.pop(name, None)
+    if texts:
+        attributes[name] = texts
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

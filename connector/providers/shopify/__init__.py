@@ -1,0 +1,3 @@
+"""Shopify's customers: `webhooks` reads deliveries, `graphql` makes calls, `customers` has both shapes of a customer,
+`bulk` lists everybody at once, `provider` puts it together.
+"""

@@ -1,0 +1,135 @@
+"""What every provider promises of what it can do: each capability that is True is tried, each that is False raises Rejected."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connector.errors import ConnectorError, Exists, Missing, Rejected
+from connector.model import ConsentState, Statement, User
+from connector.providers.base import Provider
+from connector.testing.hooks import NOW, Hooks
+from connector.testing.vendor import Vendor
+
+NOBODY = "nobody-has-this-id"
+
+
+class RestPromises(Hooks):
+    """Its capabilities, one by one."""
+
+    def _able(self, able: bool, call: Callable[[], Any]) -> bool:
+        """Whether a call can be tried; when not, that it is rejected."""
+        if not able:
+            self._error(call, Rejected)
+        return able
+
+    def test_read(self, api: Provider) -> None:
+        if self._able(api.capabilities.read, lambda: api.fetch(self.user_id)):
+            user = api.fetch(self.user_id)
+            assert (user.id, user.values.get("email")) == (self.user_id, self.email)
+            assert user.updated_at is None or user.updated_at.tzinfo is not None
+
+    def test_an_unknown_id_is_missing(self, api: Provider) -> None:
+        if api.capabilities.read:
+            for user_id in (NOBODY, "a/b", "../x", "?x=1", "#x", ".", "..", ""):
+                with pytest.raises(Missing):
+                    api.fetch(user_id)
+
+    def test_find(self, api: Provider) -> None:
+        if self._able(api.capabilities.find, lambda: api.find(self.email)):
+            assert [user.id for user in api.find(self.email)] == [self.user_id]
+            assert [user.id for user in api.find(self.email.upper())] in ([self.user_id], [])
+            assert api.find("nobody.at.all@example.com") == []
+
+    def test_find_believes_no_filter(self, world: tuple[Provider, Vendor]) -> None:
+        """Where the vendor ignores what was asked for and lists everybody, nobody is taken for somebody else."""
+        api, vendor = world
+        answers = vendor.answers
+        vendor.answers = lambda request: answers(replace(request, query={}))
+        if api.capabilities.find:
+            try:
+                assert api.find("nobody.at.all@example.com") == []
+            except ConnectorError as error:
+                self._silent(error)
+
+    def test_list(self, api: Provider) -> None:
+        if self._able(api.capabilities.list, lambda: list(api.pages())):
+            assert [user.id for page in api.pages() for user in page] == [self.user_id]
+
+    def test_list_changed(self, api: Provider) -> None:
+        long_ago = NOW - timedelta(days=3650)
+        if self._able(api.capabilities.list_changed, lambda: list(api.changed_since(NOW))):
+            assert [user.id for page in api.changed_since(long_ago) for user in page] == [self.user_id]
+
+    def test_create(self, api: Provider) -> None:
+        if not self._able(api.capabilities.create, lambda: api.create(self.new, "key-1")):
+            return
+        made = api.create(self.new, "key-1")
+        assert made.id not in ("", self.user_id)
+        assert made.values.get("email") == self.new["email"]
+        assert self._made_or_known(api, self.new, "key-1") in (None, made.id), "a repeat made a second user"
+        with pytest.raises(Exists):
+            api.create({**self.new, "email": self.email}, "key-2")
+        assert self._made_or_known(api, {**self.new, "email": self.email}, "key-2") in (None, self.user_id)
+
+    def _made_or_known(self, api: Provider, values: Mapping[str, Any], key: str) -> str | None:
+        """The id of the user a creation makes, or names as being there already."""
+        try:
+            return api.create(values, key).id
+        except Exists as error:
+            return error.record_id
+
+    def test_update(self, api: Provider) -> None:
+        """It sets the named fields and no others, and tells the user as it is then."""
+        if not self._able(api.capabilities.update, lambda: api.update(self.user_id, self.edit, None)):
+            return
+        before = api.fetch(self.user_id)
+        changes = [dict(self.edit), *({name: None} for name in self.cleared)]
+        for change in changes:
+            told = api.update(self.user_id, change, None)
+            assert {name: told.values.get(name) for name in change} == change
+            before = self._unchanged_but(change, before, told)
+            assert api.fetch(self.user_id).values == told.values
+        with pytest.raises(Missing):
+            api.update(NOBODY, self.edit, None)
+
+    def _unchanged_but(self, change: Mapping[str, Any], before: User, after: User) -> User:
+        moving = {*change, "updated_at", "last_login_at"}
+        kept = {name: value for name, value in before.values.items() if name not in moving}
+        assert kept == {name: after.values.get(name) for name in kept}, "an update changed more than it was to"
+        return after
+
+    def test_consent(self, api: Provider) -> None:
+        told = Statement(ConsentState.GRANTED, NOW, "registration form")
+        if not self._able(api.capabilities.consent, lambda: api.set_consent(self.user_id, self.purpose, told, None)):
+            return
+        for state in (ConsentState.GRANTED, ConsentState.REVOKED):
+            user = api.set_consent(self.user_id, self.purpose, replace(told, state=state), None)
+            assert self._stands(user) == state
+            if api.capabilities.read:
+                assert self._stands(api.fetch(self.user_id)) == state
+
+    def _stands(self, user: User) -> object:
+        mine = [
+            one for one in user.consents or () if one.get("purpose") == self.purpose and one.get("channel") in (None, "email")
+        ]
+        return mine[-1].get("state") if mine else None
+
+    def test_delete(self, api: Provider) -> None:
+        if self._able(api.capabilities.delete, lambda: api.delete(self.user_id)):
+            api.delete(self.user_id)
+            self._gone(api)
+            api.delete(self.user_id)
+
+    def test_erase(self, api: Provider) -> None:
+        if self._able(api.capabilities.erase, lambda: api.erase(self.user_id)):
+            api.erase(self.user_id)
+            self._gone(api)
+            api.erase(self.user_id)
+
+    def _gone(self, api: Provider) -> None:
+        if api.capabilities.read:
+            with pytest.raises(Missing):
+                api.fetch(self.user_id)
