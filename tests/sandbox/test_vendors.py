@@ -99,12 +99,13 @@ def test_the_key_has_a_header_of_its_own(make, method, path, header, key):
     assert len(vendor.calls) == 4
 
 
-class TestGraphQL:
-    PEOPLE = {"customer": lambda told: {"id": told["id"], "name": "Ada", "address": {"city": "London"}}}
+RESOLVERS = {"customer": lambda told: {"id": told["id"], "name": "Ada", "address": {"city": "London"}}}
 
+
+class TestGraphQL:
     def test_what_is_selected_and_no_more(self):
         document = "query One($id: ID!) { ada: customer(id: $id) { id address { town: city } ... on Customer { name } } }"
-        assert graphql.run(document, {"id": 7}, self.PEOPLE) == {"ada": {"id": 7, "address": {"town": "London"}, "name": "Ada"}}
+        assert graphql.run(document, {"id": 7}, RESOLVERS) == {"ada": {"id": 7, "address": {"town": "London"}, "name": "Ada"}}
 
     @pytest.mark.parametrize(
         "document",
@@ -112,7 +113,7 @@ class TestGraphQL:
     )
     def test_what_cannot_be_run(self, document):
         with pytest.raises(graphql.BadQuery):
-            graphql.run(document, {}, self.PEOPLE)
+            graphql.run(document, {}, RESOLVERS)
 
     def test_arguments(self):
         document = """mutation X($in: I!) { go(input: $in, list: [1, "two", THREE], more: {a: true, b: null}) }"""

@@ -335,9 +335,23 @@ def test_an_opt_out_at_an_address_that_was_just_left_counts(world):
     world.clock.pass_(60)
     world.crm.prefer(ADA, "Newsletter", granted=False)
     world.clock.pass_(60)
-    world.idp.edit(user, {"email": "new@example.com"})
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
     world.run()
     assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_the_time_of_our_own_write_beats_no_opt_out(world):
+    """Granted, taken back a moment later, and heard of only after the grant was written: the CRM's time is later than both."""
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.consent(user, "newsletter", "granted")
+    moment = world.clock() + timedelta(seconds=2)
+    world.clock.pass_(5)
+    world.run()
+    roll(world)
+    world.idp.consent(user, "newsletter", "revoked", at=moment)
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
 
 
 def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):

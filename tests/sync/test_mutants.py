@@ -32,7 +32,7 @@ def test_a_mutant_is_caught(mutant, test, linked, monkeypatch):
 
 
 OF_CONSENTS = [
-    (mutants.take_our_writes_for_evidence, test_consents.test_our_own_write_is_no_evidence_of_a_later_grant),
+    (mutants.take_our_writes_for_evidence, test_consents.test_the_time_of_our_own_write_beats_no_opt_out),
     (mutants.let_unknown_overwrite, test_consents.test_a_new_subscription_in_the_crm_reaches_the_provider),
     (mutants.lift_the_opt_out_of_everything, test_consents.test_an_opt_out_of_everything_is_never_lifted_by_us),
     (mutants.skip_tombstones, test_consents.test_an_address_somebody_moved_away_from_grants_nothing_to_the_next),

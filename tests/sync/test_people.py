@@ -52,6 +52,38 @@ def test_who_asks_to_be_forgotten_is_erased_on_both_sides_and_here(world):
         assert tx.ledger.verify() == []
 
 
+def test_a_contact_whose_creation_was_never_answered_is_erased_too(world):
+    user = world.idp.register(SECRET)
+    world.crm.loses = [Unavailable("timeout")]
+    world.run()
+    assert world.link(user).contact_id is None
+    world.idp.ask_to_be_forgotten(user)
+    world.later(HOUR)
+    assert world.crm.contacts == {}
+    assert forgotten(world, user)
+
+
+def test_a_record_whose_sending_was_never_answered_is_removed_too(world):
+    user = registered(world)
+    world.crm.loses = [Unavailable("timeout")]
+    activities.send(world.work)
+    assert len(world.crm.records) == 1
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert world.crm.records == {}
+
+
+def test_what_is_told_of_a_merged_contact_is_not_kept_once_it_is_erased(world):
+    """The events of both contacts, of their merge and of the erasure come together."""
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    one, two = world.contact_of(user), world.contact_of(other)
+    world.crm.edit(one, {"firstname": "Canariensis"})
+    world.crm.forget(world.crm.merge(one, two))
+    world.run()
+    assert forgotten(world, user)
+    assert "Canariensis" not in everything(world)
+
+
 def test_the_contact_is_archived_where_the_mapping_says_so(tmp_path):
     world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_erased: archive_contact}\n")
     user = registered(world)

@@ -80,15 +80,17 @@ def change(event: Mapping[str, Any], realm: str) -> Change:
     )
 
 
-def enough(config: Mapping[str, Any], since: datetime, now: datetime) -> bool:
-    """Whether the kept events tell of every change since then, by the realm's configuration of them."""
+def kept(config: Mapping[str, Any]) -> bool:
+    """Whether a realm keeps the events that tell of changes, by its configuration of them."""
     types = config.get("enabledEventTypes")
-    kept = config.get("eventsExpiration")
-    if config.get("eventsEnabled") is not True or config.get("adminEventsEnabled") is not True:
-        return False
-    if isinstance(types, list) and types and not set(NEEDED) <= set(map(str, types)):
-        return False
-    return not (type(kept) is int and 0 < kept <= (now - since).total_seconds())
+    all_types = not (isinstance(types, list) and types) or set(NEEDED) <= set(map(str, types))
+    return config.get("eventsEnabled") is True and config.get("adminEventsEnabled") is True and all_types
+
+
+def reach(config: Mapping[str, Any], since: datetime, now: datetime) -> bool:
+    """Whether kept events have not expired since then."""
+    seconds = config.get("eventsExpiration")
+    return not (type(seconds) is int and 0 < seconds <= (now - since).total_seconds())
 
 
 def changed_users(events: Iterable[Mapping[str, Any]], since: datetime) -> dict[str, datetime]:

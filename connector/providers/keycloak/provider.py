@@ -11,6 +11,7 @@ Facts this file rests on (Keycloak admin REST API 26, its issues on PUT and user
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -114,9 +115,14 @@ class Keycloak:
             self._refuse_counted()
 
     def changed_since(self, since: datetime) -> Iterator[list[User]]:
-        """See Provider. By the events that the realm keeps; where it keeps too few, everybody is read for that."""
-        if not events.enough(self._config(), since, self._clock()):
+        """See Provider. By the events that the realm keeps.
+
+        Where it keeps too few, everybody is read for it, and from then on the capabilities say so.
+        """
+        config = self._config()
+        if not events.kept(config) or not events.reach(config, since, self._clock()):
             yield from self.pages()
+            self.capabilities = replace(self.capabilities, list_changed=events.kept(config))
             return
         changed = events.changed_users(self._events(since), since)
         oldest_first = sorted(changed, key=changed.__getitem__)

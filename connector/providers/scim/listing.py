@@ -68,6 +68,11 @@ class Listing:
             if self._last(what, page, fresh, start, len(seen) + odd):
                 return
 
+    @property
+    def filters(self) -> bool:
+        """Whether who changed can be asked for, as far as is known."""
+        return self._since != ""
+
     def changed(self, since: datetime) -> Iterator[list[Record]]:
         """Users changed at or after a time, oldest first. Where filters cannot be relied on, everybody is read for that."""
         operator = self._operator()

@@ -10,6 +10,7 @@ Facts this file rests on (RFC 7643, RFC 7644, and what servers were seen to do):
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn
 from urllib.parse import quote
@@ -99,9 +100,13 @@ class Scim:
             yield [self._told(one) for one in records if not self._gone(one)]
 
     def changed_since(self, since: datetime) -> Iterator[list[User]]:
-        """See Provider. Nobody who was deleted or switched off is among them: only a listing of all shows that they are gone."""
+        """See Provider. Nobody who was deleted or switched off is among them: only a listing of all shows that they are gone.
+
+        Where filters turn out to be of no use, everybody is read for it, and from then on the capabilities say so.
+        """
         for records in self._listing.changed(since):
             yield [self._told(one) for one in records if not self._gone(one)]
+        self.capabilities = replace(self.capabilities, list_changed=self._listing.filters)
 
     def create(self, values: Mapping[str, Any], key: str) -> User:
         """See Provider. The address is also the userName, unless that is told. A repeat is refused as a name that is taken."""

@@ -233,6 +233,7 @@ class TestChanged:
         realm, vendor, api = three()
         realm.config |= config
         assert ids(api.changed_since(self.SINCE)) == ["u-0", "u-1", "u-2"]
+        assert api.capabilities.list_changed == ("eventsExpiration" in config), "those of the last minutes are there again"
 
     def test_events_that_the_client_may_not_see(self, three):
         realm, vendor, api = three(closed=("/events/config",))

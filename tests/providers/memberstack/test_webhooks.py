@@ -184,3 +184,10 @@ def test_an_unknown_event_keeps_its_name():
 @pytest.mark.parametrize("stamp", [None, "soon", -1, 10**15, 1.5, True])
 def test_a_time_nobody_can_read_is_none(stamp):
     assert read(envelope(timestamp=stamp)).occurred_at is None
+
+
+@pytest.mark.parametrize("active", [(True, False), (False, True), (False, False), (True, True)])
+def test_of_several_connections_to_one_plan_an_active_one_counts(active):
+    connections = [{"id": f"con_{number}", "planId": "pln_gold", "active": one} for number, one in enumerate(active)]
+    user = read(envelope(payload={"id": "mem_1", "planConnections": [*connections, {"planId": ""}, {"planId": None}, 7]})).user
+    assert [(one["key"], one["active"]) for one in user.memberships] == [("pln_gold", any(active))]

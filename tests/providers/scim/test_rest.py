@@ -144,6 +144,7 @@ class TestChanged:
         server, vendor, api = three(quirk)
         for _ in range(2):
             assert ids(api.changed_since(START + timedelta(seconds=1, milliseconds=500))) == ["u-1", "u-2"]
+        assert api.capabilities.list_changed == (quirk in ("no ge", "no count")), "whether asking again is worth it"
         operator = {"no ge": "gt", "no count": "ge"}.get(quirk)
         assert vendor.calls[-1].query.get("filter", "")[:21] == (f"meta.lastModified {operator} " if operator else "")
 
@@ -253,6 +254,22 @@ class TestWriting:
         for name in ("A", "B"):
             api.update("u-1", {"first_name": name}, None)
         assert [call.method for call in vendor.calls] == ["GET", "PATCH", "PUT", "GET", "PUT"]
+
+    def test_a_user_who_goes_between_reading_and_writing_teaches_nothing_of_patch(self, world):
+        server, vendor, api = world()
+        server.add("u-1", ADA)
+        server.add("u-2", "two@example.com")
+
+        def meanwhile(request):
+            if request.method == "PATCH" and request.path.endswith("u-1"):
+                server.users.pop("u-1", None)
+            return server(request)
+
+        vendor.answers = meanwhile
+        with pytest.raises(Missing):
+            api.update("u-1", {"first_name": "A"}, None)
+        api.update("u-2", {"first_name": "B"}, None)
+        assert vendor.calls[-1].method == "PATCH"
 
     def test_a_user_that_changed_since_is_stale(self, world):
         server, vendor, api = world()

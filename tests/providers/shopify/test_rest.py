@@ -109,6 +109,13 @@ class TestRead:
         assert [user.id for user in api.find(ADA.upper())] == [ada]
         assert api.find("grace@example.com") == []
 
+    def test_an_answer_without_the_field_is_nobody_missing(self, api, vendor, ada):
+        for call in (lambda: api.fetch(ada), lambda: api.find(ADA), lambda: api.delete(ada), lambda: api.erase(ada)):
+            answer(vendor, {"data": {}})
+            with pytest.raises(Unavailable):
+                call()
+        assert vendor.customer(ada) is not None
+
     def test_an_answer_about_somebody_else(self, api, vendor, ada):
         other = {"id": f"gid://shopify/Customer/{NOBODY}"}
         answer(vendor, {"data": {"customer": other}})
