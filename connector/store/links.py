@@ -55,6 +55,11 @@ class Links:
         """Links whose user or contact was last seen with this address (in normal form)."""
         return self._where(link.c.email == email)
 
+    def erasing(self, emails: Iterable[str]) -> set[str]:
+        """Those of these addresses (in normal form) whose person is about to be erased."""
+        query = select(link.c.email).where(link.c.email.in_(list(emails)) & link.c.erasure)
+        return set(self._db.execute(query).scalars())
+
     def create(self, rows: Sequence[dict[str, Any]]) -> None:
         """New links from attributes of `model.Link`; due now if their state can be."""
         now = self._tx.now

@@ -148,7 +148,8 @@ def _former(case: Case) -> str | None:
 def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
     """Until when an address was somebody else's: of a person who was erased, or who moved to another address."""
     with work.store.read() as tx:
-        return tx.tombstones.emails(_addresses([case for case in batch if _never_heard(case)]))
+        asked = _addresses([case for case in batch if _never_heard(case)])
+        return tx.tombstones.emails(asked) | dict.fromkeys(tx.links.erasing(asked), tx.now)
 
 
 def _never_heard(case: Case) -> bool:

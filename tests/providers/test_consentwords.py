@@ -31,7 +31,7 @@ def test_time_and_source_come_along():
 
 
 def test_without_fields_nothing_is_told():
-    assert entries({}, dict().get) is None
+    assert entries({}, {}.get) is None
 
 
 @pytest.mark.parametrize(("texts", "value"), [(True, "true"), (False, True)])

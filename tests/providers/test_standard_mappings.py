@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 CONSENTS = "consents: {newsletter: {field: user_metadata.newsletter}}"
 KINDS = {
     "scim": f"api_url: https://id.test/scim/v2, api_key: canary-key-0001, {CONSENTS}, fields: {{birth_date: born}}",
-    "keycloak": f"api_url: https://id.test, realm: a, client_id: c, client_secret: canary-0001, memberships: [groups], {CONSENTS}",
+    "keycloak": f"api_url: https://id.test, realm: a, client_id: c, client_secret: canary-01, memberships: [groups], {CONSENTS}",
     "auth0": f"domain: acme.test, client_id: c, client_secret: canary-0001, memberships: [roles], {CONSENTS}",
 }
 CONFIG = """

@@ -150,7 +150,8 @@ class Ends(Oracle):
         for user in self.life.erased:
             assert all(one.user_id != user for one in links), f"{user} has a link again"
             contacts = [*self.world.crm.contacts.items(), *self.world.crm.archived.items()]
-            kept = [i for i, held in contacts if held.get(ID) == user]
+            needed = {self.world.crm._now(one.contact_id) for one in links}
+            kept = [i for i, held in contacts if held.get(ID) == user and i not in needed]
             archives = "user_erased: archive" in self.life.kind.lifecycle
             assert archives or not kept, f"{user} has a contact: {kept}"
             if user not in self.life.erased_in_the_crm:
@@ -253,6 +254,8 @@ class Stand:
     def _granted(self):
         """Where every word is a clear one, the last word decides."""
         if (self.one.user_id, self.purpose) in self.ends.evidence.vague or not self.words or self.out_of_all or self.waits:
+            return
+        if self.one.contact_id in self.ends.evidence.unlinked:
             return
         last = max(self.words, key=lambda word: word.at)
         if self.closed and last.place == "status":

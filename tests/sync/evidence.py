@@ -24,6 +24,8 @@ class Evidence:
         self.told = set()
         self.settled = set()
         self.inherited = set()
+        self.ever = defaultdict(set)
+        self.unlinked = set()
         self.last_holder = defaultdict(lambda: None)
         self.taking = []
         self.versions = {}
@@ -45,7 +47,9 @@ class Evidence:
         elif word.place == "status":
             self._on_preference_page(word)
         elif word.place == "property" and word.state != "unknown":
-            for user in self._users_of_contact(word.whose):
+            users = self._users_of_contact(word.whose)
+            self.unlinked |= set() if users else {word.whose}
+            for user in users:
                 self._note(user, "newsletter", word, vague=True)
         if word.place == "status":
             self.at_address[word.whose, PURPOSES[word.about]] = word
@@ -71,6 +75,10 @@ class Evidence:
         far = {user for user in mine if word.state == "revoked" and not self._in_reach(user, word.whose)}
         self.vague |= {(user, purpose) for user in far}
         mine -= far
+        if word.state == "granted":  # somebody whom we know only with an earlier address
+            early = {user for user in self.ever[word.whose] if word.whose in self._agreed(user)[1] or not self._agreed(user)[1]}
+            self.vague |= {(user, purpose) for user in early - mine}
+            mine |= early
         for user in mine:
             self._note(user, purpose, word, vague=users != contacts)
 
@@ -102,6 +110,7 @@ class Evidence:
     def moves_in(self, user, address):
         """Somebody has an address from now on. A grant that stands there counts for whom we meet with this address first."""
         self.last_holder[address] = user
+        self.ever[address].add(user)
         new = not self._agreed(user)[1]
         if new:  # nobody can know which address that was before
             for purpose in ("newsletter", "product"):

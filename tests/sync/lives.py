@@ -11,12 +11,13 @@ from pathlib import Path
 from connector.errors import Denied, Rejected, Transient
 from connector.model import LinkState
 from connector.providers.base import Capabilities
+from connector.store import Store
 from connector.sync import activities, subscriptions
 from connector.sync.intake import FINAL
 
 from . import deeds
 from .ends import Ends
-from .world import Crash, World
+from .world import START, Clock, Crash, World, empty
 
 MAPPING = """
 version: 1
@@ -61,6 +62,13 @@ KINDS = (
 
 
 @functools.cache
+def store_and_clock():
+    """One database after another in the same place: what is compiled for the first life serves all."""
+    clock = Clock()
+    return Store("sqlite://", clock, hash_key="a key"), clock
+
+
+@functools.cache
 def folder():
     """Where mappings are written: once for all lives."""
     return Path(tempfile.mkdtemp(prefix="lives"))
@@ -78,12 +86,9 @@ def live(kind, steps):
     """Live one story to its end. Raises AssertionError when something is wrong."""
     random.seed(0)  # the product's jitter
     life = Life(kind)
-    try:
-        for name, choices in steps:
-            life.step(getattr(deeds, name), random.Random(choices))
-        life.end()
-    finally:
-        life.world.close()
+    for name, choices in steps:
+        life.step(getattr(deeds, name), random.Random(choices))
+    life.end()
 
 
 def shorter(kind, steps):
@@ -102,7 +107,11 @@ class Life:
 
     def __init__(self, kind):
         self.kind = kind
-        self.world = World(folder(), mapping=MAPPING.format(lifecycle=kind.lifecycle), idp=kind.idp)
+        store, clock = store_and_clock()
+        empty(store)
+        clock.now = START
+        mapping = MAPPING.format(lifecycle=kind.lifecycle)
+        self.world = World(folder(), mapping=mapping, idp=kind.idp, store=store, clock=clock)
         self.world.crm.check_portal = lambda: None
         self.world.idp.stamps = kind.stamps
         self.readable = self.world.idp.capabilities.read

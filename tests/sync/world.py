@@ -86,20 +86,24 @@ def fresh_store(url, clock) -> Store:
     """An empty database with our tables: a new one in memory, or the one at `url`, which has them already."""
     store = Store(url, clock)
     if url == "sqlite://":
-        template().engine.raw_connection().driver_connection.backup(store.engine.raw_connection().driver_connection)
-        store.engine._compiled_cache = template().engine._compiled_cache  # what one world has compiled serves all
+        empty(store)
     return store
+
+
+def empty(store):
+    """Begin anew in a database in memory."""
+    template().engine.raw_connection().driver_connection.backup(store.engine.raw_connection().driver_connection)
 
 
 class World:
     """Both sides, and the connector between them, run step by step. `work` is the one worker; `worker` makes others."""
 
-    def __init__(self, folder, url="sqlite://", mapping=MAPPING, reached=None, idp=None, **settings):
-        self.clock = Clock()
+    def __init__(self, folder, url="sqlite://", mapping=MAPPING, reached=None, idp=None, store=None, clock=None, **settings):
+        self.clock = clock or Clock()
         self.crm = FakeCrm(self.clock)
         self.idp = FakeIdp(self.clock, **(idp or {}))
         self.everything = self.crm.everything = self.idp.everything = []
-        self.store = fresh_store(url, self.clock)
+        self.store = store or fresh_store(url, self.clock)
         self.mapping = read_mapping(folder, mapping)
         self.idp.tells = [rule.user for rule in self.mapping.fields]
         self._settings = {

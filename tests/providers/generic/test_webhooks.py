@@ -264,6 +264,6 @@ class TestRegistry:
         provider.authenticate(delivery(b"{}", **{"x-signature": f"sha256={digest}"}), NOW)
 
     def test_findings_name_the_provider(self):
-        settings = self.settings().model_copy(update={"kind": "keycloak"})
+        settings = self.settings().model_copy(update={"kind": "gone"})
         with pytest.raises(ConfigError, match=r"providers\.members\.kind"):
             build("members", settings)
