@@ -26,7 +26,9 @@ from tests.e2e.stack import MAPPING, SECRET, Stack, wait_for
 MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0, "registering": 70, "consents": 25, "withdrawing": 25}
 """The most calls each job may cost (unchanged, idle: writes)."""
 
-CONSENTS = MAPPING + """
+CONSENTS = (
+    MAPPING
+    + """
 consents:
   - consent: newsletter
     subscription: Newsletter
@@ -37,6 +39,7 @@ consents:
 communicable: {contact: communicable, any_of: [newsletter, product]}
 events: {as: custom_object, types: [user.created]}
 """
+)
 
 Job = tuple[str, Callable[[], None], Callable[[], bool]]
 

@@ -51,7 +51,8 @@ KINDS = {
     "memberstack": Kind(("api_key", "fields", "consents", "blank"), ("webhook_secret", "api_key")),
     "outseta": Kind(("api_key", "events", "donotlog", "update_sends", "paging"), ("webhook_secret", "api_url", "api_key")),
     "shopify": Kind(
-        ("shop", "api_key", "api_version", "listing", "companies", "subjects", "opt_in_level"), ("webhook_secret", "shop", "api_key")
+        ("shop", "api_key", "api_version", "listing", "companies", "subjects", "opt_in_level"),
+        ("webhook_secret", "shop", "api_key"),
     ),
     "memberspace": Kind(("api_key", "events", "active_statuses", *RECEIVING), ("webhook_secret",), chosen_secret=True),
     "trustisto": Kind(("api_key", "events", *RECEIVING), ("webhook_secret",), chosen_secret=True),

@@ -36,7 +36,10 @@ def up(
         work.crm.check_portal()
         for borne in portal.require_fit(work):
             typer.echo(f"warning: {borne}", err=True)
-    Service(settings, work, host, port, _ready, receiver_only).run()
+    try:
+        Service(settings, work, host, port, _ready, receiver_only).run()
+    finally:
+        work.store.close()
 
 
 def _ready(url: str) -> None:

@@ -19,6 +19,7 @@ from connector.model import ConsentState, Statement
 GRANTED, REVOKED, UNKNOWN = ConsentState.GRANTED, ConsentState.REVOKED, ConsentState.UNKNOWN
 NOTHING = Statement(UNKNOWN)
 CRM_VOICES = ("subscription", "property", "optout", "optout_all")
+STATUSES = ("subscription", "former subscription")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class Ruling:
 def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     """Say what stands of one consent."""
     news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
+    if any(said.state is GRANTED for said in news.values()):
+        news |= {name: said for name, said in voices.said.items() if name in STATUSES and said.state is REVOKED and said.at}
+        # our own opt-out, or the person's since: what lifts it has to be later than either
     now = settle(before.now, news.values())
     return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
 

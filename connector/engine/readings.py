@@ -1,6 +1,7 @@
 """What a user and a contact say about one mapping entry, in normal form; and whether two observations tell the same. Pure."""
 
 from collections.abc import Callable
+from collections.abc import Mapping as Names
 from datetime import datetime
 from typing import Any
 
@@ -59,9 +60,17 @@ def user_consent(name: str, user: User) -> Statement:
 
     name: a purpose, whatever its scope, or `purpose/scope` for that one alone.
     """
+    return combined(map(_statement, _entries(name, user)))
+
+
+def has_entry(name: str, user: User) -> bool:
+    """Whether the provider has anything about one consent, if only that the person was asked."""
+    return bool(_entries(name, user))
+
+
+def _entries(name: str, user: User) -> list[Names[str, Any]]:
     entries = [one for one in user.consents or () if one.get("channel") in (None, "email")]
-    mine = [one for one in entries if name in (str(one.get("purpose")), f"{one.get('purpose')}/{one.get('scope')}")]
-    return combined(map(_statement, mine))
+    return [one for one in entries if name in (str(one.get("purpose")), f"{one.get('purpose')}/{one.get('scope')}")]
 
 
 def _statement(entry: Any) -> Statement:

@@ -10,7 +10,7 @@ from connector.engine.compare import as_set, elements
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voices, decoded
 from connector.engine.decide import Decision, Sides
 from connector.engine.normalise import Reading, Unreadable
-from connector.engine.readings import OPTED_OUT, contact_reading, user_consent, user_reading
+from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
 from connector.model import UNTOLD, ConsentState, Link, Statement, Value
 
@@ -172,17 +172,29 @@ def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
     if state is UNKNOWN:
         return ruling
     held = _held(ruling, seen)
-    told = ruling.said.get("user")
     to_user = (
-        policy.consent_writable and consent.direction.writes_user and told is not None and told.state is not state and not held
+        policy.consent_writable and consent.direction.writes_user and not held and _user_lacks(ruling, seen)
         and not _was_refused(f"user.{ruling.name}", ruling.now, seen)
     )  # fmt: skip
     followed = consent.direction.writes_contact or state is REVOKED
     reachable = policy.readable and _type_of(consent, policy) is not None and bool(seen.address)
     to_subscription = (
         followed and reachable and not held and _differs(ruling) and (state is REVOKED or SUBSCRIPTION in ruling.said)
-    )
+        and not _was_refused(ruling.name, ruling.now, seen)
+    )  # fmt: skip
     return replace(ruling, held=held, to_user=to_user, to_subscription=to_subscription)
+
+
+def _user_lacks(ruling: Ruling, seen: "Seen") -> bool:
+    """Whether the provider has to be told. A grant is not put in the place of a question that the person has not answered
+    there, nor of a grant that is not there any more: nobody consented anew."""
+    told = ruling.said.get("user")
+    if told is None or told.state is ruling.now.state:
+        return False
+    if ruling.now.state is REVOKED or told.state is REVOKED:
+        return True
+    asked = seen.user is not None and has_entry(ruling.consent.consent, seen.user)
+    return not asked and ruling.before.heard.get("user", NOTHING).state is not GRANTED
 
 
 def _held(ruling: Ruling, seen: "Seen") -> str | None:

@@ -123,6 +123,7 @@ class Inbox:
         nothing: dict[str, Any] = {"body": b"", "meta": {}, "record": None}
         values = nothing | {"state": "done", "due_at": None, "reason": "erased"}
         if ids:
+            self._tx.forgot = True
             self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
 
     def _kept(self, condition: Any, source: str, limit: int | None) -> list[Kept]:

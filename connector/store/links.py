@@ -212,6 +212,13 @@ class Links:
         alone = or_(link.c.lone, link.c.attempts > 0)
         self._db.execute(update(link).where(waiting & ~alone).values(due_at=self._tx.now))
 
+    def ring_unchecked(self, limit: int | None = None) -> int:
+        """Make active links due whose subscription statuses are still to be looked at. Returns how many."""
+        here = (link.c.state == LinkState.ACTIVE) & link.c.recheck & link.c.due_at.is_(None)
+        some = select(link.c.id).where(here).order_by(link.c.id).limit(limit)
+        changes = {"due_at": self._tx.now, "rung": link.c.rung + 1}
+        return self._db.execute(update(link).where(link.c.id.in_(some)).values(changes)).rowcount
+
     def end_run(self, run: int) -> None:
         """The run is over: its links are links like any other."""
         self._db.execute(update(link).where(link.c.run == run).values(run=None))

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from connector.errors import ConfigError, Unavailable
 from connector.store.activities import Activities
-from connector.store.engine import database_time, open_engine
+from connector.store.engine import BUSY, database_time, open_engine
 from connector.store.history import History
 from connector.store.inbox import Inbox
 from connector.store.keyed import Keyed, Keys
@@ -129,6 +129,7 @@ class Store:
     def __init__(self, url: str, clock: Callable[[], datetime] | None = None, hash_key: str | None = None) -> None:
         self.url = url
         self._keys = Keys(hash_key)
+        self._unwiped = False
         self.engine = open_engine(url)
         self._clock = clock
         alone = self.engine.dialect.name == "sqlite"  # its own waiting sleeps in steps of up to 100 ms
@@ -141,17 +142,23 @@ class Store:
             with self.engine.begin() as connection:
                 tx = Tx(connection, self._clock, self._keys)
                 yield tx
-            if tx.forgot:
-                self._wipe()
+            self._unwiped = self._unwiped or tx.forgot
+            self.wipe()
 
-    def _wipe(self) -> None:
-        """Take what was erased out of SQLite's journal, too, as far as nobody is reading just now; otherwise the next one will."""
-        if self.engine.dialect.name == "sqlite":
-            connection = self.engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
+    def wipe(self) -> None:
+        """Take what was erased out of SQLite's journal, too; while somebody reads it that fails, and is tried with the next
+        transaction, and at the end."""
+        if not self._unwiped or self.engine.dialect.name != "sqlite":
+            return
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=200")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._unwiped = any(row[0] for row in cursor.fetchall())
+            cursor.execute(f"PRAGMA busy_timeout={BUSY * 1000}")
+        finally:
+            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -161,6 +168,7 @@ class Store:
 
     def close(self) -> None:
         """Give all connections back."""
+        self.wipe()
         self.engine.dispose()
 
 

@@ -40,8 +40,8 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.timestamp()
 
     def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
-        """Seconds to aware datetime."""
-        return None if value is None else datetime.fromtimestamp(value, UTC)
+        """Seconds to aware datetime; what somebody else put there and is no number is no time."""
+        return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
 
 
 class Words(TypeDecorator[str]):

@@ -38,6 +38,15 @@ def settle(work: Work, links: list[Link]) -> int:
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
+    try:
+        _carry_through(work, batch)
+    finally:
+        brakes.leave()
+    return len(batch)
+
+
+def _carry_through(work: Work, batch: list[Case]) -> None:
+    """See, decide, write, record."""
     consents.know_types(work, _open(batch))
     braked = False
     try:
@@ -51,7 +60,6 @@ def settle(work: Work, links: list[Link]) -> int:
     consents.note_closed(work, batch)
     if braked:
         brakes.done(work)
-    return len(batch)
 
 
 def _see(work: Work, batch: list[Case]) -> None:

@@ -28,6 +28,9 @@ BRAKE = "brake: "
 APPROVED = "released from a brake"
 """The reason of a link that a person let go on: no brake stops it again."""
 
+_turn = threading.Lock()
+_mine = threading.local()
+
 DELETING = (Step.ARCHIVE, Step.ERASE, Step.DELETE_USER)
 DELETIONS = ("contact.archive", "contact.erase", "user.delete")
 
@@ -71,17 +74,32 @@ def check(work: Work, batch: list[Case]) -> bool:
 
     One batch at a time may do harm: two that count side by side would both stay below the limit, and together pass it.
     """
-    harmful = [case for case in batch if any(brake.does(case) for brake in BRAKES) and case.link.reason != APPROVED]
+    limited = [brake for brake in BRAKES if _is_limited(work.brakes, brake.name)]
+    harmful = [case for case in batch if any(brake.does(case) for brake in limited) and case.link.reason != APPROVED]
     if not harmful:
         return False
+    _take_turn()
     with work.store.write() as tx:
         if not tx.runs.lock(LOCK, _holder(work), LEASE):
             for case in harmful:
-                case.error = Paused("another batch is deleting or blanking", retry_in=0.5)
+                case.error, case.queued = Paused("another batch is deleting or blanking", retry_in=0.5), True
             return False
-        for brake in BRAKES:
+        for brake in limited:
             _check(tx, work.brakes, brake, [case for case in harmful if case.open and brake.does(case)])
     return True
+
+
+def _take_turn() -> None:
+    """In one process the batches wait for each other; of other processes' batches they find out from the database."""
+    if not getattr(_mine, "held", False):
+        _mine.held = _turn.acquire(timeout=LEASE.total_seconds() / 2)
+
+
+def leave() -> None:
+    """However this batch ended, the next one of this process may take its turn."""
+    if getattr(_mine, "held", False):
+        _mine.held = False
+        _turn.release()
 
 
 def done(work: Work) -> None:
@@ -101,6 +119,10 @@ def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
             where = f"run {case.link.run}" if case.link.run else "one hour"
             limits = f"brakes.{brake.name}, brakes.{brake.name}_percent"
             case.end(LinkState.HELD, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})", "brake")
+
+
+def _is_limited(brakes: Brakes, name: str) -> bool:
+    return bool(getattr(brakes, name) or getattr(brakes, f"{name}_percent"))
 
 
 def _allowed(brakes: Brakes, name: str, active: int) -> int | None:

@@ -37,6 +37,7 @@ class Case:
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
     answered: the kinds of call that worked for this link.
+    queued: its turn has not come; nothing was done, and nothing is wrong.
     again: look again at once. replaced_by: another link took this one's contact.
     """
 
@@ -65,6 +66,7 @@ class Case:
     call: str = ""
     mistake: bool = False
     answered: set[str] = field(default_factory=set)
+    queued: bool = False
     again: bool = False
     replaced_by: str | None = None
 

@@ -327,7 +327,7 @@ def remembered(case: Case) -> dict[str, Any]:
 def _standing(case: Case, ruling: Ruling) -> Standing:
     """Each voice as it was heard; what we wrote ourselves as written, without a time."""
     name, heard = ruling.consent.consent, dict(ruling.before.heard)
-    heard |= {voice: said for voice, said in ruling.said.items() if not _still_ours(heard.get(voice), said)}
+    heard |= {voice: said for voice, said in ruling.said.items() if not _keeps(voice, heard.get(voice), said)}
     heard.pop(FORMER, None)
     ours = without_time(ruling.now)
     if name in case.on_subscription:
@@ -344,9 +344,13 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
 
 
-def _still_ours(known: Statement | None, said: Statement) -> bool:
-    """Whether a voice repeats what we wrote there: the time it puts to it is that of our writing, and never counts."""
-    return known is not None and known.at is None and known.state is said.state
+def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
+    """Whether what was heard stays: a voice repeats what we wrote there, and the time it puts to it, that of our writing, never
+    counts; or the provider does not know any more what it said, which is not taken back by that."""
+    if known is None:
+        return False
+    forgot = voice == "user" and said.state is UNKNOWN
+    return forgot or (known.at is None and known.state is said.state)
 
 
 def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:

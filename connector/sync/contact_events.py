@@ -94,6 +94,7 @@ def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change) -> set[s
     ids = {change.record_id, *(one for link in links for one in contact_ids(tx, link))}
     for link in links:
         forget(tx, link, row.sender_id)
+    tx.inbox.blank([one.id for one in tx.inbox.of(CRM, sorted(ids))])
     tx.tombstones.bury(CRM, None, [change.record_id])
     return ids
 
@@ -135,6 +136,10 @@ def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
     values = {"contact_id": contact_id, "gone_since": None, "cause": cause}
     if hold:
         reason = "its contact was merged with another user's contact; unlink one of them"
-        tx.links.notice(link.id, {**values, "state": LinkState.HELD, "reason": reason, "due_at": None}, None)
+        held = {**values, "state": LinkState.HELD, "reason": reason}
+        if link.erasure:  # that waits for nobody
+            tx.links.notice(link.id, held, tx.now)
+        else:
+            tx.links.notice(link.id, held | {"due_at": None}, None)
     else:
         tx.links.notice(link.id, values, tx.now)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from connector.engine.compare import as_set, elements
 from connector.engine.consent import Standing, decoded
 from connector.engine.normalise import Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
@@ -16,7 +17,7 @@ from connector.model import Link, LinkState, Value
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.ledger import LedgerRow
-from connector.sync.who import field_state
+from connector.sync.who import effective, field_state
 from connector.sync.work import Work
 
 ALL = 10_000
@@ -66,14 +67,15 @@ def _rule(mapping: Mapping, name: str) -> Field | None:
 def _value(link: Link, name: str, rule: Field | None, consent: Consent | None) -> tuple[Value, str]:
     """The value on the side that the name belongs to."""
     if consent is not None and name != consent.property:
-        return decoded(link.consents.get(consent.consent)).now.state.value, "both"
+        return effective(link, consent.consent).value, "both"
     assert rule is not None
     on_contact = name == rule.contact or rule.user in (TYPOLOGIES, COMMUNICABLE)
     try:
         reading = contact_reading(rule, link.contact) if on_contact else user_reading(rule, link.user)
     except Unreadable as error:
         return f"({error})", "contact" if on_contact else "user"
-    return reading.value, "contact" if on_contact else "user"
+    value = as_set(elements(reading.value) | set(reading.strange)) if rule.type == "set" else reading.value
+    return value, "contact" if on_contact else "user"
 
 
 def _evidence(tx: Tx, link: Link, consent: Consent | None) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from connector.crm.base import BATCH, EventSchema
+from connector.engine.readings import ADDITIONAL, additional_emails
 from connector.errors import ConnectorError, Denied, Transient
 from connector.model import Link, LinkState
 from connector.store.activities import CRM, Activity
@@ -79,6 +80,12 @@ def _contact_id(work: Work, link: Link) -> str | None:
 
 
 def _shared(work: Work, case: Case, contact_id: str) -> bool:
+    """Whether the contact is somebody else's, too: by a link to it, or by the address of a contact it was merged with untold."""
+    found = work.crm.read([contact_id], ["email", ADDITIONAL]).get(contact_id)
+    merged = found is not None and found.id != contact_id
+    ids = {contact_id, *([found.id] if found else [])}
+    emails = {(found.properties.get("email") or "").strip().lower(), *additional_emails(found)} if found and merged else set()
     with work.store.read() as tx:
-        links = tx.links.by_contacts([contact_id]).get(contact_id, [])
+        links = [one for known in tx.links.by_contacts(ids).values() for one in known]
+        links += [one for email in sorted(emails - {""}) for one in tx.links.by_email(email)]
     return any(one.id != case.link.id and one.user_id and one.state in SHARING and not one.erasure for one in links)

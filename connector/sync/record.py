@@ -76,7 +76,8 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     if row.rung != case.link.rung:
         _keep_hints(row, values)
     state = values.get("state", row.state)
-    if state not in ANSWERABLE and not (state is LinkState.HELD and case.error):
+    forgetting = row.erasure and state is not LinkState.ERASED
+    if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and case.error):
         values["due_at"] = None
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
@@ -244,6 +245,8 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     """A link that could not be settled: later with backoff, or parked with a reason. What was confirmed is agreed anyway."""
     error, link = case.error, case.link
     assert error is not None
+    if case.queued:
+        return {"due_at": tx.now + timedelta(seconds=getattr(error, "retry_in", 0.5))}
     since = link.failed_since or tx.now
     values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": consents.remembered(case)}
     values["reread"] = True

@@ -22,6 +22,9 @@ PAGE = 1000
 PAGES = 100
 """Pages in one round at most: 1,000 calls, a minute of the budget."""
 
+PROBES = 5
+"""Links that try whether subscriptions are open again."""
+
 log = structlog.get_logger()
 
 
@@ -32,7 +35,7 @@ def roll(work: Work, pages: int = PAGES) -> int:
     """
     if not any(mapping.consents for mapping in work.mappings.values()):
         return 0
-    rung = 0
+    rung = _try_again(work)
     for _ in range(pages):
         links = _next(work)
         rung += _look(work, [link for link in links if link.provider in work.mappings])
@@ -43,6 +46,13 @@ def roll(work: Work, pages: int = PAGES) -> int:
         if len(links) < PAGE:
             break
     return rung
+
+
+def _try_again(work: Work) -> int:
+    """While subscriptions are closed to us, some links try whether they still are; the others follow once they are not."""
+    with work.store.write() as tx:
+        known = tx.cursors.get(PAUSED)
+        return tx.links.ring_unchecked(PROBES) if known and known[0] else 0
 
 
 def _next(work: Work) -> list[Link]:
@@ -93,6 +103,8 @@ def closed(work: Work, why: str) -> None:
         known = tx.cursors.get(PAUSED)
         if (known[0] if known else "") != why:
             tx.cursors.set(PAUSED, why)
+            if not why:
+                tx.links.ring_unchecked()
             log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
 
 

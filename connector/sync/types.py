@@ -8,8 +8,9 @@ from connector.crm.base import Crm
 from connector.errors import Denied
 from connector.mapping.model import Mapping as FieldMapping
 
-KEPT = 3600.0
-"""Seconds the types are remembered: somebody may add one in the CRM."""
+KEPT, SOON = 3600.0, 60.0
+"""Seconds the types are remembered, since somebody may add one in the CRM; and that nobody may see them, since somebody may
+grant the scope."""
 
 
 @dataclass
@@ -44,4 +45,4 @@ class Types:
         except Denied as error:
             types, self._closed = {}, str(error)
         self._known = {name.strip().casefold(): one for one, name in types.items()} | {one: one for one in types}
-        self._until = time.monotonic() + KEPT
+        self._until = time.monotonic() + (SOON if self._closed else KEPT)

@@ -1,9 +1,8 @@
 """What may happen in a life: to people at both sides, to their words on the way, to the connector. One function each."""
 
 from dataclasses import replace
-from datetime import timedelta
 
-from connector.errors import Denied, Locked, Paused, Rejected, Unavailable
+from connector.errors import Paused, Unavailable
 from connector.model import Change, LinkState
 from connector.sync import activities, intake, recent, reconcile, subscriptions
 from connector.sync.work import LEASE
@@ -28,7 +27,8 @@ def register(life, rng):
     if not free or len(idp.users) > 2:
         return
     consents = [life.entry(rng, purpose, rng.choice(["granted", "granted", "revoked", "pending"])) for purpose in PURPOSES]
-    life.registers(rng.choice(free), [one for one in consents if rng.random() < 0.5], rng.sample(["consumer", "press"], rng.randrange(2)))
+    said = [one for one in consents if rng.random() < 0.5]
+    life.registers(rng.choice(free), said, rng.sample(["consumer", "press"], rng.randrange(2)))
 
 
 def consent(life, rng):
@@ -108,7 +108,8 @@ def edit_options(life, rng):
     """Marketing adds and removes options."""
     if contact := life.some_contact(rng):
         now = set(filter(None, life.world.crm.contacts[contact].get("member_types", "").split(";")))
-        life.world.crm.edit(contact, {"member_types": ";".join(sorted(now ^ {rng.choice(["VIP", "Press", "Consumer", "Partner"])}))})
+        changed = now ^ {rng.choice(["VIP", "Press", "Consumer", "Partner"])}
+        life.world.crm.edit(contact, {"member_types": ";".join(sorted(changed))})
 
 
 def edit_contact(life, rng):
@@ -256,7 +257,8 @@ def meanwhile(life, rng):
     later, successor = rng.choice(SAYING), rng.random() < 0.3
 
     def happening():
-        if successor:
+        if successor:  # does not know what the other one has just learnt, and may write an older value first
+            life.ends.budget += len(life.ends.fields)
             life.world.clock.pass_(LEASE.total_seconds() + 1)
         later(life, rng)
         life.happens()
@@ -296,16 +298,16 @@ def time_passes(life, rng):
     life.world.clock.pass_(rng.choice([1, 5, 61, 3700]))
 
 
-SAYING = [consent, consent, use_the_preference_page, edit_user, change_email, edit_the_consent_property, ask_to_be_forgotten, remove_user]
+SAYING = [
+    consent, consent, use_the_preference_page, edit_user, change_email, edit_the_consent_property, ask_to_be_forgotten,
+    remove_user,
+]  # fmt: skip
 DEEDS = {
     register: 6, consent: 14, edit_user: 2, change_email: 3, swap_emails: 1, remove_user: 2, ask_to_be_forgotten: 2,
     gain_or_lose_a_typology: 2, log_in: 2, use_the_preference_page: 10, edit_the_consent_property: 3, edit_communicable: 1,
     edit_options: 2, edit_contact: 1, change_contact_email: 1, create_contact: 1, delete_contact: 1, restore_contact: 2,
     merge_contacts: 1, delete_for_privacy: 1, erase_person: 1, deliver: 8, deliver_all: 6, deliver_again: 3, drop: 3, work_off: 6,
-    settle: 3, take_in: 3, send_events: 3, roll: 6, look_at_what_changed: 2, sweep: 2, everything_is_done: 8, die: 6, meanwhile: 6,
-    fail: 2, lose_the_answer: 2, close_subscriptions: 1, refuse_resubscriptions: 1, time_passes: 3,
+    settle: 3, take_in: 3, send_events: 3, roll: 6, look_at_what_changed: 2, sweep: 2, everything_is_done: 8, die: 6,
+    meanwhile: 6, fail: 2, lose_the_answer: 2, close_subscriptions: 1, refuse_resubscriptions: 1, time_passes: 3,
 }  # fmt: skip
 """What may happen, and how often."""
-
-FAULTS = (Locked, Rejected, Denied)
-BACK_DATED = timedelta(seconds=30)

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -56,7 +57,7 @@ class Ends(Oracle):
         for one in links:
             before, now = self.held.get(one.id), one.contact and one.contact.properties.get("email")
             if before and before != now and one.state in (LinkState.ACTIVE, LinkState.ERASED):
-                self.evidence.void.add(before)
+                self.evidence.void[before] = self.world.clock() - timedelta(seconds=1)
             self.held[one.id] = now
 
     def _nothing_of_a_typology_is_removed(self):
@@ -147,19 +148,22 @@ class Ends(Oracle):
 
     def _everybody_erased_is_gone(self, links):
         """Of an erased person nothing is left: no link, contact, record, and not a word in any table."""
+        contacts = [*self.world.crm.contacts.items(), *self.world.crm.archived.items()]
         for user in self.life.erased:
             assert all(one.user_id != user for one in links), f"{user} has a link again"
-            contacts = [*self.world.crm.contacts.items(), *self.world.crm.archived.items()]
             needed = {self.world.crm._now(one.contact_id) for one in links}
-            kept = [i for i, held in contacts if held.get(ID) == user and i not in needed]
+            thrown = {one for author, one, values in self.world.crm.log if "" in values and author == "person"}
+            kept = [i for i, held in contacts if held.get(ID) == user and i not in needed and i not in thrown]
             archives = "user_erased: archive" in self.life.kind.lifecycle
             assert archives or not kept, f"{user} has a contact: {kept}"
             if user not in self.life.erased_in_the_crm:
-                deleted = {one for author, one, values in self.world.crm.log if "" in values and author == "person"}
-                kept = [row.key for row in self.world.crm.records.values() if row.user_id == user and row.contact_id not in deleted]
+                rows = [row for row in self.world.crm.records.values() if row.user_id == user]
+                kept = [row.key for row in rows if row.contact_id not in thrown]
                 assert not kept, f"{user} has event records: {kept}"
         words = self._everything()
         for user in self.life.erased:
+            if any(held.get(ID) == user for _, held in contacts):
+                continue  # it stays for another one, or was thrown away by hand before we ever knew whose it was
             canaries = [user, *(one for one in self.life.secrets.get(user, []) if not self._lives_on(user, one))]
             found = [(name, one) for name, text in words.items() for one in canaries if re.search(rf"\b{one}\b", text)]
             assert not found, f"still there of {user}: {found}"
@@ -192,10 +196,11 @@ class Stand:
         self.status = status and status.state.value
         mine = [word for word in self.words if evidence._is_grant(word) and word not in evidence.inherited]
         unknown = decoded(one.consents.get(purpose)).now.state == "unknown"
-        if self.status == "granted" and not mine and unknown:
+        if self.status == "granted" and unknown and (not mine or (one.user_id, purpose) in evidence.vague):
             self.status = None  # of whoever had the address before
         entries = [entry["state"] for entry in world.idp.users[one.user_id].consents if entry["purpose"] == purpose]
-        self.user = entries[0] if entries and entries[0] != "pending" else None
+        self.asked = bool(entries) and entries[0] == "pending"  # the person's to answer, never ours
+        self.user = entries[0] if entries and not self.asked else None
         self.property = {"true": "granted", "false": "revoked"}.get(self.contact.get("newsletter_consent", ""))
         self.out_of_all = self.address in world.crm.out_of_all
         self.waits = f"consent.{purpose}" in one.held or self._parked()
@@ -232,7 +237,7 @@ class Stand:
         assert self.purpose != "newsletter" or self.property == "revoked", str(self)
 
     def _is_yes(self):
-        assert self.user == "granted" or self.waits or not self.writable, str(self)
+        assert self.user == "granted" or self.asked or self.waits or not self.writable, str(self)
         assert self.purpose != "newsletter" or self.property == "granted", str(self)
 
     def _stands(self, word):
@@ -241,7 +246,8 @@ class Stand:
             return False
         if self.closed and word.place == "status" and word.whose != self.address:
             return False
-        return self.ends.evidence._known_out(word) or (word.place == "idp" and self.user == "revoked" and word is self._latest("idp"))
+        latest = word.place == "idp" and self.user == "revoked" and word is self._latest("idp")
+        return self.ends.evidence._known_out(word) or latest
 
     def _latest(self, place):
         return next((word for word in reversed(self.words) if word.place == place), None)
@@ -254,6 +260,9 @@ class Stand:
     def _granted(self):
         """Where every word is a clear one, the last word decides."""
         if (self.one.user_id, self.purpose) in self.ends.evidence.vague or not self.words or self.out_of_all or self.waits:
+            return
+        there = self.ends.evidence.at_address.get((self.address, self.purpose))
+        if there and there.by == "us" and there.link != self.one.id:
             return
         if self.one.contact_id in self.ends.evidence.unlinked:
             return

@@ -20,13 +20,12 @@ class Evidence:
         self.said = defaultdict(list)
         self.at_address = {}
         self.vague = set()
-        self.void = set()
+        self.void = {}
         self.told = set()
         self.settled = set()
         self.inherited = set()
         self.ever = defaultdict(set)
         self.unlinked = set()
-        self.last_holder = defaultdict(lambda: None)
         self.taking = []
         self.versions = {}
         self.leased_at = world.clock()
@@ -46,7 +45,7 @@ class Evidence:
             self._at_provider(word)
         elif word.place == "status":
             self._on_preference_page(word)
-        elif word.place == "property" and word.state != "unknown":
+        elif word.place == "property":
             users = self._users_of_contact(word.whose)
             self.unlinked |= set() if users else {word.whose}
             for user in users:
@@ -69,18 +68,18 @@ class Evidence:
 
     def _on_preference_page(self, word):
         users, contacts = self.holders(word.whose)
-        users = users or (set() if contacts else {self.last_holder[word.whose]} - {None})
         purpose = PURPOSES[word.about]
         mine = (users or contacts) if word.state == "revoked" else users | contacts
         far = {user for user in mine if word.state == "revoked" and not self._in_reach(user, word.whose)}
         self.vague |= {(user, purpose) for user in far}
+        self.vague |= {(user, purpose) for user in self.ever[word.whose] - mine}
         mine -= far
         if word.state == "granted":  # somebody whom we know only with an earlier address
             early = {user for user in self.ever[word.whose] if word.whose in self._agreed(user)[1] or not self._agreed(user)[1]}
             self.vague |= {(user, purpose) for user in early - mine}
             mine |= early
         for user in mine:
-            self._note(user, purpose, word, vague=users != contacts)
+            self._note(user, purpose, word, vague=users != contacts or word.before == word.state)
 
     def holders(self, address):
         """Users with this address at the provider, and users whose contact has it."""
@@ -109,17 +108,18 @@ class Evidence:
 
     def moves_in(self, user, address):
         """Somebody has an address from now on. A grant that stands there counts for whom we meet with this address first."""
-        self.last_holder[address] = user
         self.ever[address].add(user)
         new = not self._agreed(user)[1]
         if new:  # nobody can know which address that was before
             for purpose in ("newsletter", "product"):
-                kept = [one for one in self.said[user, purpose] if one.place != "status" or one.whose == address]
+                said = self.said[user, purpose]
+                kept = [one for one in said if one.place != "status" or one.whose == address or one.state == "granted"]
+                self.vague |= {(user, purpose)} if any(one.place == "status" for one in said) else set()
                 self.said[user, purpose] = kept
         for purpose in ("newsletter", "product"):
             word = self.at_address.get((address, purpose))
-            if word is not None and word.state == "granted" and new and address not in self.void:
-                self._note(user, purpose, word, vague=word.by == "us")
+            if word is not None and word.state == "granted" and new and self._is_of_now(word, address):
+                self._note(user, purpose, word, vague=True)
                 self.inherited.add(word)
             elif word is not None:
                 self.vague.add((user, purpose))
@@ -167,12 +167,20 @@ class Evidence:
 
     # what we may do
 
+    def _is_of_now(self, word, address):
+        """Whether a word was said since an address was last left, by a move or an erasure."""
+        return address not in self.void or word.spoken > self.void[address]
+
     def opted_out_there(self, address, purpose):
         """What the person, or whoever had the address before, said there last, if that was to opt out."""
         word = self.at_address.get((address, purpose))
         return [word] if word and word.by == "person" and word.state == "revoked" else []
 
     def _judge(self, word):
+        if word.state == "revoked" and word.place == "status":  # a grant on its way is not later than this
+            user, purpose = self._user_of(word), PURPOSES[word.about]
+            late = [one for one in self.said[user, purpose] if one.state == "granted" and one.place == "idp"]
+            self.vague |= {(user, purpose)} if any(one not in self.told for one in late) else set()
         if word.state != "granted" or word.before == "granted":
             return
         self.granted += 1

@@ -4,6 +4,7 @@ import functools
 import random
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -188,7 +189,8 @@ class Life:
             self.evidence.moves_in(user, self.world.crm.contacts[new].get("email"))
 
     def erases_contact(self, contact):
-        self.erased_in_the_crm |= {one.user_id for one in self.ends.links() if self.world.crm._now(one.contact_id) == contact and one.user_id}
+        here = [one for one in self.ends.links() if self.world.crm._now(one.contact_id) == contact]
+        self.erased_in_the_crm |= {one.user_id for one in here if one.user_id}
         self.erased |= self.erased_in_the_crm
         self.world.crm.forget(contact)
 
@@ -242,10 +244,8 @@ class Life:
         self.ends.check_end()
 
     def look_at_everything(self):
-        try:
+        with suppress(Denied):
             subscriptions.roll(self.world.work, 1)
-        except Denied:
-            pass
         self.world.sweep()
         activities.send(self.world.work)
 

@@ -15,12 +15,18 @@ ID = "members_user_id"
 
 
 class Oracle:
-    """Watches one world. `deeds` are what people did: (time, side, record, user field, value in normal form)."""
+    """Watches one world. `deeds` are what people did: (time, side, record, user field, value in normal form).
+
+    Who goes back to the value that both sides last agreed on has changed nothing as far as anybody can see later; such a deed
+    is in `undone`.
+    """
 
     def __init__(self, world):
         self.world = world
         self.fields = world.mapping.fields
         self.deeds = []
+        self.undone = set()
+        self.bases = {}
         self.budget = 0
         self.ours = 0
         self.ever = defaultdict(set)
@@ -34,6 +40,9 @@ class Oracle:
         for side, author, record, values in self.world.everything[self._read :]:
             self._note(side, author, record, values)
         self._read = len(self.world.everything)
+        links = self.links()
+        self.bases = {("idp", one.user_id): one.base for one in links}
+        self.bases |= {("crm", self.world.crm._now(one.contact_id)): one.base for one in links}
 
     def _note(self, side, author, record, values):
         if "" in values:  # a deletion: those who are created anew get every value again
@@ -47,6 +56,8 @@ class Oracle:
             if author == "person":
                 self.budget += 1
                 self.deeds.append((self.world.clock(), side, record, rule.user, value))
+                base = self.bases.get((side, record), {})
+                self.undone |= {self.deeds[-1]} if rule.user in base and base[rule.user] == value else set()
             else:
                 self.ours += 1
                 self._came_from_somebody(side, rule, value)
@@ -211,6 +222,8 @@ class Oracle:
             for number, (at, side, _, _, value) in enumerate(deeds):
                 if value is None and rule.on_blank == "keep":
                     continue  # a blank that may not overwrite anything says nothing
+                if deeds[number] in self.undone:
+                    continue
                 if any(later[1] == side for later in deeds[number + 1 :]):
                     continue  # the same side wrote later
                 if any(later[0] >= at for later in deeds if later[1] != side):

@@ -12,7 +12,9 @@ from connector.sync import subscriptions
 from .scenes import HOUR, crash, recover
 from .world import MAPPING, USER, World
 
-CONSENTS = MAPPING + """
+CONSENTS = (
+    MAPPING
+    + """
   - {user: custom.shoe_size, contact: shoe_size, type: number, purpose: newsletter, on_withdrawal: clear}
 consents:
   - consent: newsletter
@@ -23,6 +25,7 @@ consents:
   - {consent: product, subscription: "1002"}
 communicable: {contact: communicable, any_of: [newsletter, product]}
 """
+)
 ADA = "ada@example.com"
 GRANTED = {"purpose": "newsletter", "state": "granted"}
 
@@ -354,6 +357,20 @@ def test_the_time_of_our_own_write_beats_no_opt_out(world):
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
 
 
+def test_an_opt_out_said_once_more_is_the_last_word(world):
+    """The status was an opt-out already, of our writing: the person's own, later one changes nothing but its time."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.run()
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
 def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):
     """Two people swap their addresses at the provider; the CRM refuses the first of them, and the other said nothing."""
     user = granted(world)
@@ -528,6 +545,38 @@ def test_who_says_stop_is_not_mailed_while_a_link_waits_for_a_person(world):
     world.idp.consent(user, "newsletter", "granted")
     world.later(HOUR)
     assert (status(world), world.crm.writes) == ("revoked", before)
+
+
+@pytest.mark.parametrize("said", ["pending", "wibble", None], ids=["asked anew", "an unknown word", "no entry"])
+def test_what_the_provider_does_not_know_any_more_is_not_granted_there_by_us(world, said):
+    """A double opt-in that was begun anew is the person's to answer."""
+    user = granted(world)
+    world.clock.pass_(60)
+    if said:
+        world.idp.consent(user, "newsletter", said)
+    else:
+        known = world.idp.users[user]
+        world.idp.users[user] = world.idp._made(user, known.values, known.memberships, ())
+        world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    world.sweep()
+    assert (status(world), consent(world, user), world.idp.made["set_consent"]) == ("granted", said, 0)
+
+
+def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
+    monkeypatch.setattr("connector.sync.types.SOON", 0)
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.denied = Denied("grant the scope", retry_in=60)
+    world.work = world.worker("restarted")
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert (status(world), contact(world, user)["communicable"]) == ("granted", "false")
+    world.crm.denied = None
+    for _ in range(3):
+        world.clock.pass_(60)
+        roll(world)
+    assert status(world) == "revoked"
 
 
 def test_many_opt_outs_at_once_wait_for_a_person(tmp_path):

@@ -46,6 +46,18 @@ def test_edits_that_arrive_backwards_end_as_the_last_one(tmp_path, capabilities)
     assert world.crm.contacts[contact]["firstname"] == "Three"
 
 
+def test_who_goes_back_to_what_was_agreed_before_anybody_looked_has_changed_nothing(linked):
+    """So the contact's edit stands, although the user's last word came later: state decides, not the way it took."""
+    world, user, contact = linked
+    for name in ("There", "Ada"):
+        world.clock.pass_(1)
+        world.idp.edit(user, {"first_name": name})
+        if name == "There":
+            world.crm.edit(contact, {"firstname": "Elsewhere"})
+    world.run()
+    assert (world.idp.users[user].values["first_name"], world.crm.contacts[contact]["firstname"]) == ("Elsewhere", "Elsewhere")
+
+
 def test_a_repeat_of_what_is_known_still_counts_as_the_later_observation(tmp_path):
     """There and back again, all told at once: what was said in between comes last and is old."""
     world, user, contact = link(World(tmp_path, idp=RECEIVE_ONLY))

@@ -28,7 +28,8 @@ def test_a_fields_chain_names_delivery_line_rule_values_and_answer(world):
     found = told(world, user, "firstname")
     last, now = found["chain"][-2:]
     assert (found["value"], found["side"]) == ("Augusta", "contact")
-    assert last["kind"] == "contact.update" and last["delivery"].startswith("members-")
+    assert last["kind"] == "contact.update"
+    assert last["delivery"].startswith("members-")
     assert last["mapping"].endswith("members.yaml:6")
     assert (last["rule"], last["base"], last["user"], last["contact"]) == ("only the user changed", "Ada", "Augusta", "Ada")
     assert last["effect"] == {"side": "contact", "property": "firstname", "from": "Ada", "to": "Augusta"}

@@ -84,6 +84,42 @@ def test_what_is_told_of_a_merged_contact_is_not_kept_once_it_is_erased(world):
     assert "Canariensis" not in everything(world)
 
 
+def test_an_erasure_that_the_crm_fails_at_first_is_made_up_for(world):
+    """Also of somebody who is deleted or unlinked, for whom nothing else is ever due."""
+    user = registered(world)
+    contact = world.contact_of(user)
+    world.crm.delete(contact)
+    world.run()
+    world.later(120)
+    assert world.link(user).state == "unlinked"
+    world.idp.ask_to_be_forgotten(user)
+    world.crm.fails = [Unavailable("down")]
+    world.run()
+    world.later(HOUR)
+    assert forgotten(world, user)
+
+
+def test_a_contact_that_was_merged_with_another_users_stays_before_we_are_told(world):
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    world.idp.ask_to_be_forgotten(user)
+    survivor = world.crm.merge(world.contact_of(user), world.contact_of(other))
+    world.crm.events.clear()
+    world.run()
+    assert world.link(user).state == "erased"
+    assert survivor in world.crm.contacts
+
+
+def test_an_erasure_goes_on_although_the_contact_was_merged_with_another_users(world):
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    one, two = world.contact_of(user), world.contact_of(other)
+    world.idp.ask_to_be_forgotten(user)
+    intake.take(world.work)
+    world.crm.merge(two, one)
+    world.run()
+    assert forgotten(world, user)
+    assert world.contact_of(other) in world.crm.contacts
+
+
 def test_the_contact_is_archived_where_the_mapping_says_so(tmp_path):
     world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_erased: archive_contact}\n")
     user = registered(world)

@@ -12,8 +12,8 @@ import structlog
 
 from connector.errors import Denied
 
-AGAIN = 3600.0
-"""Seconds until a way that was denied is tried again."""
+AGAIN, SOON = 3600.0, 60.0
+"""Seconds until a way that was denied is tried again: while there is another way, and while there is none."""
 NONE = "none"
 
 T = TypeVar("T")
@@ -43,8 +43,15 @@ class Ways:
                     return act(name)
                 except Denied as error:
                     self._close(name, error)
+        if self.best == NONE:
+            self._look_again_soon()
         soonest = min(until for until, _ in self._closed.values()) - self._clock()
         raise Denied(str(self._closed[self._names[-1]][1]), max(0.0, soonest))
+
+    def _look_again_soon(self) -> None:
+        """Somebody may be granting scopes just now."""
+        soon = self._clock() + SOON
+        self._closed = {name: (min(until, soon), error) for name, (until, error) in self._closed.items()}
 
     def _is_open(self, name: str) -> bool:
         return name not in self._closed or self._clock() >= self._closed[name][0]
