@@ -92,12 +92,14 @@ def test_a_withdrawal_at_the_provider_reaches_the_subscription(world):
 
 
 def test_a_withdrawal_at_the_provider_needs_no_look_at_anything(world):
-    user = granted(world)
+    user = world.idp.register(USER | {"custom.shoe_size": 42}, consents=[GRANTED])
+    world.run()
     world.clock.pass_(60)
     before = world.crm.made.copy()
     world.idp.consent(user, "newsletter", "revoked")
     world.run()
     assert dict(world.crm.made - before) == {"write_statuses": 1, "update": 1}
+    assert contact(world, user)["shoe_size"] == ""
 
 
 def test_an_unsubscription_in_the_crm_is_found_by_the_rolling_read(world):
