@@ -105,8 +105,7 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     """Say what stands of one consent."""
     news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
     if any(said.state is GRANTED for said in news.values()):
-        news |= {name: said for name, said in voices.said.items() if name in STATUSES and said.state is REVOKED and said.at}
-        # our own opt-out, or the person's since: what lifts it has to be later than either
+        news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said)}
     now = settle(before.now, news.values())
     return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
 
@@ -136,12 +135,22 @@ def combined(entries: Iterable[Statement]) -> Statement:
     return settle(NOTHING, entries)
 
 
+def _said_again(name: str, said: Statement) -> bool:
+    """Whether an opt-out that was heard before may have been repeated since: what lifts it has to be later than that, too.
+
+    Of a status, nobody knows whether its time is that of our own writing.
+    """
+    return name in STATUSES and said.at is not None
+
+
 def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bool:
     """Whether a voice says what it did not say when this was last settled."""
     if said.state is UNKNOWN:
         return False
     known = before.heard.get(name)
     if known is not None and known.state is said.state:
+        if name == "user" and said.state is REVOKED and said.at is None:  # said once more, nobody knows when
+            return known.at is not None
         return said.at is not None and known.at is not None and said.at > known.at
     if said.state is REVOKED:
         return True

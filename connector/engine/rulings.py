@@ -22,7 +22,8 @@ ALL = "the address opted out of everything in the CRM; only the person can lift 
 AHEAD = timedelta(minutes=10)
 """How far clocks may differ before a time counts as one from the future."""
 
-SUBSCRIPTION, FORMER = "subscription", "former subscription"
+SUBSCRIPTION, FORMER, MOVED = "subscription", "former subscription", "moved"
+"""Voices: the status of the address, and of the one before. `moved` says since when the address is this person's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     before, not_before = standing(link, consent.consent), seen.not_before
     if before.address != seen.address:
         before, not_before = _moved(before, seen, policy)
+    elif MOVED in before.heard and SUBSCRIPTION not in before.heard:
+        not_before = before.heard[MOVED].at
     said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
     type_id = _type_of(consent, policy)
     ours = _ours(consent, link)
@@ -107,6 +110,7 @@ def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, 
     made at the old one and not heard yet."""
     heard = {name: said for name, said in before.heard.items() if name in ("user", "property")}
     heard[FORMER] = before.heard.get(SUBSCRIPTION, NOTHING)
+    heard |= {MOVED: Statement(UNKNOWN, policy.now)} if before.address else {}
     return replace(before, heard=heard, address=seen.address), policy.now if before.address else seen.not_before
 
 

@@ -267,7 +267,7 @@ class Stand:
         if self.one.contact_id in self.ends.evidence.unlinked:
             return
         last = max(self.words, key=lambda word: word.at)
-        if self.closed and last.place == "status":
+        if last.place == "status" and (self.closed or last.whose != self.address):
             return
         assert self.yes == (last.state == "granted"), str(self)
 

@@ -109,13 +109,13 @@ class Evidence:
     def moves_in(self, user, address):
         """Somebody has an address from now on. A grant that stands there counts for whom we meet with this address first."""
         self.ever[address].add(user)
-        new = not self._agreed(user)[1]
-        if new:  # nobody can know which address that was before
-            for purpose in ("newsletter", "product"):
-                said = self.said[user, purpose]
-                kept = [one for one in said if one.place != "status" or one.whose == address or one.state == "granted"]
-                self.vague |= {(user, purpose)} if any(one.place == "status" for one in said) else set()
-                self.said[user, purpose] = kept
+        agreed = self._agreed(user)[1]
+        new = not agreed
+        for purpose in ("newsletter", "product"):  # nobody can know of an address that was left before we ever saw it
+            said = self.said[user, purpose]
+            kept = [one for one in said if one.place != "status" or one.whose in {address, *agreed} or one.state == "granted"]
+            self.vague |= {(user, purpose)} if any(one.place == "status" for one in said) else set()
+            self.said[user, purpose] = kept
         for purpose in ("newsletter", "product"):
             word = self.at_address.get((address, purpose))
             if word is not None and word.state == "granted" and new and self._is_of_now(word, address):

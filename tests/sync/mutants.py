@@ -133,7 +133,7 @@ def agree_on_what_was_refused(patch):
 def take_our_writes_for_evidence(patch):
     """The time the CRM puts to what we wrote counts as the person's."""
     patch.setattr(consents, "without_time", lambda one: one)
-    patch.setattr(consents, "_still_ours", lambda known, said: False)
+    patch.setattr(consents, "_keeps", lambda voice, known, said: False)
 
 
 def let_unknown_overwrite(patch):

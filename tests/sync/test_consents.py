@@ -400,6 +400,34 @@ def test_an_address_somebody_left_grants_nothing_even_when_first_seen_without_st
     assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
 
 
+def test_a_grant_at_an_address_moved_to_while_statuses_could_not_be_read_is_not_the_persons(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.prefer("new@example.com", "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.crm.denied = Denied("grant it", retry_in=60)
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    world.run()
+    world.crm.denied = None
+    world.work = world.worker("restarted")
+    world.sweep()
+    assert (consent(world, user), contact(world, user)["communicable"]) == (None, "false")
+
+
+def test_an_opt_out_said_once_more_without_a_time_is_lifted_by_nothing(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked", at=None)
+    world.run()
+    roll(world)
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
 def test_marketing_cannot_grant_by_ticking_the_property(world):
     user = world.idp.register(USER)
     world.run()
