@@ -262,8 +262,8 @@ class Stand:
         if (self.one.user_id, self.purpose) in self.ends.evidence.vague or not self.words or self.out_of_all or self.waits:
             return
         there = self.ends.evidence.at_address.get((self.address, self.purpose))
-        if there and there.by == "us" and there.link != self.one.id:
-            return
+        if there and there.by == "us" and (there.link != self.one.id or there.state == "revoked"):
+            return  # an opt-out goes out without a look, and may meet a grant made there meanwhile: the safe side
         if self.one.contact_id in self.ends.evidence.unlinked:
             return
         last = max(self.words, key=lambda word: word.at)
