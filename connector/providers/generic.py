@@ -25,24 +25,18 @@ from connector.errors import BadDelivery, Missing, Rejected, Unavailable
 from connector.model import USER_FIELDS, Change, Delivery, Item, Statement, User
 from connector.providers.base import Capabilities
 from connector.providers.http import Bearer, Rest
+from connector.providers.reading import Page, follow, moment, usable_id
 from connector.providers.signature import SignatureScheme, Verifier, scheme_of, short
 from connector.settings import ProviderSettings
 from connector.strictjson import Piece, parse, split_array, storable
 
 PAGE = 200
 """Users asked for in one page."""
-MAX_EMPTY_PAGES = 20
-"""Pages without a user, one after the other, before a listing counts as endless."""
-MAX_ID = 200
-"""Characters of a user's or a delivery's id."""
 
 NO_SUCH_CALL = (404, 405, 410, 501)
 """Answers to a call that a server may lack, or whose user is gone."""
 MOST_DETAILS, LONGEST_NAME, LONGEST_DETAIL = 50, 100, 1_000
 """Details kept of one event; characters of a name; characters of a text, which is cut there."""
-
-_ODD = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
-"""Control characters and halves of surrogate pairs."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +90,7 @@ class Generic:
             kind=envelope["type"],
             record_id=user.id,
             occurred_at=moment(envelope.get("occurred_at")),
-            event_id=_id(envelope.get("id")) or meta.get("event", ""),
+            event_id=usable_id(envelope.get("id")) or meta.get("event", ""),
             user=user,
             details=_details(envelope),
         )
@@ -147,7 +141,7 @@ class Generic:
     def set_consent(self, user_id: str, purpose: str, told: Statement, etag: str | None) -> User:
         """See Provider."""
         what = f"set a consent of user {user_id}"
-        if _id(purpose) is None:
+        if usable_id(purpose) is None:
             raise Rejected(f"{self.name}: no consent can have this name")
         path = f"{self._path(user_id)}/consents/{quote(purpose, safe='')}"
         headers = {"If-Match": etag} if etag else {}
@@ -188,7 +182,7 @@ class Generic:
         """One envelope for the inbox."""
         envelope, key = piece.value, self._verifier.dedupe_key(delivery, piece.raw, piece.place)
         sender_id = self._verifier.delivery_id(delivery)
-        own_id = _id(envelope.get("id")) if isinstance(envelope, dict) else None
+        own_id = usable_id(envelope.get("id")) if isinstance(envelope, dict) else None
         shown = short(sender_id) if sender_id is not None else own_id or ""
         return Item(key, shown, piece.raw, {} if own_id else {"event": key}, _problem(piece.raw, self._normal(envelope)))
 
@@ -199,13 +193,13 @@ class Generic:
         return self._api
 
     def _path(self, user_id: str) -> str:
-        if _id(user_id) is None:
+        if usable_id(user_id) is None:
             raise Missing(f"{self.name}: no user can have this id")
         return f"/users/{quote(user_id, safe='')}"
 
     def _user(self, what: str, reply: requests.Response, user_id: str | None = None) -> User:
         record = self._rest.json(what, reply)
-        if _id(record.get("id")) is None or user_id not in (None, _id(record["id"])):
+        if usable_id(record.get("id")) is None or user_id not in (None, usable_id(record["id"])):
             raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but not about this user")
         return user_from(record, reply.headers.get("ETag"))
 
@@ -214,24 +208,12 @@ class Generic:
         return self._user(what, reply, user_id) if reply.status_code != 204 and reply.content else self.fetch(user_id)
 
     def _pages(self, what: str, query: Mapping[str, str]) -> Iterator[list[User]]:
-        """Follow a listing to its end. One that repeats a cursor or a page, or stays empty, has none."""
-        cursors: set[str] = set()
-        seen: set[int] = set()
-        cursor: str | None = None
-        empty = 0
-        while True:
-            users, following = self._page(what, {**query, "limit": str(PAGE)} | ({"cursor": cursor} if cursor else {}))
-            page = hash(tuple(user.id for user in users))
-            empty = 0 if users else empty + 1
-            if following in cursors or (users and page in seen) or (following and empty > MAX_EMPTY_PAGES):
-                raise Rejected(f"{self.name}: {what}: the listing repeats itself")
-            if users:
-                yield users
-            if following is None:
-                return
-            seen.add(page)
-            cursors.add(following)
-            cursor = following
+        """All pages of a listing. Raises Rejected for one without an end."""
+
+        def read(cursor: str | None) -> Page:
+            return self._page(what, {**query, "limit": str(PAGE)} | ({"cursor": cursor} if cursor else {}))
+
+        return follow(f"{self.name}: {what}", read)
 
     def _page(self, what: str, query: Mapping[str, str]) -> tuple[list[User], str | None]:
         """One page and the next cursor. An answer without a list is a failure, never an empty page."""
@@ -242,7 +224,7 @@ class Generic:
         items, following = answer.get("items"), answer.get("next_cursor")
         if not isinstance(items, list) or not (following is None or type(following) in (str, int)):
             raise Rejected(f"{self.name}: {what}: the answer is no listing")
-        good = [one for one in items if isinstance(one, dict) and _id(one.get("id")) is not None]
+        good = [one for one in items if isinstance(one, dict) and usable_id(one.get("id")) is not None]
         if len(good) < len(items):
             log.warning("provider.items_without_id", provider=self.name, call=what, count=len(items) - len(good))
         return [user_from(one) for one in good], (None if following in (None, "") else str(following))
@@ -281,15 +263,6 @@ def user_from(record: Mapping[str, Any], etag: str | None = None) -> User:
     )
 
 
-def moment(value: object) -> datetime | None:
-    """An ISO 8601 time as UTC, which also counts when it names no zone; None for what is none."""
-    try:
-        found = datetime.fromisoformat(value if isinstance(value, str) else "")
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _problem(raw: bytes, envelope: Any) -> str | None:
     """Why an envelope cannot be read; None when it can."""
     if not isinstance(envelope, dict):
@@ -300,17 +273,9 @@ def _problem(raw: bytes, envelope: Any) -> str | None:
     user = data.get("user") if isinstance(data, dict) else None
     if not isinstance(user, dict) or "id" not in user:
         return "no_user_id"
-    if _id(user["id"]) is None:
+    if usable_id(user["id"]) is None:
         return "bad_user_id"
     return None if storable(raw, envelope) else "unstorable_text"
-
-
-def _id(value: object) -> str | None:
-    """An id as text; None for what is none: blank, too long, or a dot that would lead elsewhere in a URL."""
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not text.strip() or len(text) > MAX_ID or text in (".", "..") or _ODD.search(text):
-        return None
-    return text
 
 
 def _details(envelope: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.providers.generic import Generic, arguments, moment
+from connector.providers.generic import Generic, arguments
+from connector.providers.reading import moment
 from connector.settings import ProviderSettings
 
 BROWSER = "MemberSpace."

@@ -26,7 +26,7 @@ Page = tuple[list[User], str | None]
 
 def usable_id(value: object) -> str | None:
     """An id as text; None for what is none: blank, too long, or a dot that would lead elsewhere in a URL."""
-    text = str(value) if type(value) is int and value.bit_length() <= 64 else value
+    text = str(value) if type(value) is int and value.bit_length() <= 3 * LONGEST_ID else value
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_ID or text in (".", "..") or _ODD.search(text):
         return None
     return text
