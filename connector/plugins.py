@@ -33,12 +33,12 @@ def load(kind: str) -> Callable[..., Any]:
         raise ConfigError(f"kind: '{kind}' is not installed; its package has an entry point in the group {GROUP}")
     where = f"kind: '{kind}' is broken: {candidates[0].value} (package {_package(candidates[0])})"
     try:
-        made = candidates[0].load()
+        made: Callable[..., Any] = candidates[0].load()
     except Exception as error:  # whatever a stranger's module does when it is imported
         raise ConfigError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(made):
         raise ConfigError(f"{where} is no function")
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _package(one: EntryPoint) -> str:

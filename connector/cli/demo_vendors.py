@@ -1,5 +1,6 @@
 """`demo --providers`: vendors of the sandbox beside the demo's own identity provider, and what their customers do."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -69,7 +70,7 @@ class Vendors:
         return arrived
 
 
-class _Vendor:
+class _Vendor(ABC):
     """One vendor. What differs is how its customers register, edit, consent and take up something."""
 
     kind = ""
@@ -83,24 +84,29 @@ class _Vendor:
         self.server = serve(side.app)
         self._portal = portal
 
+    @abstractmethod
     def settings(self) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """Its entry under `providers`."""
 
+    @abstractmethod
     def register(self, first: str, last: str, email: str) -> str:
-        raise NotImplementedError
+        """Somebody becomes a customer there. Returns the id."""
 
+    @abstractmethod
     def rename(self, user_id: str, first: str) -> None:
-        raise NotImplementedError
+        """The customer changes the first name."""
 
+    @abstractmethod
     def subscribe(self, user_id: str) -> None:
-        raise NotImplementedError
+        """The customer agrees to the newsletter."""
 
+    @abstractmethod
     def take_up(self, user_id: str) -> None:
-        raise NotImplementedError
+        """The customer takes up the `typology`."""
 
+    @abstractmethod
     def last_name(self, user_id: str) -> str | None:
         """What the vendor has as somebody's last name."""
-        raise NotImplementedError
 
     def steps(self) -> Iterator[Step]:
         """One life after the other; both directions show with the first two steps."""

@@ -4,65 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import Denied, Unavailable
-from connector.model import UNTOLD, ConsentState, Statement
+from connector.errors import Unavailable
+from connector.model import ConsentState
 from connector.settings import Brakes
 from connector.sync import subscriptions
 
+from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, ledger, roll, status
 from .scenes import HOUR, crash, recover
-from .world import MAPPING, USER, World
-
-CONSENTS = (
-    MAPPING
-    + """
-  - {user: custom.shoe_size, contact: shoe_size, type: number, purpose: newsletter, on_withdrawal: clear}
-consents:
-  - consent: newsletter
-    subscription: Newsletter
-    legal_basis: CONSENT_WITH_NOTICE
-    explanation: Opted in on the registration form
-    property: newsletter_consent
-  - {consent: product, subscription: "1002"}
-communicable: {contact: communicable, any_of: [newsletter, product]}
-"""
-)
-ADA = "ada@example.com"
-GRANTED = {"purpose": "newsletter", "state": "granted"}
+from .world import USER, World
 
 
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path, mapping=CONSENTS)
-
-
-def status(world, type_id="1001", email=ADA):
-    found = world.crm.preferences.get((email, type_id))
-    return found and found.state.value
-
-
-def consent(world, user, purpose="newsletter"):
-    return next((one["state"] for one in world.idp.users[user].consents if one["purpose"] == purpose), None)
-
-
-def contact(world, user):
-    return world.crm.contacts[world.contact_of(user)]
-
-
-def roll(world):
-    subscriptions.roll(world.work, 1)
-    world.work_off()
-    world.run()
-
-
-def ledger(world, user):
-    with world.store.read() as tx:
-        return [(row.purpose, row.state, row.source) for row in tx.ledger.of_link(world.link(user).id)]
-
-
-def granted(world):
-    user = world.idp.register(USER, consents=[GRANTED])
-    world.run()
-    return user
 
 
 def test_a_consent_given_at_registration_reaches_the_subscription(world):
@@ -265,15 +219,6 @@ def test_a_new_contact_shows_no_grant_that_the_crm_refuses(world):
     assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
 
 
-def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_path):
-    world = World(tmp_path, mapping=CONSENTS.replace("subscription: Newsletter", "subscription: Gone"))
-    user = world.idp.register(USER, consents=[GRANTED, {"purpose": "product", "state": "granted"}])
-    world.run()
-    assert (status(world), status(world, "1002"), contact(world, user)["firstname"]) == (None, "granted", "Ada")
-    with world.store.read() as tx:
-        assert "no subscription type 'Gone'" in tx.cursors.get(subscriptions.PAUSED)[0]
-
-
 def test_what_the_person_says_between_two_of_our_writes_is_heard(world):
     """The provider knows no versions, and its answer to our second write shows the person's new word about the first."""
     both = [GRANTED, {"purpose": "product", "state": "granted"}]
@@ -298,51 +243,6 @@ def test_what_the_person_says_between_two_of_our_writes_is_heard(world):
     world.work_off()
     assert (status(world), status(world, "1002")) == ("granted", "revoked")
     assert (consent(world, user), consent(world, user, "product")) == ("granted", "revoked")
-
-
-def test_an_email_change_takes_the_consents_along(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.idp.edit(user, {"email": "new@example.com"})
-    world.run()
-    assert status(world, email="new@example.com") == "granted"
-    assert consent(world, user) == "granted"
-
-
-def test_after_an_email_change_an_opt_out_goes_along_too(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.idp.consent(user, "newsletter", "revoked")
-    world.run()
-    world.clock.pass_(60)
-    world.crm.prefer("new@example.com", "Newsletter", granted=True)
-    world.clock.pass_(60)
-    world.idp.edit(user, {"email": "new@example.com"})
-    world.run()
-    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
-
-
-def test_an_address_somebody_moved_away_from_grants_nothing_to_the_next(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.idp.edit(user, {"email": "new@example.com"})
-    world.run()
-    world.clock.pass_(60)
-    other = world.idp.register(USER)
-    world.run()
-    assert consent(world, other) is None
-    assert contact(world, other)["communicable"] == "false"
-
-
-def test_an_opt_out_at_an_address_that_was_just_left_counts(world):
-    """Nobody had looked at it since, and the status of the new address knows nothing of it."""
-    user = granted(world)
-    world.clock.pass_(60)
-    world.crm.prefer(ADA, "Newsletter", granted=False)
-    world.clock.pass_(60)
-    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
-    world.run()
-    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
 
 
 def test_the_time_of_our_own_write_beats_no_opt_out(world):
@@ -371,47 +271,6 @@ def test_an_opt_out_said_once_more_is_the_last_word(world):
     world.crm.prefer(ADA, "Newsletter", granted=False)
     world.run()
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
-
-
-def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):
-    """Two people swap their addresses at the provider; the CRM refuses the first of them, and the other said nothing."""
-    user = granted(world)
-    other = world.idp.register(USER | {"email": "bob@example.com"})
-    world.run()
-    world.clock.pass_(60)
-    world.idp.edit(user, {"email": "bob@example.com"})
-    world.idp.edit(other, {"email": ADA})
-    world.run()
-    assert status(world, email="bob@example.com") is None
-    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
-
-
-def test_an_address_somebody_left_grants_nothing_even_when_first_seen_without_statuses(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.idp.edit(user, {"email": "new@example.com"})
-    world.run()
-    world.crm.denied = Denied("grant it", retry_in=60)
-    other = world.idp.register(USER)
-    world.run()
-    world.crm.denied = None
-    world.work = world.worker("restarted")
-    world.sweep()
-    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
-
-
-def test_a_grant_at_an_address_moved_to_while_statuses_could_not_be_read_is_not_the_persons(world):
-    user = world.idp.register(USER)
-    world.run()
-    world.crm.prefer("new@example.com", "Newsletter", granted=True)
-    world.clock.pass_(60)
-    world.crm.denied = Denied("grant it", retry_in=60)
-    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
-    world.run()
-    world.crm.denied = None
-    world.work = world.worker("restarted")
-    world.sweep()
-    assert (consent(world, user), contact(world, user)["communicable"]) == (None, "false")
 
 
 def test_an_opt_out_said_once_more_without_a_time_is_lifted_by_nothing(world):
@@ -444,71 +303,6 @@ def test_unticking_the_property_is_an_opt_out(world):
     world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
     world.run()
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
-
-
-def test_who_is_not_subscribed_any_more_has_opted_out_where_the_crm_cannot_tell(world):
-    """HubSpot's v3 has no times and says "not subscribed" to both, opted out and never asked."""
-    user = granted(world)
-    never = world.idp.register(USER | {"email": "never@example.com"})
-    world.run()
-    world.crm.preferences.clear()
-    told = dict.fromkeys(("1001", "1002"), Statement(ConsentState.UNKNOWN, source=UNTOLD))
-    world.crm.statuses = lambda emails: dict.fromkeys(emails, told)
-    roll(world)
-    assert (consent(world, user), consent(world, never)) == ("revoked", None)
-    assert contact(world, user)["communicable"] == "false"
-
-
-class TestWithoutStatusScopes:
-    """The portal or the token lets nobody see statuses: the property is the way to and fro."""
-
-    @pytest.fixture
-    def world(self, tmp_path):
-        world = World(tmp_path, mapping=CONSENTS)
-        world.crm.denied = Denied("grant the scope communication_preferences.read_write", retry_in=60)
-        return world
-
-    def test_the_property_follows_the_consent(self, world):
-        user = granted(world)
-        assert contact(world, user)["newsletter_consent"] == "true"
-        assert status(world) is None
-
-    def test_the_consent_follows_the_property(self, world):
-        user = granted(world)
-        world.clock.pass_(60)
-        world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
-        world.run()
-        assert consent(world, user) == "revoked"
-        world.clock.pass_(60)
-        world.crm.edit(world.contact_of(user), {"newsletter_consent": "true"})
-        world.run()
-        assert consent(world, user) == "granted"
-
-    def test_it_is_shown(self, world):
-        granted(world)
-        with world.store.read() as tx:
-            assert "grant the scope" in tx.cursors.get(subscriptions.PAUSED)[0]
-
-
-def test_scopes_granted_later_are_used(tmp_path):
-    world = World(tmp_path, mapping=CONSENTS)
-    world.crm.denied = Denied("grant it", retry_in=60)
-    user = granted(world)
-    world.crm.denied = None
-    world.work = world.worker("restarted")
-    world.sweep()
-    assert status(world) == "granted"
-    assert contact(world, user)["communicable"] == "true"
-
-
-def test_a_crm_that_is_down_parks_nobody(world):
-    user = granted(world)
-    world.idp.consent(user, "newsletter", "revoked")
-    world.crm.fails = [Unavailable("down")] * 3
-    world.run()
-    for _ in range(5):
-        world.later(HOUR)
-    assert (status(world), world.parked()) == ("revoked", [])
 
 
 def test_a_value_bound_to_a_consent_waits_for_it(world):
@@ -591,22 +385,6 @@ def test_what_the_provider_does_not_know_any_more_is_not_granted_there_by_us(wor
     world.run()
     world.sweep()
     assert (status(world), consent(world, user), world.idp.made["set_consent"]) == ("granted", said, 0)
-
-
-def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
-    monkeypatch.setattr("connector.sync.types.SOON", 0)
-    user = granted(world)
-    world.clock.pass_(60)
-    world.crm.denied = Denied("grant the scope", retry_in=60)
-    world.work = world.worker("restarted")
-    world.idp.consent(user, "newsletter", "revoked")
-    world.run()
-    assert (status(world), contact(world, user)["communicable"]) == ("granted", "false")
-    world.crm.denied = None
-    for _ in range(3):
-        world.clock.pass_(60)
-        roll(world)
-    assert status(world) == "revoked"
 
 
 def test_many_opt_outs_at_once_wait_for_a_person(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from connector.model import Change
 from connector.sync.explain import UnknownField, explain
 
-from .test_consents import ADA, CONSENTS, GRANTED, granted, roll
+from .consenting import ADA, CONSENTS, GRANTED, granted, roll
 from .world import USER, World
 
 

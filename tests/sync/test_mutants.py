@@ -2,7 +2,8 @@
 
 import pytest
 
-from . import mutants, test_consents, test_crashes, test_disorder
+from . import mutants, test_addresses, test_consents, test_crashes, test_disorder
+from .consenting import CONSENTS
 from .world import World
 
 CAUGHT_BY = [
@@ -35,16 +36,16 @@ OF_CONSENTS = [
     (mutants.take_our_writes_for_evidence, test_consents.test_the_time_of_our_own_write_beats_no_opt_out),
     (mutants.let_unknown_overwrite, test_consents.test_a_new_subscription_in_the_crm_reaches_the_provider),
     (mutants.lift_the_opt_out_of_everything, test_consents.test_an_opt_out_of_everything_is_never_lifted_by_us),
-    (mutants.skip_tombstones, test_consents.test_an_address_somebody_moved_away_from_grants_nothing_to_the_next),
+    (mutants.skip_tombstones, test_addresses.test_an_address_somebody_moved_away_from_grants_nothing_to_the_next),
     (mutants.take_a_late_grant, test_consents.test_an_older_grant_that_comes_late_lifts_nothing),
-    (mutants.forget_the_old_address, test_consents.test_an_opt_out_at_an_address_that_was_just_left_counts),
+    (mutants.forget_the_old_address, test_addresses.test_an_opt_out_at_an_address_that_was_just_left_counts),
 ]
 
 
 @pytest.mark.parametrize(("mutant", "test"), OF_CONSENTS, ids=lambda one: one.__name__)
 def test_a_mutant_of_consents_is_caught(mutant, test, tmp_path, monkeypatch):
     mutant(monkeypatch)
-    world = World(tmp_path, mapping=test_consents.CONSENTS)
+    world = World(tmp_path, mapping=CONSENTS)
     with pytest.raises(AssertionError):
         test(world)
         assert not world.crm.wrong

@@ -8,8 +8,8 @@ from connector.model import Change
 from connector.store.tables import metadata
 from connector.sync import activities, intake
 
+from .consenting import CONSENTS, GRANTED
 from .scenes import HOUR, crash, recover
-from .test_consents import CONSENTS, GRANTED
 from .world import USER, World
 
 MAPPING = CONSENTS + "events: {as: custom_object, types: [user.created, user.login]}\n"

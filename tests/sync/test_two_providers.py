@@ -10,8 +10,8 @@ from connector.providers.base import Capabilities
 from connector.sync import subscriptions
 from connector.sync.work import Work
 
+from .consenting import ADA, CONSENTS
 from .fakes import FakeIdp
-from .test_consents import ADA, CONSENTS
 from .world import USER, OneByOne, World
 
 SEEDS = range(int(os.environ.get("CONNECTOR_SEED", "1")), int(os.environ.get("CONNECTOR_SEED", "1")) + 150)

@@ -10,7 +10,7 @@ Facts (Shopify, "Webhooks", topics, "Verify deliveries", "Privacy law compliance
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -152,5 +152,4 @@ def _people(body: Body) -> tuple[Any, ...]:
 
 
 def _first(body: Body, names: tuple[str, ...]) -> str | None:
-    read: Callable[[str], str | None] = lambda name: number(body.get(name))  # noqa: E731
-    return next(filter(None, map(read, names)), None)
+    return next((found for name in names if (found := number(body.get(name)))), None)

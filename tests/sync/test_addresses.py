@@ -1,0 +1,99 @@
+"""Consents hang on the email address: what becomes of them when somebody has another one."""
+
+import pytest
+
+from connector.errors import Denied
+
+from .consenting import ADA, CONSENTS, consent, contact, granted, status
+from .world import USER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=CONSENTS)
+
+
+def test_an_email_change_takes_the_consents_along(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    assert status(world, email="new@example.com") == "granted"
+    assert consent(world, user) == "granted"
+
+
+def test_after_an_email_change_an_opt_out_goes_along_too(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer("new@example.com", "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_an_address_somebody_moved_away_from_grants_nothing_to_the_next(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    world.clock.pass_(60)
+    other = world.idp.register(USER)
+    world.run()
+    assert consent(world, other) is None
+    assert contact(world, other)["communicable"] == "false"
+
+
+def test_an_opt_out_at_an_address_that_was_just_left_counts(world):
+    """Nobody had looked at it since, and the status of the new address knows nothing of it."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.clock.pass_(60)
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    world.run()
+    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):
+    """Two people swap their addresses at the provider; the CRM refuses the first of them, and the other said nothing."""
+    user = granted(world)
+    other = world.idp.register(USER | {"email": "bob@example.com"})
+    world.run()
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "bob@example.com"})
+    world.idp.edit(other, {"email": ADA})
+    world.run()
+    assert status(world, email="bob@example.com") is None
+    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_an_address_somebody_left_grants_nothing_even_when_first_seen_without_statuses(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.run()
+    world.crm.denied = Denied("grant it", retry_in=60)
+    other = world.idp.register(USER)
+    world.run()
+    world.crm.denied = None
+    world.work = world.worker("restarted")
+    world.sweep()
+    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_a_grant_at_an_address_moved_to_while_statuses_could_not_be_read_is_not_the_persons(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.prefer("new@example.com", "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.crm.denied = Denied("grant it", retry_in=60)
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    world.run()
+    world.crm.denied = None
+    world.work = world.worker("restarted")
+    world.sweep()
+    assert (consent(world, user), contact(world, user)["communicable"]) == (None, "false")

@@ -1,0 +1,106 @@
+"""Portals whose subscription statuses cannot be read, or not for a while."""
+
+import pytest
+
+from connector.errors import Denied, Unavailable
+from connector.model import UNTOLD, ConsentState, Statement
+from connector.sync import subscriptions
+
+from .consenting import CONSENTS, GRANTED, consent, contact, granted, roll, status
+from .scenes import HOUR
+from .world import USER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=CONSENTS)
+
+
+def test_who_is_not_subscribed_any_more_has_opted_out_where_the_crm_cannot_tell(world):
+    """HubSpot's v3 has no times and says "not subscribed" to both, opted out and never asked."""
+    user = granted(world)
+    never = world.idp.register(USER | {"email": "never@example.com"})
+    world.run()
+    world.crm.preferences.clear()
+    told = dict.fromkeys(("1001", "1002"), Statement(ConsentState.UNKNOWN, source=UNTOLD))
+    world.crm.statuses = lambda emails: dict.fromkeys(emails, told)
+    roll(world)
+    assert (consent(world, user), consent(world, never)) == ("revoked", None)
+    assert contact(world, user)["communicable"] == "false"
+
+
+class TestWithoutStatusScopes:
+    """The portal or the token lets nobody see statuses: the property is the way to and fro."""
+
+    @pytest.fixture
+    def world(self, tmp_path):
+        world = World(tmp_path, mapping=CONSENTS)
+        world.crm.denied = Denied("grant the scope communication_preferences.read_write", retry_in=60)
+        return world
+
+    def test_the_property_follows_the_consent(self, world):
+        user = granted(world)
+        assert contact(world, user)["newsletter_consent"] == "true"
+        assert status(world) is None
+
+    def test_the_consent_follows_the_property(self, world):
+        user = granted(world)
+        world.clock.pass_(60)
+        world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
+        world.run()
+        assert consent(world, user) == "revoked"
+        world.clock.pass_(60)
+        world.crm.edit(world.contact_of(user), {"newsletter_consent": "true"})
+        world.run()
+        assert consent(world, user) == "granted"
+
+    def test_it_is_shown(self, world):
+        granted(world)
+        with world.store.read() as tx:
+            assert "grant the scope" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_scopes_granted_later_are_used(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS)
+    world.crm.denied = Denied("grant it", retry_in=60)
+    user = granted(world)
+    world.crm.denied = None
+    world.work = world.worker("restarted")
+    world.sweep()
+    assert status(world) == "granted"
+    assert contact(world, user)["communicable"] == "true"
+
+
+def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
+    monkeypatch.setattr("connector.sync.types.SOON", 0)
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.denied = Denied("grant the scope", retry_in=60)
+    world.work = world.worker("restarted")
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert (status(world), contact(world, user)["communicable"]) == ("granted", "false")
+    world.crm.denied = None
+    for _ in range(3):
+        world.clock.pass_(60)
+        roll(world)
+    assert status(world) == "revoked"
+
+
+def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS.replace("subscription: Newsletter", "subscription: Gone"))
+    user = world.idp.register(USER, consents=[GRANTED, {"purpose": "product", "state": "granted"}])
+    world.run()
+    assert (status(world), status(world, "1002"), contact(world, user)["firstname"]) == (None, "granted", "Ada")
+    with world.store.read() as tx:
+        assert "no subscription type 'Gone'" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_a_crm_that_is_down_parks_nobody(world):
+    user = granted(world)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.crm.fails = [Unavailable("down")] * 3
+    world.run()
+    for _ in range(5):
+        world.later(HOUR)
+    assert (status(world), world.parked()) == ("revoked", [])
