@@ -172,6 +172,8 @@ def _fail(batch: list[Case], call: str, error: Transient) -> None:
 
 def write_subscriptions(work: Work, batch: list[Case]) -> None:
     """Bring the addresses' statuses to what stands."""
+    for case in batch:
+        case.grants_later = case.open and _leaves(case) and any(one.now.state is GRANTED for one in _wanted(case))
     writing = [case for case in batch if case.open and _to_subscription(case)]
     writing = still_ours(work, writing, kinds.SUBSCRIPTION)
     rows = {row.ref: (case, ruling, row) for case in writing for ruling, row in _rows(case)}
@@ -196,13 +198,14 @@ def write_subscriptions(work: Work, batch: list[Case]) -> None:
             case.again = case.decide().step is not Step.WRITE or case.again  # the contact was just made, and shows a grant
 
 
-def _to_subscription(case: Case) -> list[Ruling]:
+def _wanted(case: Case) -> list[Ruling]:
+    """The consents whose status has to be written; none while something has to be read first."""
     plan = case.plan
-    if plan is None or plan.asks or plan.asks_all:
-        return []
-    writing = [one for one in plan.rulings if one.to_subscription]
-    case.grants_later = _leaves(case) and any(one.now.state is GRANTED for one in writing)
-    return [one for one in writing if one.now.state is REVOKED or not case.grants_later]
+    return [one for one in plan.rulings if one.to_subscription] if plan and not plan.asks and not plan.asks_all else []
+
+
+def _to_subscription(case: Case) -> list[Ruling]:
+    return [one for one in _wanted(case) if one.now.state is REVOKED or not case.grants_later]
 
 
 def _leaves(case: Case) -> bool:
@@ -245,15 +248,18 @@ def _take(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:
     told = [described_consent(ruling, "contact")]
     if error is None:
         case.on_subscription.add(ruling.consent.consent)
-        took = ruling.takes_away
-        kind = "consent.grant" if ruling.now.state is GRANTED else "consent.revoke" if took else "consent.note"
-        case.note(kind, told, outcome.request, "written")
+        case.note(_kind(ruling), told, outcome.request, "written")
         return
     case.note("refused", told, outcome.request, str(error))
     if ruling.now.state is GRANTED:
         _remember_refusal(case, ruling, f"{REFUSED} ({error})")
     else:
         case.refused[ruling.name] = (str(error), worth(ruling.now))
+
+
+def _kind(ruling: Ruling) -> str:
+    """The history's word for a consent that was written; brakes count what takes a grant away."""
+    return "consent.grant" if ruling.now.state is GRANTED else "consent.revoke" if ruling.takes_away else "consent.note"
 
 
 def _remember_refusal(case: Case, ruling: Ruling, why: str) -> None:
@@ -309,9 +315,7 @@ def _confirm(case: Case, ruling: Ruling, answer: User) -> None:
         why = "the provider accepted the write but holds another state"
         case.refused[f"user.{ruling.name}"] = (why, worth(ruling.now))
         return
-    took = ruling.takes_away
-    kind = "consent.grant" if ruling.now.state is GRANTED else "consent.revoke" if took else "consent.note"
-    case.note(kind, [described_consent(ruling, "user")], answer="written")
+    case.note(_kind(ruling), [described_consent(ruling, "user")], answer="written")
     case.on_user.add(ruling.name)
 
 

@@ -387,6 +387,14 @@ def test_what_the_provider_does_not_know_any_more_is_not_granted_there_by_us(wor
     assert (status(world), consent(world, user), world.idp.made["set_consent"]) == ("granted", said, 0)
 
 
+def test_who_has_not_answered_the_provider_yet_is_not_answered_for(world):
+    """Subscribed in HubSpot, and asked at registration: the provider's question stays the person's."""
+    world.crm.prefer(ADA, "Newsletter", granted=True)
+    user = world.idp.register(USER, consents=[{"purpose": "newsletter", "state": "pending"}])
+    world.run()
+    assert (status(world), consent(world, user), world.idp.made["set_consent"]) == ("granted", "pending", 0)
+
+
 def test_many_opt_outs_at_once_wait_for_a_person(tmp_path):
     world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(opt_outs=2, opt_outs_percent=0))
     users = [world.idp.register(USER | {"email": f"p{n}@example.com"}, consents=[GRANTED]) for n in range(4)]
