@@ -22,7 +22,7 @@ def look(url: str) -> Check:
 def _other(url: str) -> Check:
     import kombu
 
-    connect: Any = kombu.Connection  # type: ignore[attr-defined]
+    connect: Any = kombu.Connection  # type: ignore[attr-defined]  # kombu loads its names when they are asked for
     with connect(url, connect_timeout=SECONDS) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=SECONDS)
     return Check(NAME, State.OK, f"{url.partition(':')[0]} answers")

@@ -124,7 +124,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class _Worker(tasks.app.Worker):  # type: ignore[misc]
+class _Worker(tasks.app.Worker):  # type: ignore[misc]  # celery has no types
     """A worker that leaves the process's signals, title and logging alone."""
 
     def install_platform_tweaks(self, worker: Any) -> None:

@@ -55,7 +55,7 @@ class ClientCredentials(AuthBase):
         """Add the header, and see to it that a refused token is replaced once."""
         token = self.token()
         request.headers["Authorization"] = f"Bearer {token}"
-        request.register_hook("response", self._again(token))  # type: ignore[no-untyped-call]
+        request.register_hook("response", self._again(token))  # type: ignore[no-untyped-call]  # the stubs leave it out
         return request
 
     def token(self, refused: str = "") -> str:

@@ -3,9 +3,6 @@
 import json
 
 import pytest
-import structlog
-
-from connector.cli.app import run
 
 from ..e2e.stack import Stack
 
@@ -45,20 +42,6 @@ def stack(tmp_path):
     one = Stack(tmp_path, mapping=MAPPING, setup=False)
     yield one
     one.close()
-
-
-@pytest.fixture
-def connector(stack, capfd, monkeypatch):
-    """Run a command in this process: exit code, standard output, standard error."""
-    monkeypatch.chdir(stack.folder)
-
-    def command(*arguments):
-        capfd.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    yield command
-    structlog.reset_defaults()  # a command sets up the logging of its process
 
 
 @pytest.fixture

@@ -18,14 +18,13 @@ from .portals import (
     OF_SUBSCRIPTIONS,
     SHOE,
     TYPOLOGIES,
-    connector,
     ready,
     remap,
     stack,
     told,
 )
 
-__all__ = ["connector", "ready", "stack"]
+__all__ = ["ready", "stack"]
 
 ROOT = Path(__file__).parents[2]
 FIRST = "members.yaml:3"

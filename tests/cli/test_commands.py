@@ -5,10 +5,7 @@ import socket
 import sqlite3
 
 import pytest
-import structlog
 from jsonschema import Draft202012Validator
-
-from connector.cli.app import run
 
 from ..e2e.stack import Stack
 
@@ -22,20 +19,6 @@ def stack(tmp_path_factory):
     one.idp.register({"email": "known@example.com", "first_name": "Kay", "last_name": None, "country": None})
     yield one
     one.close()
-
-
-@pytest.fixture
-def connector(stack, capfd, monkeypatch):
-    """Run a command in this process: exit code, standard output, standard error."""
-    monkeypatch.chdir(stack.folder)
-
-    def command(*arguments):
-        capfd.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    yield command
-    structlog.reset_defaults()  # a command sets up the logging of its process
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from connector.sync.sweep import SWEPT
 
 from ..e2e.stack import SECRET, free_port
 from ..queue.test_workers import redis_server
-from .portals import CONSENT, EVENTS, OF_SUBSCRIPTIONS, SHOE, connector, ready, remap, stack, told
+from .portals import CONSENT, EVENTS, OF_SUBSCRIPTIONS, SHOE, ready, remap, stack, told
 
-__all__ = ["connector", "ready", "stack"]
+__all__ = ["ready", "stack"]
 
 UNKNOWN_KEY = "another-key-of-at-least-32-characters"
 

@@ -3,9 +3,6 @@
 import json
 
 import pytest
-import structlog
-
-from connector.cli.app import run
 
 from ..e2e.stack import Stack
 
@@ -15,19 +12,6 @@ def stack(tmp_path_factory):
     one = Stack(tmp_path_factory.mktemp("import"))
     yield one
     one.close()
-
-
-@pytest.fixture
-def connector(stack, capfd, monkeypatch):
-    monkeypatch.chdir(stack.folder)
-
-    def command(*arguments):
-        capfd.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    yield command
-    structlog.reset_defaults()
 
 
 def test_users_from_a_file(stack, connector):

@@ -4,10 +4,8 @@ import json
 import stat
 
 import pytest
-import structlog
 from sqlalchemy import text
 
-from connector.cli.app import run
 from connector.model import ConsentState
 from connector.store import Store
 from connector.store.ledger import LedgerRow
@@ -20,20 +18,6 @@ def stack(tmp_path_factory):
     one = Stack(tmp_path_factory.mktemp("people"))
     yield one
     one.close()
-
-
-@pytest.fixture
-def connector(stack, capfd, monkeypatch):
-    """Run a command in this process: exit code, standard output, standard error."""
-    monkeypatch.chdir(stack.folder)
-
-    def command(*arguments):
-        capfd.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
-
-    yield command
-    structlog.reset_defaults()  # a command sets up the logging of its process
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from .portals import CONSENT, EVENTS, INTERESTS, SHOE, connector, ready, remap, stack, told
+from .portals import CONSENT, EVENTS, INTERESTS, SHOE, ready, remap, stack, told
 
-__all__ = ["connector", "ready", "stack"]
+__all__ = ["ready", "stack"]
 
 MADE = [
     ("members_user_id", "string", True, []),
