@@ -98,6 +98,9 @@ class ProviderSettings(Section):
     donotlog: bool = Field(True, description="Whether what we write stays out of its activity log, and so of its webhooks.")
     update_sends: Literal["whole", "changed"] = Field("whole", description="What an edit sends: all fields, or the changed ones.")
     paging: Literal["pages", "rows"] = Field("pages", description="What the offset of a listing counts.")
+    double_opt_in: Literal["ask", "yes", "no"] = Field(
+        "ask", description="Whether joining an email list waits for the person to confirm: as each list says, always, or never."
+    )
     shop: Text | None = Field(None, description="The shop: NAME.myshopify.com.")
     api_version: Text | None = Field(None, description="Version of its API.")
     fields: dict[str, Text] = Field(default_factory=dict, description="Our name of a user's field -> the provider's own field.")

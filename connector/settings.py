@@ -1,7 +1,7 @@
 """What an operator configures: config.yaml, and CONNECTOR_* variables that win over it.
 
 A variable's name is CONNECTOR_ and the path of the key, joined by two underscores: CONNECTOR_CRM__ACCESS_TOKEN. An empty one
-counts as not given, as does a key with nothing behind it in the file. Lists are given as JSON.
+counts as not given. A key of the file may have nothing behind it when its value comes from there. Lists are given as JSON.
 Secrets are `SecretStr`: they do not show in a repr, in `describe()` or in an error.
 """
 
@@ -10,8 +10,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,7 +24,7 @@ from connector.mapping.schema import tidy
 from connector.providersettings import AVAILABLE, ProviderSettings, Signature
 from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, Text, Token, Tokens
 from connector.yamlfile import Document, read, validate
-from connector.yamlwords import MISSING, Finding, Loc, hidden, refuse
+from connector.yamlwords import MISSING, Finding, Loc, did_you_mean, hidden, refuse
 
 __all__ = ["AVAILABLE", "ProviderSettings", "Settings", "Signature", "config_schema", "load_settings"]
 
@@ -127,12 +127,21 @@ class Settings(Section):
     plan_max_age: Seconds = Field(86400, description="Seconds after which a plan file is not carried out any more.")
     retention: Retention = Field(default_factory=Retention)
     _path: Path | None = PrivateAttr(None)
+    _document: Document | None = PrivateAttr(None)
     _warnings: tuple[str, ...] = PrivateAttr(())
 
     @property
     def path(self) -> Path | None:
         """The file these settings were read from."""
         return self._path
+
+    def placed(self, message: str) -> str:
+        """A message that begins with a setting's path, or names one later on, with the place that setting comes from in front."""
+        for path in re.findall(r"^\w+(?=:)|\b\w+(?:\.\w+)+\b", message):
+            loc: Loc = tuple(int(part) if part.isdigit() else part for part in path.split("."))
+            if self._document is not None and loc[0] in Settings.model_fields and (where := _where(self._document, loc)):
+                return f"{where}: {message}"
+        return message
 
     def describe(self) -> dict[str, Any]:
         """All settings for people to read: secrets are ***."""
@@ -159,11 +168,14 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     document = read(
         path, f"copy config.example.yaml to it, or name another with --config or {FILE_VARIABLE}; `connector demo` needs none"
     )
-    document = replace(document, data=_given(document.data))
-    for loc, name, value in _variables(environ):
+    given = list(_variables(environ))
+    _require_providers(document.data, given)
+    for loc, name, value in given:
         document = document.override(loc, name, value)
-    settings = validate(document, Settings, context=path.parent.resolve(), missing=_missing)
+    folder, missing, blank = path.parent.resolve(), partial(_missing, environ), partial(_blank, environ)
+    settings = validate(document, Settings, folder, missing, blank)
     settings._path = path
+    settings._document = document
     settings._warnings = tuple(_exposed(document))
     return settings
 
@@ -193,17 +205,60 @@ def config_schema() -> dict[str, Any]:
     return tidy(Settings.model_json_schema(), "Configuration of the connector", drop=["required"])
 
 
-def _missing(loc: Loc) -> str:
+def _where(document: Document, loc: Loc) -> str:
+    """Where a setting comes from, or the section it would stand in; nothing when there is neither."""
+    parts = (loc[:length] for length in range(len(loc), 0, -1))
+    return next((document.where(one) for one in parts if one in document.names or one in document.values), "")
+
+
+def _missing(environ: Mapping[str, str], loc: Loc) -> str:
     """The message about a missing key."""
-    name = PREFIX + "__".join(str(part) for part in loc).upper()
-    return f"missing: give it here or as {name}" if re.fullmatch(r"\w+", name) else MISSING
+    name = _variable(loc)
+    return f"missing: give it here or as {name}{_misspelt(loc, environ)}" if _nameable(name) else MISSING
 
 
-def _given(data: Any) -> Any:
-    """Without the keys that have nothing behind them."""
-    if isinstance(data, dict):
-        return {key: _given(value) for key, value in data.items() if value is not None}
-    return data
+def _blank(environ: Mapping[str, str], loc: Loc) -> str:
+    """The way out for a key with nothing behind it. Only `hash_key` may stay so: the example has it, for whoever wants one."""
+    name = _variable(loc)
+    give = f"give it here or as {name}" if _nameable(name) else "give it a value"
+    return "" if loc == ("hash_key",) else f"{give}, or leave the key out{_misspelt(loc, environ)}"
+
+
+def _variable(loc: Loc) -> str:
+    """The variable that a key can come from."""
+    return PREFIX + "__".join(str(part) for part in loc).upper()
+
+
+def _nameable(variable: str) -> bool:
+    """Whether a shell takes it."""
+    return re.fullmatch(r"\w+", variable) is not None
+
+
+def _misspelt(loc: Loc, environ: Mapping[str, str]) -> str:
+    """That a variable is set that would be meant if its parts were joined by two underscores."""
+    name = _variable(loc)
+    meant = [one for one in environ if one != name and environ[one].strip() and _joined_by_one(one) == _joined_by_one(name)]
+    parts = " and ".join(str(part).upper() for part in loc[:-1])
+    return f"; {meant[0]} is set: it takes two underscores after {parts}" if meant and parts else ""
+
+
+def _joined_by_one(name: str) -> str:
+    return re.sub("_+", "_", name.upper())
+
+
+def _require_providers(data: Any, given: Sequence[tuple[Loc, str, Any]]) -> None:
+    """Raises ConfigError for variables of a provider that nobody configures: its name is misspelt there."""
+    known = data.get("providers") if isinstance(data, dict) else None
+    names = [str(name) for name in known] if isinstance(known, dict) else []
+    named = {loc[1] for loc, _, _ in given if loc[0] == "providers" and loc[2:] == ("kind",)}
+    unknown = {
+        name: f"{name}: no provider {loc[1]} is configured"
+        + (did_you_mean(str(loc[1]), names) or f"; there is {', '.join(names) or 'none'}")
+        for loc, name, _ in given
+        if loc[0] == "providers" and len(loc) > 2 and loc[1] not in (*names, *named)
+    }
+    if unknown:
+        raise ConfigError(list(unknown.values()))
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
@@ -216,19 +271,20 @@ def _variables(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], st
             continue
         loc = tuple(name[len(PREFIX) :].lower().split("__"))
         if loc[0] in Settings.model_fields:
-            for inner, value in _leaves(_parsed(environ[name])):
+            for inner, value in _leaves(_parsed(name, environ[name])):
                 yield (*loc, *inner), name, value
         elif near := difflib.get_close_matches(loc[0], Settings.model_fields, 1, 0.8):
             raise ConfigError(f"{name}: unknown setting; did you mean {PREFIX}{'__'.join([near[0], *loc[1:]]).upper()}?")
 
 
-def _parsed(text: str) -> Any:
-    """Text, or a JSON list or object whose numbers and switches are kept as text."""
+def _parsed(name: str, text: str) -> Any:
+    """Text, or a JSON list or object whose numbers and switches are kept as text. Raises ConfigError for a list that is none."""
     if re.match(r"\s*[\[{]", text):
         try:
             return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
         except (ValueError, RecursionError):
-            return text
+            if text.lstrip().startswith("["):
+                raise ConfigError(f'{name}: begins with [ and is no JSON list: write ["new","old"]') from None
     return text.strip()
 
 

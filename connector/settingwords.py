@@ -49,7 +49,9 @@ KINDS = {
         ("webhook_secret", "api_url", "auth_url", "client_id", "client_secret"),
     ),
     "memberstack": Kind(("api_key", "fields", "consents", "blank"), ("webhook_secret", "api_key")),
-    "outseta": Kind(("api_key", "events", "donotlog", "update_sends", "paging"), ("webhook_secret", "api_url", "api_key")),
+    "outseta": Kind(
+        ("api_key", "events", "donotlog", "update_sends", "paging", "double_opt_in"), ("webhook_secret", "api_url", "api_key")
+    ),
     "shopify": Kind(
         ("shop", "api_key", "api_version", "listing", "companies", "subjects", "opt_in_level"),
         ("webhook_secret", "shop", "api_key"),
@@ -83,7 +85,9 @@ def provider_kind(kind: str, available: Sequence[str]) -> str:
     if kind in available:
         return kind
     one_of = "one of " if len(available) > 1 else ""
-    raise ValueError(f"expected {one_of}{', '.join(available)}, found '{kind}'{did_you_mean(kind, available)}")
+    guess = f"{did_you_mean(kind, available)} Or" if did_you_mean(kind, available) else "; or"
+    found = f"expected {one_of}{', '.join(available)}, found '{kind}'{guess}"
+    raise ValueError(f"{found} its package is not installed here (docs/providers/write-a-provider.md)")
 
 
 def provider_name(name: str) -> str:
@@ -125,15 +129,15 @@ def header(name: str) -> str:
     return name.lower()
 
 
-def token(secret: SecretStr) -> SecretStr:
+def token(secret: SecretStr, shortest: int = SHORTEST_TOKEN, what: str = "a secret") -> SecretStr:
     """A secret without white space around it, neither a placeholder nor too short to be one."""
     text = secret.get_secret_value().strip()
     if not text:
         raise ValueError("a secret is missing")
     if PLACEHOLDER.fullmatch(text):
         raise ValueError("this is a placeholder: put the secret here or in the environment")
-    if len(text) < SHORTEST_TOKEN:
-        raise ValueError(f"too short for a secret: {SHORTEST_TOKEN} characters at least")
+    if len(text) < shortest:
+        raise ValueError(f"too short for {what}: {shortest} characters at least")
     if not text.isprintable():
         raise ValueError("a secret with a line break or a control character in it: copy it again")
     return SecretStr(text)
@@ -141,10 +145,7 @@ def token(secret: SecretStr) -> SecretStr:
 
 def hash_key(secret: SecretStr) -> SecretStr:
     """A secret that nobody finds by trying."""
-    secret = token(secret)
-    if len(secret.get_secret_value()) < SHORTEST_HASH_KEY:
-        raise ValueError(f"too short for a key: {SHORTEST_HASH_KEY} characters at least")
-    return secret
+    return token(secret, SHORTEST_HASH_KEY, "a key")
 
 
 def signing_key(text: str, key: str) -> str:

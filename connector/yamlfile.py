@@ -5,6 +5,7 @@ number or a switch. Null (`~`, `null`, nothing) is None. What makes a file mean 
 repeated keys, anchors and aliases, tags, several documents.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
 
 from connector.errors import ConfigError
-from connector.yamlwords import MISSING, Loc, explain
+from connector.yamlwords import MISSING, Finding, Loc, explain
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
@@ -161,15 +162,39 @@ def _at(path: Path, before: str) -> str:
 
 def _refuse_syntax(path: Path, text: str, error: YAMLError) -> NoReturn:
     """Turn a syntax error into one line, without the snippet that the YAML reader would show: it may be a secret."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is not None:
-        where = f"{shown(path)}:{mark.line + 1}:{mark.column + 1}"
-    else:
-        where = _at(path, text[: getattr(error, "position", 0)])
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "not valid YAML")
     whole = f"{problem} {getattr(error, 'context', None) or ''}"
-    raise ConfigError(f"{where}: {next((words for sign, words in SYNTAX.items() if sign in whole), problem)}") from None
+    words = next((words for sign, words in SYNTAX.items() if sign in whole), problem)
+    mark, opened = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if words in OPENED and opened is not None:
+        mark = opened
+    mark = mark or opened
+    if mark is None:
+        where = _at(path, text[: getattr(error, "position", 0)])
+    elif words == COMMA:
+        where = _at(path, text[: _word(text, mark.index)])
+        words += _unclosed(text, mark.index, opened)
+    else:
+        where = f"{shown(path)}:{mark.line + 1}:{mark.column + 1}"
+    raise ConfigError(f"{where}: {words}") from None
 
+
+def _word(text: str, index: int) -> int:
+    """Where the word begins that ends at an index: `{a: b c: d}` is refused at the second colon, and what lacks is before c."""
+    before = re.search(r"[^\s,\[{]+[ \t]*$", text[:index]) if text[index : index + 1] == ":" else None
+    return before.start() if before else index
+
+
+def _unclosed(text: str, index: int, opened: Any) -> str:
+    """Over the end of a line, or before another kind of bracket, it is rather the closing bracket that was forgotten."""
+    if opened is None or ("\n" not in text[opened.index : _word(text, index)] and text[index : index + 1] not in ("}", "]")):
+        return ""
+    return f", or the bracket of line {opened.line + 1}, column {opened.column + 1} is not closed"
+
+
+COMMA = "a comma is missing before this"
+OPENED = ("a quote is opened here and never closed", "a bracket is opened here and never closed")
+"""Told at the place where it is opened, which the reader knows, too: it goes on to the end of the file."""
 
 SYNTAX = {
     "tag": "text that starts with ! must be in quotes",
@@ -180,8 +205,9 @@ SYNTAX = {
     "mapping values are not allowed here": "unexpected ':': wrong indentation, or text with ': ' that must be in quotes",
     "could not find expected ':'": "expected 'key: value'",
     "expected <block end>": "wrong indentation, or a quote or bracket too many",
-    "unexpected end of stream": "a quote is opened and never closed",
-    "<stream end>": "a bracket is opened and never closed",
+    "unexpected end of stream": OPENED[0],
+    "<stream end>": OPENED[1],
+    "expected ',' or": COMMA,
     "special characters are not allowed": "a control character, invisible in most editors: delete it",
     "incompatible YAML document": "%YAML must be 1.1 or 1.2; better leave it out",
 }
@@ -262,16 +288,59 @@ def _ends(event: Any) -> bool:
     return type(event).__name__ in ("MappingEndEvent", "SequenceEndEvent")
 
 
-def validate(document: Document, model: type[M], context: Any = None, missing: Callable[[Loc], str] | None = None) -> M:
+def validate(
+    document: Document,
+    model: type[M],
+    context: Any = None,
+    missing: Callable[[Loc], str] | None = None,
+    blank: Callable[[Loc], str] = lambda loc: "give it a value, or leave the key out",
+) -> M:
     """Make a model of the document. Raises ConfigError with everything that is wrong, in the order of the file.
 
     context: for the model's validators.
     missing: what to say of a key that is not there.
+    blank: the way out for a key with nothing behind it, which counts as not there otherwise; "" where that is fine.
     """
+    data, empty = _filled(document.data)
+    found = [Finding(loc, f"{NOTHING}: {way_out}", on_key=True) for loc in empty if (way_out := blank(loc))]
+    made: M | None = None
     try:
-        return model.model_validate(document.data, context=context)
+        made = model.model_validate(data, context=context)
     except ValidationError as error:
-        found = [finding for detail in error.errors(include_url=False) for finding in explain(document.data, model, detail)]
+        told = [finding for detail in error.errors(include_url=False) for finding in explain(data, model, detail)]
+        lacks = {finding.loc for finding in told if finding.message == MISSING}
+        found = [finding for finding in found if finding.loc not in lacks]
+        found += [one._replace(message=_lacking(one.loc, empty, missing)) if one.message == MISSING else one for one in told]
+    if made is not None and not found:
+        return made
     found.sort(key=lambda finding: document.position(finding.loc, on_key=True))
-    told = [f._replace(message=missing(f.loc)) if missing and f.message == MISSING else f for f in found]
-    raise ConfigError(list(dict.fromkeys(document.finding(*finding) for finding in told)))
+    raise ConfigError(list(dict.fromkeys(document.finding(*finding) for finding in found)))
+
+
+def _lacking(loc: Loc, empty: list[Loc], missing: Callable[[Loc], str] | None) -> str:
+    """What to say of a required key that is not there, or has nothing behind it."""
+    if missing is not None:
+        return missing(loc)
+    return f"{NOTHING}: fill it in" if loc in empty else MISSING
+
+
+NOTHING = "nothing behind it"
+"""How a key begins to be told that is there and has no value."""
+
+
+def _filled(data: Any, loc: Loc = ()) -> tuple[Any, list[Loc]]:
+    """The data without the keys that have nothing behind them, and where these are."""
+    empty: list[Loc] = []
+    if isinstance(data, list):
+        items = [_filled(item, (*loc, index)) for index, item in enumerate(data)]
+        return [item for item, _ in items], [one for _, inside in items for one in inside]
+    if not isinstance(data, dict):
+        return data, empty
+    kept: dict[Any, Any] = {}
+    for key, value in data.items():
+        if value is None:
+            empty.append((*loc, key))
+        else:
+            kept[key], inside = _filled(value, (*loc, key))
+            empty += inside
+    return kept, empty

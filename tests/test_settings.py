@@ -159,6 +159,56 @@ def test_an_empty_variable_is_not_given(tmp_path: Path) -> None:
     assert loaded(tmp_path, CONNECTOR_CRM__PORTAL_ID="").crm.portal_id == 12345678
 
 
+def test_a_list_that_is_no_json_is_not_taken_for_one_secret(tmp_path: Path) -> None:
+    name = "CONNECTOR_CRM__WEBHOOK_SECRET"
+    assert findings(tmp_path, **{name: "[new-secret,old-secret]"}) == [
+        f'{name}: begins with [ and is no JSON list: write ["new","old"]'
+    ]
+
+
+def test_a_variable_joined_by_one_underscore_is_told_where_the_key_is_missing(tmp_path: Path) -> None:
+    (finding,) = findings(
+        tmp_path, MINIMAL.replace("  access_token: pat-test-0001\n", ""), CONNECTOR_CRM_ACCESS_TOKEN="pat-test-0002"
+    )
+    assert finding.endswith(
+        "crm.access_token: missing: give it here or as CONNECTOR_CRM__ACCESS_TOKEN; "
+        "CONNECTOR_CRM_ACCESS_TOKEN is set: it takes two underscores after CRM"
+    )
+
+
+@pytest.mark.parametrize(("name", "rest"), [("membrs", "; did you mean members?"), ("zzz", "; there is members")])
+def test_a_variable_of_a_provider_that_is_none_is_one_line(tmp_path: Path, name: str, rest: str) -> None:
+    variable = f"CONNECTOR_PROVIDERS__{name.upper()}__API_KEY"
+    assert findings(tmp_path, **{variable: "key-test-0001"}) == [f"{variable}: no provider {name} is configured{rest}"]
+
+
+def test_a_provider_may_come_from_the_environment_alone(tmp_path: Path) -> None:
+    environ = {f"CONNECTOR_PROVIDERS__OTHER__{key}": value for key, value in (
+        ("KIND", "generic"), ("MAPPING", "members.yaml"), ("WEBHOOK_SECRET", KEY),
+    )}  # fmt: skip
+    assert set(loaded(tmp_path, **environ).providers) == {"members", "other"}
+
+
+def test_a_blank_key_may_get_its_value_from_the_environment(tmp_path: Path) -> None:
+    environ = {
+        "CONNECTOR_PROVIDERS__MEMBERS__API_URL": "https://id.test",
+        "CONNECTOR_PROVIDERS__MEMBERS__API_KEY": "key-test-0001",
+    }
+    text = MINIMAL + "    api_url:\n    api_key:\n"
+    assert loaded(tmp_path, text, **environ).providers["members"].api_url == "https://id.test"
+
+
+def test_a_message_is_put_at_the_place_of_the_setting_it_names(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    settings = load_settings(path, {"CONNECTOR_CRM__PORTAL_ID": "7"})
+    assert settings.placed("hubspot: 401: correct crm.access_token").startswith(f"{path}:3:17: hubspot: 401")
+    assert settings.placed("crm.portal_id is 7, but crm.access_token ...").startswith(
+        "CONNECTOR_CRM__PORTAL_ID: crm.portal_id is 7"
+    )
+    assert settings.placed("providers.members.webhook_secret: no webhooks").startswith(f"{path}:9:21: providers.members")
+    assert settings.placed("hubspot: http://127.0.0.1:9 cannot be reached") == "hubspot: http://127.0.0.1:9 cannot be reached"
+
+
 def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
     """Kubernetes sets such for a service called connector."""
     environ = {
@@ -201,6 +251,20 @@ def test_without_a_file_the_way_to_begin_is_told(tmp_path: Path, monkeypatch: py
 BAD = {
     "unknown key": ("§databse_url: x\n" + MINIMAL, "databse_url: unknown key; did you mean database_url?"),
     "hash key": ("hash_key: §fifteen letters\n" + MINIMAL, "hash_key: too short for a key: 16 characters at least"),
+    "hash key, very short": ("hash_key: §abc\n" + MINIMAL, "hash_key: too short for a key: 16 characters at least"),
+    "address left open": (
+        MINIMAL + "    §api_url:\n",
+        "providers.members.api_url: nothing behind it: give it here or as CONNECTOR_PROVIDERS__MEMBERS__API_URL, or leave",
+    ),
+    "optional secret left open": (
+        MINIMAL.replace("generic", "scim").replace(f"webhook_secret: {KEY}", "§webhook_secret:")
+        + "    api_url: https://id.test\n    api_key: key-test-0001\n",
+        "providers.members.webhook_secret: nothing behind it: give it here or as CONNECTOR_PROVIDERS__MEMBERS__WEBHOOK_SECRET",
+    ),
+    "section left open": (
+        MINIMAL + "§schedule:\n",
+        "schedule: nothing behind it: give it here or as CONNECTOR_SCHEDULE, or leave",
+    ),
     "no crm": ("§plan_max_age: 5\n", "crm: missing: give it here or as CONNECTOR_CRM"),
     "portal id": (MINIMAL.replace("12345678", "§0"), "crm.portal_id: expected more than 0, found '0'"),
     "secret left open": (
@@ -304,7 +368,13 @@ def test_an_error_never_shows_a_secret(tmp_path: Path) -> None:
 
 def test_a_kind_that_is_nearly_right(tmp_path: Path) -> None:
     (finding,) = findings(tmp_path, MINIMAL.replace("generic", "member_stack"))
-    assert finding.endswith(f"one of {', '.join(AVAILABLE)}, found 'member_stack'; did you mean memberstack?")
+    assert f"one of {', '.join(AVAILABLE)}, found 'member_stack'; did you mean memberstack? Or its package" in finding
+
+
+def test_a_kind_of_a_package_that_is_not_installed(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, MINIMAL.replace("generic", "acme"))
+    assert "found 'acme'" in finding
+    assert finding.endswith("r its package is not installed here (docs/providers/write-a-provider.md)")
 
 
 def test_all_shipped_kinds_are_available() -> None:
@@ -346,8 +416,17 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
     assert load_settings(path, {}).warnings == ()
 
 
+def example(folder: Path) -> Path:
+    """The example as the README has it copied, with its mapping."""
+    (folder / "mappings").mkdir()
+    (folder / "mappings" / "members.yaml").write_text((ROOT / "mappings" / "generic.yaml").read_text(encoding="utf-8"))
+    path = folder / "config.yaml"
+    path.write_text((ROOT / "config.example.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return path
+
+
 def test_a_file_without_secrets_may_be_read_by_all(tmp_path: Path) -> None:
-    assert load_settings(ROOT / "config.example.yaml", SECRETS).warnings == ()
+    assert load_settings(example(tmp_path), SECRETS).warnings == ()
 
 
 def test_settings_never_change(tmp_path: Path) -> None:
@@ -393,16 +472,16 @@ def test_the_example_has_every_key_with_its_default() -> None:
     assert {path for path, value in shown.items() if value is None} == SECRET
 
 
-def test_the_example_loads_with_the_secrets_it_names() -> None:
+def test_the_example_loads_with_the_secrets_it_names(tmp_path: Path) -> None:
     text = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
     assert all(name in text for name in SECRETS)
-    settings = load_settings(ROOT / "config.example.yaml", SECRETS)
-    assert settings.providers["members"].mapping == ROOT / "mappings" / "generic.yaml"
+    settings = load_settings(example(tmp_path), SECRETS)
+    assert settings.providers["members"].mapping == tmp_path / "mappings" / "members.yaml"
 
 
-def test_the_example_alone_asks_for_its_secrets() -> None:
+def test_the_example_alone_asks_for_its_secrets(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_settings(ROOT / "config.example.yaml", {})
+        load_settings(example(tmp_path), {})
     assert {finding.rpartition(" ")[2] for finding in caught.value.findings} == set(SECRETS)
 
 

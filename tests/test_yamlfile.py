@@ -78,8 +78,20 @@ def test_positions_of_keys_and_values(tmp_path: Path) -> None:
         pytest.param(
             "a: *x\n", "1:4: aliases are not used here: write the value out, or put text that starts with * in", id="alias"
         ),
-        pytest.param("a: {b: c\n", "2:1: a bracket is opened and never closed", id="open bracket"),
-        pytest.param("a: 'x\n", "2:1: a quote is opened and never closed", id="open quote"),
+        pytest.param("a: {b: c\n", "1:4: a bracket is opened here and never closed", id="open bracket"),
+        pytest.param("a: 'x\nb: y\n\n", "1:4: a quote is opened here and never closed", id="open quote"),
+        pytest.param("a: {b: c d: e}\n", "1:10: a comma is missing before this", id="no comma"),
+        pytest.param("a: {b: 'c' d: e}\n", "1:12: a comma is missing before this", id="no comma, after a quote"),
+        pytest.param(
+            "a: {b: c\nd: e\n",
+            "2:1: a comma is missing before this, or the bracket of line 1, column 4 is not closed",
+            id="open bracket, more below",
+        ),
+        pytest.param(
+            "a: {b: [c, d}\n",
+            "1:13: a comma is missing before this, or the bracket of line 1, column 8 is not closed",
+            id="one bracket in the other",
+        ),
         pytest.param("a: b\n---\na: c\n", "2:1: a second document starts here (---): one file, one document", id="two documents"),
         pytest.param("a: {{b}}\n", "1:5: a key is plain text; text in {braces} or [brackets] must be in quotes", id="braces"),
         pytest.param("a: \x07\n", "1:4: a control character, invisible in most editors: delete it", id="control character"),
@@ -106,7 +118,8 @@ def test_positions_of_keys_and_values(tmp_path: Path) -> None:
         pytest.param(
             "inner: hunter2hunter2\n", "1:8: inner: expected a mapping (key: value), found text", id="text for a mapping"
         ),
-        pytest.param("name:\nmany: []\n", "1:1: name: expected text, found nothing", id="nothing behind a key"),
+        pytest.param("name:\nmany: []\n", "1:1: name: nothing behind it: give it a value, or leave the key out", id="nothing"),
+        pytest.param("many: [{token: ~}]\n", "1:9: many.0.token: nothing behind it: give it a value", id="nothing, inside"),
         pytest.param(
             'inner: {size: "\\e[31m\\n"}\n', "1:15: inner.size: expected a whole number, found '\\x1b[31m\\n'", id="control"
         ),

@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, Secret
 
 from connector.mapping import checks
 from connector.model import USER_FIELDS, USER_KINDS
-from connector.yamlwords import refuse, web_address
+from connector.yamlfile import Document
+from connector.yamlwords import Loc, refuse, web_address
 
 
 class Direction(StrEnum):
@@ -143,6 +144,12 @@ class Part(BaseModel):
         frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, hide_input_in_errors=True
     )
     _line: int = PrivateAttr(0)
+    _loc: Loc = PrivateAttr(())
+
+    @property
+    def loc(self) -> Loc:
+        """Where this part stands in its mapping; () when the mapping was not read from a file."""
+        return self._loc
 
     @property
     def line(self) -> int:
@@ -280,7 +287,7 @@ def _made(part: Any, user: str, kind: FieldType, **more: Any) -> Field:
     """An entry for a property that another part of the mapping writes."""
     plain = {"contact": getattr(part, "contact", None), "direction": Direction.TO_CONTACT, "conflict": Conflict.USER}
     field = Field.model_construct(user=user, type=kind, **{**plain, **more})
-    field._line = part.line
+    field._line, field._loc = part.line, part.loc
     return field
 
 
@@ -297,12 +304,25 @@ class Mapping(Part):
     events: Events = pydantic.Field(default_factory=lambda: Events(as_="none"), description="Records of identity events.")
     lifecycle: Lifecycle = pydantic.Field(default_factory=Lifecycle, description="Creation and deletion.")
     _path: Path | None = PrivateAttr(None)
+    _document: Document | None = PrivateAttr(None)
     _sha256: str = PrivateAttr("")
 
     @property
     def path(self) -> Path | None:
         """The file this mapping was read from."""
         return self._path
+
+    def where(self, part: Part | None = None, *keys: str) -> str:
+        """file:line:column of what stands under the first of these keys that a part has; of the part itself when it has none."""
+        if self._document is None:
+            return "mapping:1:1"
+        loc = part.loc if part else ()
+        known = ((*loc, key) for key in keys if (*loc, key) in self._document.values)
+        return self._document.where(next(known, loc))
+
+    def says(self, part: Part, key: str) -> bool:
+        """Whether the file itself has this key in a part, so that its value is no default."""
+        return self._document is not None and (*part.loc, key) in self._document.values
 
     @property
     def sha256(self) -> str:

@@ -19,6 +19,16 @@ def tidy(schema: dict[str, Any], title: str, drop: Collection[str] = ()) -> dict
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **_without(schema, {"title", *drop})}
 
 
+def _something(node: dict[str, Any]) -> dict[str, Any]:
+    """Without the choice of null: a key that may be left out still has something behind it when it is there."""
+    choices = node.get("anyOf")
+    if not isinstance(choices, list) or {"type": "null"} not in choices:
+        return node
+    rest = [one for one in choices if one != {"type": "null"}]
+    others = {key: value for key, value in node.items() if key != "anyOf" and not (key == "default" and value is None)}
+    return {**rest[0], **others} if len(rest) == 1 else {**others, "anyOf": rest}
+
+
 def _without(node: Any, drop: Collection[str]) -> Any:
     """`properties` and `$defs` hold names, not keywords."""
     if isinstance(node, list):
@@ -26,7 +36,7 @@ def _without(node: Any, drop: Collection[str]) -> Any:
     if not isinstance(node, dict):
         return node
     names = ("properties", "$defs")
-    kept = {key: value for key, value in node.items() if key not in drop}
+    kept = {key: value for key, value in _something(node).items() if key not in drop}
     return {
         key: {name: _without(inner, drop) for name, inner in value.items()} if key in names else _without(value, drop)
         for key, value in kept.items()

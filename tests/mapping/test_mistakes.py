@@ -1,13 +1,19 @@
 """Mapping files that are wrong: what is said, and where. Whatever a file holds, nothing but ConfigError is raised."""
 
+import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from connector.errors import ConfigError
 from connector.mapping.loader import load
+from connector.mapping.schema import json_schema
 from tests.mapping.files import EVERYTHING, fields, findings
 
 NEWS = "consents: [{consent: news, subscription: News}]\n"
@@ -22,7 +28,12 @@ BAD = {
     "version": (fields(head="version: §2\n"), "version: expected 1, found '2'"),
     "no version": (fields(head="§match: [email]\n"), "version: missing"),
     "no fields": ("version: 1\nfields: §[]\n", "fields: must not be empty"),
-    "fields left empty": ("version: 1\n§fields:\n", "fields: expected a list, found nothing"),
+    "fields left empty": ("version: 1\n§fields:\n", "fields: nothing behind it: fill it in"),
+    "purpose left empty": (
+        fields("{user: phone, contact: x, §purpose: }", tail=NEWS),
+        "fields.1.purpose: nothing behind it: name a consent, or leave the key out",
+    ),
+    "consents left empty": (fields(tail="§consents:\n"), "consents: nothing behind it: give it a value, or leave the key out"),
     "no contact": (fields("§{user: phone}"), "fields.1.contact: missing"),
     "wrong word": (
         fields("{user: phone, contact: phone, direction: §to_crm}"),
@@ -218,6 +229,30 @@ def test_a_mistake_is_told_at_its_place(tmp_path: Path, text: str, message: str)
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     (finding,) = findings(tmp_path, before + after)
     assert finding.startswith(f"{line}:{column}: {message}")
+
+
+def keys_of(node: Any, loc: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where each key of a document stands."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inner:
+        if isinstance(node, dict):
+            yield (*loc, key)
+        yield from keys_of(value, (*loc, key))
+
+
+@pytest.mark.parametrize("loc", list(keys_of(YAML(typ="safe").load(EVERYTHING))), ids=lambda loc: ".".join(map(str, loc)))
+def test_no_key_may_be_left_blank(tmp_path: Path, loc: tuple[str | int, ...]) -> None:
+    document = YAML(typ="safe").load(EVERYTHING)
+    inside = document
+    for part in loc[:-1]:
+        inside = inside[part]
+    inside[loc[-1]] = None
+    text = io.StringIO()
+    YAML(typ="safe").dump(document, text)
+    found = findings(tmp_path, text.getvalue())
+    named = ".".join(map(str, loc)).lower()
+    assert any(f": {named}: nothing behind it: " in finding.lower() for finding in found), found
+    assert not Draft202012Validator(json_schema()).is_valid(document)
 
 
 @pytest.mark.parametrize(
