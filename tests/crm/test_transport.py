@@ -41,7 +41,7 @@ def test_a_server_error_that_stays_is_unavailable_after_three_sends(hubspot, stu
 def test_retry_after_of_a_server_error_is_passed_on(hubspot, stub, clock):
     """A GET too, which the client's own retries would sleep through."""
     stub.says(Say(503, error("INTERNAL_ERROR"), {"Retry-After": "45"}))
-    for call in (lambda: hubspot.read(["1"], []), lambda: next(hubspot.pages([]))):
+    for call in (lambda: hubspot.read(["1"], []), hubspot.properties):
         problem = raised(call)
         assert (type(problem), problem.retry_in, clock.naps) == (Unavailable, 45, [])
     assert len(stub.calls) == 2
@@ -49,14 +49,18 @@ def test_retry_after_of_a_server_error_is_passed_on(hubspot, stub, clock):
 
 def test_nobody_listening_is_unavailable(stub, limiter, clock):
     hubspot = HubSpot("http://127.0.0.1:9", TOKEN, PORTAL, limiter, None, sleep=clock.sleep, clock=clock)
-    assert isinstance(raised(hubspot.read, ["1"], []), Unavailable)
-    assert isinstance(raised(hubspot.portal_id), Unavailable)
+    for problem in (raised(hubspot.read, ["1"], []), raised(hubspot.portal_id)):
+        assert isinstance(problem, Unavailable)
+        assert str(problem) == (
+            "hubspot: http://127.0.0.1:9 cannot be reached (connection refused): look at crm.base_url and the network"
+        )
 
 
 def test_a_server_without_tls_is_unavailable(stub, base_url, limiter, clock):
     hubspot = HubSpot(base_url.replace("http:", "https:"), TOKEN, PORTAL, limiter, None, sleep=clock.sleep, clock=clock)
-    assert str(raised(hubspot.read, ["1"], [])) == "hubspot: contacts: read: TLS error"
-    assert isinstance(raised(hubspot.portal_id), Unavailable)
+    for problem in (raised(hubspot.read, ["1"], []), raised(hubspot.portal_id)):
+        assert isinstance(problem, Unavailable)
+        assert " cannot be reached (TLS: the two do not agree on a connection): look at crm.base_url" in str(problem)
 
 
 def test_the_environments_proxy_is_used_for_every_call(stub, base_url, limiter, monkeypatch):
@@ -310,12 +314,10 @@ def test_a_dated_api_version_moves_every_path(stub, base_url, limiter, clock):
     stub.says(Say(200, {"portalId": PORTAL, "results": [record("1")], "id": "1"}))
     hubspot.portal_id()
     hubspot.read(["1"], [])
-    next(hubspot.pages([]))
     hubspot.create_group("connector", "Connector")
     assert [call.path for call in stub.calls] == [
         "/account-info/2026-09/details",
         "/crm/objects/2026-09/contacts/batch/read",
-        "/crm/objects/2026-09/contacts",
         "/crm/properties/2026-09/contacts/groups",
     ]
 

@@ -84,7 +84,7 @@ def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") ->
     if status in (423, 429, 477):
         return _asked_to_wait(where, reply, search)
     if status == 401:
-        return Paused(f"{where} credentials refused", CREDENTIALS_PAUSE)
+        return Paused(f"{where} credentials refused: correct crm.access_token", CREDENTIALS_PAUSE)
     if status == 403:
         return _forbidden(where, reply, way_out)
     if status in (408, 425) or not 400 <= status < 500 or not _from_hubspot(reply):
@@ -202,7 +202,6 @@ def contact(record: Mapping[str, Any], asked: Sequence[str] | None = None) -> Co
         id=told.get("hs_object_id") or str(record["id"]),
         properties=told if asked is None else {name: told.get(name) for name in asked},
         updated_at=moment(record.get("updatedAt") or told.get("lastmodifieddate")),
-        archived=bool(record.get("archived")),
     )
 
 

@@ -23,6 +23,7 @@ from connector.crm.hubspot.answers import Busy, Reply
 from connector.crm.hubspot.limits import Limiter
 from connector.crm.hubspot.sdk import Apis, Raw
 from connector.errors import Paused, Permanent, Unavailable
+from connector.reach import trouble
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
@@ -30,6 +31,8 @@ ANSWER_TIMEOUT = 15.0
 ATTEMPTS = 3
 """Sends of one call while HubSpot fails; while it asks to wait, twice as many."""
 BACKOFF = wait_random_exponential(multiplier=0.2, max=2)
+
+WAY_OUT = "look at crm.base_url and the network"
 
 REFUSALS = (ContactsRefusal, PropertiesRefusal)
 """The client has a class of its own for each package, without a common base."""
@@ -55,6 +58,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """deadline: seconds one `call` may take in all, waiting for a turn and retries included."""
+        self._base_url = base_url
         self._new_apis = partial(Apis, base_url, access_token, version)
         self._held: tuple[int, Apis] | None = None
         self._limiter = limiter
@@ -155,13 +159,13 @@ class Transport:
         except REFUSALS as refusal:
             raw = Raw(refusal.status, refusal.headers or {}, refusal.body)
         except (HTTPError, RequestException, OSError, UnicodeDecodeError) as error:
-            raw, problem = None, type(error).__name__
-        except AttributeError as error:
+            raw, problem = None, trouble(self._base_url, error, WAY_OUT)
+        except AttributeError as error:  # the client trips over a TLS error, since it comes without a body
             if not isinstance(error.__context__, REFUSALS):
                 raise
-            raw, problem = None, "TLS error"  # the client trips over this one, since it comes without a body
+            raw, problem = None, trouble(self._base_url, error.__context__, WAY_OUT)
         if raw is None:
-            raise Unavailable(f"hubspot: {what}: {problem}")
+            raise Unavailable(f"hubspot: {problem}")
         return raw
 
     def _apis(self) -> Apis:
