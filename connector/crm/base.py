@@ -1,7 +1,7 @@
 """What the sync asks of a CRM. `hubspot/` is the one driver; tests have an in-memory one."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -99,6 +99,15 @@ class StatusOutcome:
     ref: str
     error: Permanent | Transient | None = None
     request: str = ""
+
+
+Still = Callable[[Sequence[str]], Set[str]]
+"""Of the rows in a call, by `ref`: which may still go. Calls before it may have taken long."""
+
+
+def all_of_them(refs: Sequence[str]) -> Set[str]:
+    """Whoever asks for a few calls only has no need to be asked again."""
+    return set(refs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +228,6 @@ class Crm(Protocol):
     def changed_at(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, datetime]]:
         """When each property of each contact last changed, from its history, UTC; 50 contacts a call."""
 
-    def pages(self, properties: Sequence[str], archived: bool = False) -> Iterator[list[Contact]]:
-        """All contacts, a page at a time."""
-
     def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
         """Contacts changed at or after `since` (UTC), oldest first; may lag some seconds and repeat contacts."""
 
@@ -250,12 +256,20 @@ class Crm(Protocol):
         CRM does not tell (v3). A type it knows nothing of is absent or UNKNOWN. Raises Denied when the token may not see any.
         """
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
-        """Those of these addresses that unsubscribed from everything; nobody but the person may lift that."""
+    @property
+    def optouts_apart(self) -> bool:
+        """Whether `statuses` may not show that somebody opted out of everything."""
 
-    def write_statuses(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
+        """Those of these addresses that unsubscribed from everything, and since when, in UTC, where the CRM tells.
+
+        Nobody but the person may lift that. `statuses` need not show it. Raises Denied when the token may not see any.
+        """
+
+    def write_statuses(self, rows: Sequence[StatusWrite], still: Still = all_of_them) -> list[StatusOutcome]:
         """Set statuses, any number. Of rows with the same address and type that disagree, opting out wins. Raises Denied when
-        the token may not."""
+        the token may not. still: asked just before each call; who is not among the answer ends as Stale.
+        """
 
     def record_events(self, schema: EventSchema, rows: Sequence[EventRecord]) -> list[EventOutcome]:
         """Make a record of each event on its contact, once: a repeat makes no second one. EVENTS rows at most, in this order.

@@ -164,52 +164,6 @@ def test_a_property_the_portal_does_not_have_finds_nothing_silently_never(hubspo
         hubspot.find("shoe", ["44"], [])
 
 
-def page(number: int, following: str | None) -> Say:
-    paging = {"paging": {"next": {"after": following}}} if following else {}
-    return Say(200, {"results": [record(str(number), city="Oslo")], **paging})
-
-
-def test_pages_follow_the_cursor_to_the_end(hubspot, stub):
-    stub.says(page(1, "aa"), page(2, "bb"), page(3, None))
-    found = list(hubspot.pages(["city"]))
-    assert [[one.id for one in some] for some in found] == [["1"], ["2"], ["3"]]
-    assert found[0][0].properties == {"city": "Oslo"}
-    assert [call.query.get("after") for call in stub.calls] == [None, ["aa"], ["bb"]]
-    assert stub.calls[0].query["limit"] == ["100"]
-
-
-@pytest.mark.parametrize("cursors", [["aa", "aa"], ["aa", "bb", "aa"]])
-def test_a_listing_that_comes_back_to_a_page_is_stopped(hubspot, stub, cursors):
-    stub.says(*(page(number, cursor) for number, cursor in enumerate(cursors)))
-    with pytest.raises(Rejected, match="does not end"):
-        list(hubspot.pages([]))
-
-
-def test_a_page_without_a_list_is_no_empty_page(hubspot, stub):
-    stub.says(page(1, "aa"), Say(200, {"status": "ok"}))
-    with pytest.raises(Unavailable):
-        list(hubspot.pages([]))
-
-
-def test_archived_contacts_are_listed_apart(hubspot, stub):
-    stub.says(Say(200, {"results": [record("1") | {"archived": True}]}))
-    assert next(hubspot.pages([], archived=True))[0].archived
-    assert stub.calls[0].query["archived"] == ["true"]
-
-
-def test_many_properties_do_not_make_a_long_url(hubspot, stub):
-    names = [f"a_property_with_a_long_name_{number}" for number in range(200)]
-
-    def answer(call: Call) -> Say:
-        return page(1, None) if call.method == "GET" else results(record("1", **{names[199]: "x"}))
-
-    stub.says(answer)
-    assert next(hubspot.pages(names))[0].properties[names[199]] == "x"
-    assert stub.paths() == ["GET ", "POST /batch/read"]
-    assert stub.calls[0].query["properties"] == ["hs_object_id"]
-    assert set(names) <= set(stub.calls[1].body["properties"])
-
-
 class Index:
     """A search index with so many contacts changed at each moment, and the store behind it."""
 

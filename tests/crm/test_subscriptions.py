@@ -1,13 +1,14 @@
 """Subscriptions, where the portal answers in ways that no document promises."""
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
 from connector.crm.base import StatusWrite
 from connector.crm.hubspot.narrowing import MOST_SENDS
 from connector.errors import Denied, Paused, Rejected, Transient, Unavailable
-from connector.model import ConsentState
+from connector.model import UNTOLD, ConsentState
 from tests.crm.conftest import Call, Say, error, results
 
 NEWS = "1001"
@@ -89,12 +90,37 @@ def test_a_list_that_is_missing_is_no_empty_one(hubspot, stub):
             ask(["a@x.no"])
 
 
-def test_only_everything_is_everything(hubspot, stub):
-    wide = {"a": {"wideStatusType": "PORTAL_WIDE", "status": "UNSUBSCRIBED"}, "b": {"wideStatusType": "BUSINESS_UNIT_WIDE"}}
-    wide["b"]["status"] = "UNSUBSCRIBED"
-    wide["c"] = {"wideStatusType": "PORTAL_WIDE", "status": "SUBSCRIBED"}
-    stub.says(lambda call: results(*({"subscriberIdString": f"{one}@x.no", "wideStatuses": [wide[one]]} for one in names(call))))
-    assert hubspot.opted_out_of_all([f"{one}@x.no" for one in "abc"]) == {"a@x.no"}
+@pytest.mark.parametrize(
+    ("told", "out"),
+    [
+        ([], False),
+        ([{"wideStatusType": "PORTAL_WIDE", "status": "UNSUBSCRIBED"}], True),
+        ([{"wideStatusType": "BUSINESS_UNIT_WIDE", "status": "UNSUBSCRIBED"}], True),
+        ([{"status": "unsubscribed"}], True),
+        ([{"wideStatusType": "PORTAL_WIDE"}], True),
+        ([{}], True),
+        ([{"wideStatusType": "PORTAL_WIDE", "status": "SUBSCRIBED"}], False),
+        ([{"wideStatusType": "PORTAL_WIDE", "status": "UNSUBSCRIBED", "channel": "SMS"}], False),
+    ],
+)
+def test_whatever_does_not_say_subscribed_is_an_opt_out_of_everything(hubspot, stub, told, out):
+    stub.says(results({"subscriberIdString": "a@x.no", "wideStatuses": told}))
+    assert hubspot.opted_out_of_all(["a@x.no"]) == ({"a@x.no": None} if out else {})
+
+
+def test_an_opt_out_of_everything_has_the_latest_time_told(hubspot, stub):
+    told = [{"status": "UNSUBSCRIBED", "timestamp": f"2026-11-0{day}T12:00:00Z"} for day in (1, 3, 2)]
+    stub.says(results({"subscriberIdString": "a@x.no", "wideStatuses": told}))
+    assert hubspot.opted_out_of_all(["a@x.no"]) == {"a@x.no": datetime(2026, 11, 3, 12, tzinfo=UTC)}
+
+
+def test_words_are_read_in_any_case_and_one_that_is_not_documented_cannot_tell(hubspot, stub):
+    words = ("unsubscribed", "Subscribed", "not_specified", "PERHAPS")
+    told = [{"subscriptionId": number, "status": word} for number, word in enumerate(words, 1)]
+    stub.says(results({"subscriberIdString": "a@x.no", "statuses": told}))
+    found = hubspot.statuses(["a@x.no"])["a@x.no"]
+    assert [found[str(number)].state for number in (1, 2, 3, 4)] == ["revoked", "granted", "unknown", "unknown"]
+    assert [found[str(number)].source == UNTOLD for number in (3, 4)] == [False, True]
 
 
 def test_inactive_types_are_left_out(hubspot, stub):

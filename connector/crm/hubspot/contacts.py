@@ -24,7 +24,6 @@ from connector.crm.hubspot.records import (
     Record,
     Records,
     addresses,
-    advance,
     chunks,
     claim,
     fitting,
@@ -78,17 +77,6 @@ class Contacts:
             lower = [] if definition.type == "enumeration" else [value.lower() for value in values]
             found = self._search(key, [*values, *lower], [key, *properties])
         return _by_value({value: value for value in values}, found, lambda record: {text(record, key)}, properties)
-
-    def pages(self, properties: Sequence[str], archived: bool) -> Iterator[list[Contact]]:
-        """See Crm.pages. Raises Rejected when the listing comes back to a page it gave before."""
-        after: str | None = None
-        seen: set[str] = set()
-        while True:
-            found, after = self._records.page(after, properties, archived)
-            yield [answers.contact(record, properties) for record in found]
-            if after is None:
-                return
-            advance(seen, after, "contacts: list")
 
     def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
         """See Crm.changed_since. The index says which; what they hold is read from the store, which is ahead of it.

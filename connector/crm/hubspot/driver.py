@@ -14,7 +14,9 @@ from connector.crm.base import (
     Property,
     StatusOutcome,
     StatusWrite,
+    Still,
     Write,
+    all_of_them,
 )
 from connector.crm.hubspot import access, paths
 from connector.crm.hubspot.contacts import Contacts
@@ -107,10 +109,6 @@ class HubSpot:
         """See Crm."""
         return self._contacts.changed_at(ids, properties)
 
-    def pages(self, properties: Sequence[str], archived: bool = False) -> Iterator[list[Contact]]:
-        """See Crm."""
-        return self._contacts.pages(properties, archived)
-
     def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
         """See Crm."""
         return self._contacts.changed_since(since, properties)
@@ -143,13 +141,18 @@ class HubSpot:
         """See Crm."""
         return self._subscriptions.statuses(emails)
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+    @property
+    def optouts_apart(self) -> bool:
+        """See Crm."""
+        return self._subscriptions.optouts_apart
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
         """See Crm."""
         return self._subscriptions.opted_out_of_all(emails)
 
-    def write_statuses(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+    def write_statuses(self, rows: Sequence[StatusWrite], still: Still = all_of_them) -> list[StatusOutcome]:
         """See Crm."""
-        return self._subscriptions.write(rows)
+        return self._subscriptions.write(rows, still)
 
     def record_events(self, schema: EventSchema, rows: Sequence[EventRecord]) -> list[EventOutcome]:
         """See Crm."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 BURST = "burst"
 SEARCH = "search"
@@ -61,6 +62,8 @@ class Limiter:
         if self._within_reach():
             try:
                 wait = self._shared.take(kind, budget)
+            except SoftTimeLimitExceeded:  # it can strike anywhere; it is about the task, not about the log
+                raise
             except Exception as error:  # whatever the store says, a rate limiter must not stop work
                 self._lose(error)
             else:
@@ -75,6 +78,8 @@ class Limiter:
         if self._within_reach():
             try:
                 self._shared.close(kind, seconds)
+            except SoftTimeLimitExceeded:
+                raise
             except Exception as error:
                 self._lose(error)
 

@@ -1,9 +1,8 @@
-"""The calls that give contacts, as HubSpot's own records: by batch, by id, by search, by page.
+"""The calls that give contacts, as HubSpot's own records: by batch, by id, by search.
 
 Facts (HubSpot API, contacts reference, "Search the CRM"):
 - a batch call takes 100 rows, 50 with history;
 - a search takes a body of 3,000 characters, gives 200 per page and 10,000 per query, and sees no archived contacts;
-- a very long query string is answered 414;
 - a name that does not exist in `properties` is ignored, and a name left out is not told.
 """
 
@@ -22,9 +21,8 @@ MODIFIED = "lastmodifieddate"
 MERGES = ("hs_merged_object_ids", "hs_calculated_merged_vids")
 EMAIL = "email"
 ADDITIONAL_EMAILS = "hs_additional_emails"
-LONGEST_QUERY = 4000
 LONGEST_SEARCH = 2900
-"""Characters; the second is HubSpot's 3,000 less a margin."""
+"""Characters; HubSpot's 3,000 less a margin."""
 SEARCH_PAGE = 200
 SEARCH_CAP = 10_000
 
@@ -45,7 +43,6 @@ class Records:
         key: str | None = None,
         *,
         history: Iterable[str] = (),
-        archived: bool = False,
     ) -> list[Record]:
         """One read of at most 100 ids, or values of the unique property `key`. Those not found are left out."""
         names = list(dict.fromkeys([*properties, ID, *MERGES]))
@@ -55,9 +52,8 @@ class Records:
         if key:
             body["idProperty"] = key
         what = "contacts: read"
-        query = {"archived": "true"} if archived else {}
         try:
-            reply = self._transport.call(what, lambda api, options: api.batch.read(body, **query, **options))
+            reply = self._transport.call(what, lambda api, options: api.batch.read(body, **options))
         except Missing:
             return []
         return answers.records(what, reply)
@@ -75,22 +71,6 @@ class Records:
             raise Unavailable(f"hubspot: {what}: {reply.status} without an id")
         return answers.contact(reply.body or {}).id
 
-    def page(self, after: str | None, properties: Sequence[str], archived: bool) -> tuple[list[Record], str | None]:
-        """A page of the listing, and the cursor of the next. Many properties are read by batch, to keep the URL short."""
-        names = [ID, *properties]
-        long = sum(len(name) + len("&properties=") for name in names) > LONGEST_QUERY
-        query: Record = {"limit": BATCH, "properties": [ID] if long else names}
-        if after:
-            query["after"] = after
-        if archived:
-            query["archived"] = "true"
-        what = "contacts: list"
-        reply = self._transport.call(what, lambda api, options: api.contacts.get_page(**query, **options))
-        found = answers.records(what, reply)
-        if long:
-            found = self.batch((record["id"] for record in found), properties, archived=archived)
-        return found, answers.next_cursor(reply)
-
     def search(self, filters: Sequence[Record], sort: str) -> Iterator[tuple[list[Record], bool]]:
         """Ids (and `sort`) of what matches, as the index has it, in ascending order: pages, each with whether the query was
         cut after it. Raises Rejected when a page leads to one that was seen already."""
@@ -104,7 +84,7 @@ class Records:
             yield answers.records(what, reply), after is not None and left == 0
             if after is None:
                 return
-            advance(seen, after, what)
+            _advance(seen, after, what)
             body["after"] = after
 
     def stored(self, ids: Iterable[str], properties: Iterable[str]) -> dict[str, Record]:
@@ -116,7 +96,7 @@ class Records:
         return found
 
 
-def advance(seen: set[str], cursor: str, what: str) -> None:
+def _advance(seen: set[str], cursor: str, what: str) -> None:
     """Note a cursor. Raises Rejected for one that was followed before: such a listing never ends."""
     if cursor in seen:
         raise Rejected(f"hubspot: {what}: the listing does not end")

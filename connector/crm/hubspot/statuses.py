@@ -5,11 +5,13 @@ Facts (HubSpot API, "Subscriptions" v3 and v4):
 - v3 has no times, and its NOT_SUBSCRIBED is both "opted out" and "never asked", except where `sourceOfStatus` tells of an
   opt-out of everything;
 - writing what holds already is answered with `setStatusSuccessReason` NO_STATUS_CHANGE;
-- where an error of a batch names its rows is not documented, so any value in its `context` counts.
+- where an error of a batch names its rows is not documented, so any value in its `context` counts;
+- no opt-out of everything is an empty list in v4; what an entry looks like is documented in part, so any entry is one.
 Error messages repeat addresses and are localised: only their codes go any further.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from connector.crm.base import StatusOutcome, StatusWrite
@@ -20,9 +22,10 @@ from connector.errors import Rejected, Transient, Unavailable
 from connector.model import UNTOLD, ConsentState, Statement
 
 SUBSCRIBED, UNSUBSCRIBED, NOT_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SUBSCRIBED"
-EVERYTHING = ("PORTAL_WIDE", "PORTAL_WIDE_STATUS")
-WIDE_SOURCES = ("PORTAL_WIDE_STATUS", "BRAND_WIDE_STATUS")
-STATES = {SUBSCRIBED: ConsentState.GRANTED, UNSUBSCRIBED: ConsentState.REVOKED}
+NOT_SPECIFIED = "NOT_SPECIFIED"
+EVERYTHING_V3 = "PORTAL_WIDE_STATUS"
+WIDE_SOURCES = (EVERYTHING_V3, "BRAND_WIDE_STATUS")
+STATES = {SUBSCRIBED: ConsentState.GRANTED, UNSUBSCRIBED: ConsentState.REVOKED, NOT_SPECIFIED: ConsentState.UNKNOWN}
 
 Entry = Mapping[str, Any]
 
@@ -41,16 +44,8 @@ def entries(what: str, reply: Reply, name: str = "results") -> list[Entry]:
 
 
 def statements(told: Iterable[Entry]) -> dict[str, Statement]:
-    """v4 states of one address, by subscription type."""
-    return {
-        str(one["subscriptionId"]): Statement(
-            STATES.get(str(one.get("status")), ConsentState.UNKNOWN),
-            answers.moment(one.get("timestamp")),
-            _source(one.get("source")),
-        )
-        for one in told
-        if one.get("subscriptionId") and one.get("channel", "EMAIL") == "EMAIL"
-    }
+    """v4 states of one address, by subscription type. A word that is none of the documented ones cannot tell."""
+    return {str(one["subscriptionId"]): _statement(one) for one in told if one.get("subscriptionId") and _of_email(one)}
 
 
 def statements_v3(told: Iterable[Entry]) -> dict[str, Statement]:
@@ -58,12 +53,16 @@ def statements_v3(told: Iterable[Entry]) -> dict[str, Statement]:
     return {str(one["id"]): _statement_v3(one) for one in told if one.get("id")}
 
 
-def opted_out_of_all(told: Iterable[Entry]) -> bool:
-    """Does one of these entries, of either version, tell of an opt-out of everything?"""
-    return any(
-        one.get("wideStatusType", one.get("sourceOfStatus")) in EVERYTHING and one.get("status") in (UNSUBSCRIBED, NOT_SUBSCRIBED)
-        for one in told
-    )
+def optouts_of_all(told: Mapping[str, Iterable[Entry]]) -> dict[str, datetime | None]:
+    """The addresses that opted out of everything, from the v4 entries of each, and since when."""
+    found = {email: [one for one in entries if _of_email(one) and _word(one) != SUBSCRIBED] for email, entries in told.items()}
+    times = {email: [answers.moment(one.get("timestamp")) for one in entries] for email, entries in found.items()}
+    return {email: max(filter(None, some), default=None) for email, some in times.items() if some}
+
+
+def optouts_of_all_v3(told: Mapping[str, Iterable[Entry]]) -> dict[str, datetime | None]:
+    """The same from v3 states, which have no times."""
+    return {email: None for email, states in told.items() if any(_wide(one) and _word(one) != SUBSCRIBED for one in states)}
 
 
 def holds(row: StatusWrite, held: Mapping[str, Statement]) -> bool:
@@ -97,7 +96,7 @@ def tell(what: str, rows: Sequence[StatusWrite], reply: Reply) -> Told[StatusWri
 def outcome(row: StatusWrite, told: Entry, reply: Reply) -> StatusOutcome:
     """What became of a row, from the state HubSpot answers."""
     wanted = (SUBSCRIBED,) if row.granted else (UNSUBSCRIBED, NOT_SUBSCRIBED)
-    kept = told.get("status") in wanted
+    kept = _word(told) in wanted
     error = None if kept else Rejected("HubSpot accepted the call but did not change the status")
     return StatusOutcome(row.ref, error, reply.request)
 
@@ -139,13 +138,32 @@ def _named(rows: Sequence[StatusWrite], fault: Entry) -> list[StatusWrite]:
     return typed or found
 
 
+def _statement(one: Entry) -> Statement:
+    state = STATES.get(_word(one))
+    if state is None:
+        return Statement(ConsentState.UNKNOWN, source=UNTOLD)
+    return Statement(state, answers.moment(one.get("timestamp")), _source(one.get("source")))
+
+
 def _statement_v3(one: Entry) -> Statement:
     source = _source(one.get("sourceOfStatus"))
-    if one.get("status") == SUBSCRIBED:
+    if _word(one) == SUBSCRIBED:
         return Statement(ConsentState.GRANTED, source=source)
-    if one.get("sourceOfStatus") in WIDE_SOURCES:
+    if _word(one, "sourceOfStatus") in WIDE_SOURCES:
         return Statement(ConsentState.REVOKED, source=source)
     return Statement(ConsentState.UNKNOWN, source=UNTOLD)
+
+
+def _wide(one: Entry) -> bool:
+    return _word(one, "sourceOfStatus") == EVERYTHING_V3
+
+
+def _word(one: Entry, name: str = "status") -> str:
+    return str(one.get(name, "")).strip().upper()
+
+
+def _of_email(one: Entry) -> bool:
+    return str(one.get("channel") or "EMAIL").upper() == "EMAIL"
 
 
 def _source(told: object) -> str:

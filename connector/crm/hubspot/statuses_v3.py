@@ -7,6 +7,7 @@ Facts (HubSpot API, "Subscriptions" v3; reports of others):
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from connector.crm.base import StatusOutcome, StatusWrite
 from connector.crm.hubspot import narrowing, paths, statuses
@@ -32,9 +33,9 @@ class Version3:
         """States of each address; one that HubSpot takes for none is absent."""
         return {email: statuses.statements_v3(told) for email, told in self._each(emails)}
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
         """Those that opted out of everything."""
-        return {email for email, told in self._each(emails) if statuses.opted_out_of_all(told)}
+        return statuses.optouts_of_all_v3(dict(self._each(emails)))
 
     def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
         """One row. Raises Transient when nothing is known of it."""

@@ -9,6 +9,7 @@ Assumed, for want of a document: 100 addresses or rows in one call.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -42,9 +43,9 @@ class Single:
         """States of each address; one that HubSpot takes for none, or says nothing of, is absent."""
         return {email: statuses.statements(told) for email, told in self._each(READ, emails)}
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
-        """Those that opted out of everything."""
-        return {email for email, told in self._each(OPTOUTS, emails, "unsubscribe-all") if statuses.opted_out_of_all(told)}
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
+        """Those that opted out of everything, and since when."""
+        return statuses.optouts_of_all(dict(self._each(OPTOUTS, emails, "unsubscribe-all")))
 
     def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
         """At most `size` rows. Raises Transient when nothing is known of any."""
@@ -80,10 +81,9 @@ class Many(Single):
         found = self._read(READ, paths.STATUSES_READ, emails)
         return {email: statuses.statements(told) for email, told in found.items()}
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
         """See Single."""
-        found = self._read(OPTOUTS, paths.OPTOUTS_READ, emails)
-        return {email for email, told in found.items() if statuses.opted_out_of_all(told)}
+        return statuses.optouts_of_all(self._read(OPTOUTS, paths.OPTOUTS_READ, emails))
 
     def _read(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}

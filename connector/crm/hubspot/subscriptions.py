@@ -7,16 +7,17 @@ A state hangs on the email address, in any case, not on the contact.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
-from connector.crm.base import StatusOutcome, StatusWrite
+from connector.crm.base import StatusOutcome, StatusWrite, Still, all_of_them
 from connector.crm.hubspot import paths, statuses
 from connector.crm.hubspot.statuses import Entry
 from connector.crm.hubspot.statuses_v3 import READ_SCOPE, Version3
 from connector.crm.hubspot.statuses_v4 import Many, Single
 from connector.crm.hubspot.transport import Transport
 from connector.crm.hubspot.ways import NONE, Ways
-from connector.errors import Denied, Paused, Rejected, Transient
+from connector.errors import Denied, Paused, Rejected, Stale, Transient
 from connector.model import Statement
 
 BATCH, SINGLE, V3 = "batch", "single", "v3"
@@ -37,8 +38,8 @@ class Way(Protocol):
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """States of each address; one that HubSpot takes for none, or says nothing of, is absent."""
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
-        """Those that opted out of everything."""
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
+        """Those that opted out of everything, and since when, where HubSpot tells."""
 
     def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
         """Set states. Raises Transient when nothing is known of any."""
@@ -65,13 +66,18 @@ class Subscriptions:
         found = self._reading.use(lambda way: self._way[way].statuses(wanted)) if wanted else {}
         return {email: found.get(statuses.fold(email), {}) for email in emails}
 
-    def opted_out_of_all(self, emails: Sequence[str]) -> set[str]:
+    @property
+    def optouts_apart(self) -> bool:
+        """See Crm.optouts_apart. v3 shows them in the status of each type."""
+        return self._reading.best != V3
+
+    def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
         """See Crm.opted_out_of_all."""
         wanted = _addresses(emails)
-        found = self._reading.use(lambda way: self._way[way].opted_out_of_all(wanted)) if wanted else set()
-        return {email for email in emails if statuses.fold(email) in found}
+        found = self._reading.use(lambda way: self._way[way].opted_out_of_all(wanted)) if wanted else {}
+        return {email: found[folded] for email in emails if (folded := statuses.fold(email)) in found}
 
-    def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+    def write(self, rows: Sequence[StatusWrite], still: Still = all_of_them) -> list[StatusOutcome]:
         """See Crm.write_statuses. Rows that ask the same for one address go out once; where they disagree, opting out wins."""
         done = {row.ref: StatusOutcome(row.ref, Rejected(problem)) for row in rows if (problem := _unfit(row))}
         wishes: dict[tuple[str, str], list[StatusWrite]] = {}
@@ -80,7 +86,7 @@ class Subscriptions:
                 folded = replace(row, email=statuses.fold(row.email))
                 wishes.setdefault((folded.email, folded.subscription), []).append(folded)
         sent = {key: next((row for row in same if not row.granted), same[0]) for key, same in wishes.items()}
-        results = {one.ref: one for one in self._write(list(sent.values()))}
+        results = {one.ref: one for one in self._write(list(sent.values()), still)}
         for key, same in wishes.items():
             done |= {row.ref: _shared(row, sent[key], results) for row in same}
         return [done[row.ref] for row in rows]
@@ -99,11 +105,11 @@ class Subscriptions:
         path, name = (paths.TYPES_V3, "subscriptionDefinitions") if way == V3 else (paths.TYPES, "results")
         return statuses.entries(what, self._transport.http(what, "GET", path, way_out=READ_SCOPE), name)
 
-    def _write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
-        return self._writing.use(lambda way: _in_turn(self._way[way], rows)) if rows else []
+    def _write(self, rows: Sequence[StatusWrite], still: Still) -> list[StatusOutcome]:
+        return self._writing.use(lambda way: _in_turn(self._way[way], rows, still)) if rows else []
 
 
-def _in_turn(way: Way, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
+def _in_turn(way: Way, rows: Sequence[StatusWrite], still: Still) -> list[StatusOutcome]:
     """Write call by call. Once HubSpot wants nothing more for now, the rest is left for another time.
 
     Raises Denied, and Transient when nothing is known of any row.
@@ -113,8 +119,11 @@ def _in_turn(way: Way, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
     parts = [rows[start : start + way.size] for start in range(0, len(rows), way.size)]
     for part in parts:
         if not trouble or not (isinstance(trouble[-1], Paused) or len(trouble) >= MOST_FAILURES):
+            going = still([row.ref for row in part])
+            done += [StatusOutcome(row.ref, Stale("not sent: somebody else sees to it")) for row in part if row.ref not in going]
+            part = [row for row in part if row.ref in going]
             try:
-                done += way.write(part)
+                done += way.write(part) if part else []
                 continue
             except Denied:
                 raise

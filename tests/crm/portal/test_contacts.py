@@ -193,22 +193,6 @@ def test_finding_by_other_properties(hubspot, portal):
     assert [found.id for found in hubspot.find("phone", ["+47 AB"], [])["+47 AB"]] == [one, two]
 
 
-def test_all_contacts_a_page_at_a_time(hubspot, portal):
-    ids = [portal.create({"email": f"u{one}@example.com"}) for one in range(250)]
-    portal.delete(ids[7])
-    assert [len(page) for page in hubspot.pages(["email"])] == [100, 100, 49]
-    assert [one.id for page in hubspot.pages([], archived=True) for one in page] == [ids[7]]
-
-
-def test_pages_with_more_properties_than_a_url_holds(hubspot, portal):
-    names = [f"a_property_with_a_rather_long_name_{one}" for one in range(300)]
-    for name in names:
-        portal.add_property(name)
-    contact_id = portal.create({"email": "a@example.com", names[299]: "x"})
-    page = next(hubspot.pages(names))
-    assert (page[0].id, page[0].properties[names[299]], len(page[0].properties)) == (contact_id, "x", 300)
-
-
 def test_changes_since_a_moment(hubspot, portal, clock):
     old = portal.create({"email": "old@example.com"})
     clock.now += 60

@@ -7,7 +7,7 @@ import structlog
 
 from connector.crm.base import StatusWrite
 from connector.crm.hubspot.driver import HubSpot
-from connector.errors import Denied, Rejected, Unavailable
+from connector.errors import Denied, Rejected, Stale, Unavailable
 from connector.model import ConsentState, Statement
 from connector.sandbox.portal import Answer, Portal
 from tests.crm.conftest import PORTAL, TOKEN
@@ -94,20 +94,20 @@ def test_what_is_no_address_has_no_states(hubspot, portal, way, bad):
     found = hubspot.statuses([bad, "ann@x.no"])
     assert found[bad] == {}
     assert found["ann@x.no"][NEWS].state == GRANTED
-    assert hubspot.opted_out_of_all([bad]) == set()
+    assert hubspot.opted_out_of_all([bad]) == {}
 
 
 def test_250_addresses_cost_three_calls(hubspot, portal):
     emails = [f"u{one}@x.no" for one in range(250)]
     assert list(hubspot.statuses(emails)) == emails
-    assert hubspot.opted_out_of_all(emails) == set()
+    assert hubspot.opted_out_of_all(emails) == {}
     assert len(portal.calls) == 6
 
 
 def test_who_opted_out_of_everything(hubspot, portal, way):
     portal.unsubscribe_all("ann@x.no")
     portal.unsubscribe("ben@x.no", NEWS)
-    assert hubspot.opted_out_of_all(["Ann@x.no", "ben@x.no", "cat@x.no"]) == {"Ann@x.no"}
+    assert hubspot.opted_out_of_all(["Ann@x.no", "ben@x.no", "cat@x.no"]).keys() == {"Ann@x.no"}
 
 
 def test_statuses_are_set_either_way(hubspot, portal, way):
@@ -244,6 +244,20 @@ def test_when_nothing_is_allowed_the_scope_and_the_way_out_are_named(hubspot, po
     portal.scopes.add(READ)
     clock.now += 61
     assert hubspot.statuses(["ann@x.no"])["ann@x.no"]
+
+
+def test_before_each_call_it_is_asked_which_rows_may_still_go(hubspot, portal):
+    allow(portal, "single")
+    asked = []
+
+    def still(refs):
+        asked.append(list(refs))
+        return set(refs) - {"b"} if len(refs) == 1 else set(refs)
+
+    outcomes = hubspot.write_statuses([grant(one, f"{one}@x.no") for one in "abc"], still)
+    assert asked == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+    assert [type(one.error) for one in outcomes] == [type(None), Stale, type(None)]
+    assert hubspot.statuses(["b@x.no"])["b@x.no"][NEWS].state == UNKNOWN
 
 
 def test_a_failure_does_not_change_the_way(hubspot, portal):
