@@ -18,7 +18,8 @@ ConnectorError
     ├── Rejected             the remote side refused the request or a value
     ├── ConfigError          configuration or mapping we cannot work with: exit 3
     ├── Braked               stopped by a safety brake before the first effect: exit 5
-    └── Locked               another instance holds the lock: exit 6
+    ├── Locked               another instance holds the lock: exit 6
+    └── Fenced               another worker, or another link, sees to this by now: nothing is written or recorded
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,3 +110,7 @@ class Braked(Permanent):
 
 class Locked(Permanent):
     """Another instance holds the lock."""
+
+
+class Fenced(Permanent):
+    """Another worker, or another link, sees to this by now."""

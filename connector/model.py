@@ -74,6 +74,7 @@ class User:
     updated_at: when the provider last changed the user, UTC; None when it does not say.
     etag: the version to send back with a write, when the provider gives one.
     memberships, consents: the provider's own entries in the generic profile's shape, as given; None: it did not tell.
+    gone: listed as deleted, or switched off; whoever can be read is read before that is believed.
     """
 
     id: str
@@ -82,6 +83,7 @@ class User:
     etag: str | None = None
     memberships: tuple[Mapping[str, Any], ...] | None = None
     consents: tuple[Mapping[str, Any], ...] | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,6 @@ class Contact:
     id: str
     properties: Mapping[str, str | None]
     updated_at: datetime | None = None
-    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class Link:
     lone: settle this link in a batch of its own, it made others fail.
     token: fencing token of the current lease. rung: counts hints; a change during a lease means "look again".
     cause: the sender's id of the delivery that last asked to look. settled_at: when a batch last recorded it.
+    user_seen_at, contact_seen_at: when what is stored of that side was last known to be so.
     """
 
     id: int
@@ -209,6 +211,8 @@ class Link:
     run: int | None = None
     cause: str | None = None
     settled_at: datetime | None = None
+    user_seen_at: datetime | None = None
+    contact_seen_at: datetime | None = None
 
     @property
     def name(self) -> str:

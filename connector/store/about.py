@@ -1,21 +1,30 @@
 """What the database says of itself, for `doctor`."""
 
+import stat
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from connector.store.engine import file_of
 from connector.store.migrate import current
 from connector.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """kind: SQLite or PostgreSQL. journal: SQLite's; "" elsewhere. ahead: seconds its clock is ahead of this machine's."""
+    """kind: SQLite or PostgreSQL. journal: SQLite's; "" elsewhere. ahead: seconds its clock is ahead of this machine's.
+
+    open_to_all: its files that every user of this machine can read.
+    """
 
     kind: str
     version: str
     journal: str
     schema: str | None
     ahead: float
+    open_to_all: tuple[Path, ...] = ()
 
 
 def about(store: Store) -> About:
@@ -28,4 +37,13 @@ def about(store: Store) -> About:
         before = time.time()
         now = tx.now.timestamp()
         ahead = now - (before + time.time()) / 2
-    return About("SQLite" if sqlite else "PostgreSQL", version, journal, current(store), ahead)
+    kind = "SQLite" if sqlite else "PostgreSQL"
+    return About(kind, version, journal, current(store), ahead, tuple(_open_to_all(store.url)))
+
+
+def _open_to_all(url: str) -> Iterator[Path]:
+    path = file_of(url)
+    for one in [Path(f"{path}{end}") for end in ("", "-wal", "-shm")] if path else ():
+        with suppress(OSError):
+            if one.stat().st_mode & stat.S_IROTH:
+                yield one

@@ -91,10 +91,10 @@ class Activities:
         query = select(*_COLUMNS).where(_of(provider, [user_id])).order_by(activity.c.occurred_at, activity.c.id)
         return [Activity(*row) for row in self._db.execute(query)]
 
-    def forget(self, provider: str, user_id: str) -> list[str]:
-        """Delete all events of one user. Returns the ids of the records that the CRM made of them."""
+    def forget(self, provider: str, user_id: str) -> list[tuple[str, str]]:
+        """Delete all events of one user. Returns sink and id of the records that were made of them."""
         statement = delete(activity).where(_of(provider, [user_id])).returning(activity.c.sink, activity.c.record_id)
-        return [row.record_id for row in self._db.execute(statement).all() if row.sink == CRM and row.record_id]
+        return [(row.sink, row.record_id) for row in self._db.execute(statement).all() if row.record_id]
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep events from attributes of `Activity`; one that is there already, for its sink, is left alone."""
@@ -190,31 +190,28 @@ class Activities:
         found["pending"] = found.get("pending", 0) + found.pop("sending", 0)
         return {state: found.get(state, 0) for state in STATES}
 
-    def tidy(self, waiting: datetime | None, done: datetime | None, most: int, sinks: Mapping[str, Collection[str]]) -> int:
-        """Delete what was done with before a time, and drop what nobody will send any more. Returns how many rows that were.
+    def expire(self, done: datetime, most: int) -> int:
+        """Delete what was done with before a time, `most` at once. Returns how many rows went."""
+        old = activity.c.state.not_in(OPEN) & (activity.c.noticed_at < done)
+        return self._db.execute(delete(activity).where(_some(old, most))).rowcount
 
-        Dropped is what has waited since before `waiting` for a link, or for a sink that is not among `sinks` (name -> providers),
-        and what is beyond `most` in its sink.
-        """
-        gone = 0
-        if waiting:
-            old = and_(activity.c.state.in_(OPEN), activity.c.noticed_at < waiting)
-            known = [and_(activity.c.sink == name, activity.c.provider.in_(list(who))) for name, who in sinks.items()]
-            gone += self._drop(and_(old, activity.c.due_at.is_(None)), "nobody was linked in time")
-            gone += self._drop(and_(old, ~or_(false(), *known)), "the mapping does not name this sink any more")
-        if done:
-            old = and_(activity.c.state.not_in(OPEN), activity.c.noticed_at < done)
-            gone += self._db.execute(delete(activity).where(old)).rowcount
-        return gone + self._shorten(most)
+    def give_up(self, waiting: datetime, sinks: Mapping[str, Collection[str]], most: int) -> int:
+        """Drop what has waited since before a time for a link, or for a sink that is not among `sinks` (name -> providers);
+        `most` of each at once. Returns how many rows that were."""
+        old = and_(activity.c.state.in_(OPEN), activity.c.noticed_at < waiting)
+        known = [and_(activity.c.sink == name, activity.c.provider.in_(list(who))) for name, who in sinks.items()]
+        unlinked, unknown = and_(old, activity.c.due_at.is_(None)), and_(old, ~or_(false(), *known))
+        gone = self._drop(_some(unlinked, most), "nobody was linked in time")
+        return gone + self._drop(_some(unknown, most), "the mapping does not name this sink any more")
 
-    def _shorten(self, most: int) -> int:
-        """Drop what a sink has too much of: first what waits for a link, the oldest first."""
+    def shorten(self, room: int, most: int) -> int:
+        """Drop what a sink has beyond `room`, `most` at once: first what waits for a link, the oldest first."""
         gone = 0
         pending = select(activity.c.sink, func.count().label("rows")).where(activity.c.state.in_(OPEN)).group_by(activity.c.sink)
         for sink, rows in self._db.execute(pending).all():
             here = select(activity.c.id).where(activity.c.sink == sink, activity.c.state.in_(OPEN))
-            excess = here.order_by(activity.c.due_at.is_not(None), activity.c.id).limit(max(rows - most, 0))
-            gone += self._drop(activity.c.id.in_(excess), "too many events wait") if rows > most else 0
+            excess = here.order_by(activity.c.due_at.is_not(None), activity.c.id).limit(max(0, min(rows - room, most)))
+            gone += self._drop(activity.c.id.in_(excess), "too many events wait") if rows > room else 0
         return gone
 
     def _ready(self, sink: str, providers: Collection[str]) -> Any:
@@ -277,6 +274,10 @@ def _names(row: Activity) -> tuple[str, str, str]:
 
 def _of(provider: str, user_ids: Iterable[str]) -> Any:
     return and_(activity.c.provider == provider, activity.c.user_id.in_(list(user_ids)))
+
+
+def _some(here: Any, most: int) -> Any:
+    return activity.c.id.in_(select(activity.c.id).where(here).limit(most))
 
 
 def _its_link() -> Any:

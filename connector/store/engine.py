@@ -1,5 +1,11 @@
 """Opening the database: SQLite with a journal that survives a kill, PostgreSQL with bounded waits."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EACCES, EISDIR
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Double, Engine, create_engine, event
@@ -8,7 +14,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import GenericFunction
 
-from connector.errors import ConfigError
+from connector.errors import ConfigError, Locked, Unavailable
+from connector.yamlfile import shown
 
 BUSY = 5
 """Seconds a writer waits for another one: less than a sender waits for our answer."""
@@ -53,6 +60,8 @@ def _sqlite(url: str) -> Engine:
     else:
         options |= {"pool_size": 20, "pool_timeout": 5}
     engine = create_engine(url, hide_parameters=True, **options)
+    if (path := file_of(url)) is not None:
+        event.listen(engine, "do_connect", lambda *given: _make(path))
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, record: Any) -> None:
@@ -65,6 +74,59 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite database; None for one in memory, and for any other."""
+    parts = make_url(url)
+    name = parts.database or ""
+    return None if parts.get_backend_name() != "sqlite" or name in ("", ":memory:") or name.startswith("file:") else Path(name)
+
+
+def _make(path: Path) -> None:
+    """See to it that the file is there, for its owner only: it holds personal data. SQLite's other files are made like it.
+
+    Raises Unavailable, with the path and the way out, when it cannot be opened. A file that is there is not opened here: closing
+    it would take away the locks that SQLite has on it in this process.
+    """
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+    except OSError as error:
+        way_out = "let the connector's user write to it and to its folder"
+        if not path.parent.is_dir():
+            way_out = f"make the folder {shown(path.parent)}"
+        said = f"database: {shown(path)} cannot be opened ({error.strerror}): {way_out}, or correct database_url"
+        raise Unavailable(said) from None
+
+
+@contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Be the only `connector up` on a SQLite file. Raises Locked.
+
+    A file beside it, with the process's number, is locked. The system lets go of it with the process, even after a kill -9; it is
+    never deleted, because a new one would be another lock.
+    """
+    path = file_of(url)
+    if path is None:
+        yield
+        return
+    held = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.read(held, 20).decode("ascii", "replace").strip()
+            raise Locked(f"{shown(path)}: another connector up (pid {other or 'unknown'}) works on it") from None
+        os.truncate(held, 0)
+        os.write(held, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(held)
 
 
 def _postgresql(url: str) -> Engine:

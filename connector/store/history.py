@@ -88,9 +88,11 @@ class History:
     def _when(self, run: int | None, span: timedelta) -> ColumnElement[bool]:
         return history.c.run == run if run is not None else history.c.run.is_(None) & (history.c.at >= self._tx.now - span)
 
-    def forget(self, before: datetime) -> int:
-        """Delete entries older than a time. Returns how many went."""
-        return self._db.execute(delete(history).where(history.c.at < before)).rowcount
+    def expire(self, before: datetime, most: int) -> int:
+        """Of the first `most` entries delete those older than a time. Returns how many went."""
+        first = select(history.c.id, history.c.at).order_by(history.c.id).limit(most).subquery()
+        old = select(first.c.id).where(first.c.at < before)
+        return self._db.execute(delete(history).where(history.c.id.in_(old))).rowcount
 
     def latest(self, after: int, limit: int = 200) -> list[tuple[int, Entry]]:
         """Entries with a higher id than `after`, oldest first, with their ids."""

@@ -105,10 +105,11 @@ class Inbox:
         values = {"tries": inbox.c.tries + 1, "due_at": self._tx.now + wait}
         self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
 
-    def forget(self, before: datetime) -> int:
-        """Delete what is done, or in quarantine, and was received before a time. Returns how many rows went."""
+    def expire(self, before: datetime, most: int) -> int:
+        """Delete what is done, or in quarantine, and was received before a time, `most` at once. Returns how many rows went."""
         old = inbox.c.state.in_(("done", "quarantined")) & (inbox.c.received_at < before)
-        return self._db.execute(delete(inbox).where(old)).rowcount
+        some = select(inbox.c.id).where(old).order_by(inbox.c.received_at).limit(most)
+        return self._db.execute(delete(inbox).where(inbox.c.id.in_(some))).rowcount
 
     def of(self, source: str, records: Iterable[str]) -> list[Kept]:
         """What a source said of these users or contacts, oldest first."""
@@ -117,6 +118,10 @@ class Inbox:
     def unattributed(self, source: str, after: int, limit: int) -> list[Kept]:
         """A page, by id, of rows of a source that nobody could attribute to a person, or did so far."""
         return self._kept(inbox.c.record.is_(None) & (inbox.c.body != b"") & (inbox.c.id > after), source, limit)
+
+    def unattributed_of(self, source: str, ids: Iterable[int]) -> list[Kept]:
+        """Those of these rows that are still so."""
+        return self._kept(inbox.c.id.in_(list(ids)) & inbox.c.record.is_(None) & (inbox.c.body != b""), source, None)
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""

@@ -22,8 +22,10 @@ FINGERPRINT = "hash_key_fingerprint"
 HEAD = "ledger"
 """Names in `cursor`; the last is the end of the ledger's chain."""
 
-UNKEYED = "hash_key: not set, so the key is in the database: whoever can write to the database can then forge the ledger"
-"""For `doctor`."""
+UNKEYED = "not set: the key stands in the database, and who can write there can forge the consents kept as proof"
+EARLY = "set one before the first start"
+LATE = "this database has consents or erasures already: leave it, another key would be refused"
+"""For `doctor`: what is so, and the way out before and after something was made with the key."""
 
 
 def require_key(store: "Store") -> None:
@@ -69,7 +71,7 @@ class Keys:
             return self._known
         kept, mark = _mark(tx, KEY), _mark(tx, FINGERPRINT)
         key = self._given or kept
-        if mark is None or ((key is None or Keyed(key).fingerprint != mark) and not _used(tx)):
+        if mark is None or ((key is None or Keyed(key).fingerprint != mark) and not used(tx)):
             return self._begin(tx, key)
         if key is None or Keyed(key).fingerprint != mark:
             raise ConfigError(_another(self._given))
@@ -93,8 +95,8 @@ def _mark(tx: "Tx", name: str) -> str | None:
     return found[0] if found else None
 
 
-def _used(tx: "Tx") -> bool:
-    """Whether anything was made with a key."""
+def used(tx: "Tx") -> bool:
+    """Whether anything was made with a key, so that it cannot be changed any more."""
     head = exists().where(cursor.c.name == HEAD)
     query = select(or_(head, exists(select(consent.c.id)), exists(select(tombstone.c.hash))))
     return bool(tx.connection.execute(query).scalar_one())

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from connector.model import Contact, Link, LinkState, User
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 ANSWERABLE = (LinkState.PENDING, LinkState.ACTIVE)
 """States in which a hint makes a link due; the others wait for a person or for ever."""
+
+LIVING = (*ANSWERABLE, LinkState.HELD)
+"""States that a link can be worked on in. In the others it has ended, and nothing is left to do but an erasure."""
 
 LOST_TOGETHER = 2
 """Leases lost in company; after that a link goes alone, so that the one that kills its worker takes nobody along."""
@@ -66,6 +71,14 @@ class Links:
         if rows:
             self._db.execute(insert(link), [_new(row, now) for row in rows])
 
+    def meet(self, rows: Sequence[dict[str, Any]]) -> None:
+        """The same for users whom a listing shows: those whom somebody else got to know meanwhile are left out."""
+        now = self._tx.now
+        make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        if rows:
+            once = make(link).on_conflict_do_nothing(index_elements=["provider", "user_id"])
+            self._db.execute(once, [_new(row, now) for row in rows])
+
     def notice(self, link_id: int, values: dict[str, Any], due: datetime | None, user_only: bool = False) -> None:
         """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already.
 
@@ -78,11 +91,12 @@ class Links:
             changes["due_at"] = case((link.c.due_at <= due, link.c.due_at), else_=literal(due, Moment()))
             changes["rung"] = link.c.rung + 1
         if changes:
-            self._db.execute(update(link).where(link.c.id == link_id).values(changes))
+            self._db.execute(update(link).where(_known(link_id)).values(changes))
 
     def see_user(self, link_id: int, user: User, **values: Any) -> None:
         """Store a newer observation of the user, without ringing."""
-        self._db.execute(update(link).where(link.c.id == link_id).values(user_columns(user) | values))
+        seen = user_columns(user) | {"user_seen_at": self._tx.now}
+        self._db.execute(update(link).where(_known(link_id)).values(seen | values))
 
     def lease(
         self, limit: int, owner: str, lasting: timedelta, run: int | None = None, providers: Collection[str] | None = None
@@ -92,8 +106,7 @@ class Links:
         A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
         token.
         """
-        here = [link.c.run == run] if run is not None else []
-        here += [link.c.provider.in_(list(providers))] if providers is not None else []
+        here = _of(run, providers)
         alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
         return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
 
@@ -106,6 +119,13 @@ class Links:
         }  # fmt: skip
         statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
+
+    def take(self, link_id: int, owner: str, lasting: timedelta) -> Link | None:
+        """Lease one link, due or not; None while somebody else has it, or when there is none."""
+        free = or_(link.c.lease_until.is_(None), link.c.lease_until <= self._tx.moment)
+        values = {"token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting}
+        row = self._db.execute(update(link).where((link.c.id == link_id) & free).values(values).returning(*link.c)).first()
+        return from_row(row) if row else None
 
     def renew(self, links: Sequence[Link], lasting: timedelta, intents: Mapping[int, Any] | None = None) -> set[int]:
         """Extend our leases; returns the ids of those that are still ours. intents: by link id, what is about to be written."""
@@ -138,6 +158,11 @@ class Links:
         query = select(link).where(link.c.id.in_(tokens)).with_for_update()
         return {row.id: from_row(row) for row in self._db.execute(query) if row.token == tokens[row.id]}
 
+    def locked(self, link_id: int) -> Link | None:
+        """One link as it stands; nobody leases or records it until this transaction ends."""
+        row = self._db.execute(select(link).where(link.c.id == link_id).with_for_update()).first()
+        return from_row(row) if row else None
+
     def record(self, link_id: int, token: int, values: dict[str, Any]) -> bool:
         """Write what became of a leased link and end the lease. False: a successor has it, nothing was written."""
         statement = update(link).where((link.c.id == link_id) & (link.c.token == token))
@@ -149,6 +174,7 @@ class Links:
         blank: dict[str, Any] = {
             "user_id": name, "contact_id": None, "email": None, "user": None, "contact": None, "base": {}, "echo": {}, "held": {},
             "drift": (), "consents": {}, "intent": [], "cause": None, "gone_since": None, "failed_since": None, "due_at": None,
+            "user_seen_at": None, "contact_seen_at": None,
         }  # fmt: skip
         values = {"state": LinkState.ERASED, "reason": reason, "erasure": False, "attempts": 0, "lone": False, "lost": 0}
         ended: dict[str, Any] = {"token": link.c.token + 1, "lease_until": None, "lease_owner": None, "settled_at": self._tx.now}
@@ -167,14 +193,14 @@ class Links:
         query = select(link.c.lease_owner).where(link.c.lease_until > self._tx.moment).distinct()
         return [owner for owner in self._db.execute(query).scalars() if owner]
 
-    def waiting(self, run: int | None = None) -> int:
-        """How many links could be leased now."""
-        due = and_(self._due(), *([link.c.run == run] if run is not None else []))
+    def waiting(self, run: int | None = None, providers: Collection[str] | None = None) -> int:
+        """How many links (of these providers) could be leased now."""
+        due = and_(self._due(), *_of(run, providers))
         return self._db.execute(select(func.count()).select_from(link).where(due)).scalar_one()
 
     def busy(self, run: int) -> int:
         """How many links of a run are due now, or on lease."""
-        working = or_(link.c.due_at <= self._tx.moment, link.c.lease_until > self._tx.moment)
+        working = or_(and_(link.c.due_at <= self._tx.moment, _workable()), link.c.lease_until > self._tx.moment)
         return self._db.execute(select(func.count()).select_from(link).where((link.c.run == run) & working)).scalar_one()
 
     def creating(self) -> bool:
@@ -234,16 +260,31 @@ class Links:
         held, drift = self._db.execute(query).one()
         return int(held or 0), int(drift or 0)
 
-    def oldest_due(self) -> datetime | None:
-        """When the link that has waited longest became due."""
-        return self._db.execute(select(func.min(link.c.due_at)).where(link.c.due_at <= self._tx.moment)).scalar()
+    def oldest_due(self, providers: Collection[str] | None = None) -> datetime | None:
+        """When the link (of these providers) that has waited longest became due."""
+        due = and_(link.c.due_at <= self._tx.moment, _workable(), *_of(None, providers))
+        return self._db.execute(select(func.min(link.c.due_at)).where(due)).scalar()
 
     def _due(self) -> Any:
         free = or_(link.c.lease_until.is_(None), link.c.lease_until <= self._tx.moment)
-        return and_(link.c.due_at <= self._tx.moment, free)
+        return and_(link.c.due_at <= self._tx.moment, free, _workable())
 
     def _where(self, condition: Any) -> list[Link]:
         return [from_row(row) for row in self._db.execute(select(link).where(condition).order_by(link.c.id))]
+
+
+def _known(link_id: int) -> Any:
+    """A link by its id, unless its person was erased since it was looked up: nothing is written about that one any more."""
+    return (link.c.id == link_id) & (link.c.state != LinkState.ERASED)
+
+
+def _workable() -> Any:
+    return or_(link.c.state.in_(LIVING), link.c.erasure)
+
+
+def _of(run: int | None, providers: Collection[str] | None) -> list[Any]:
+    here = [link.c.run == run] if run is not None else []
+    return here + ([link.c.provider.in_(list(providers))] if providers is not None else [])
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:
@@ -276,5 +317,6 @@ def _new(row: dict[str, Any], now: datetime) -> dict[str, Any]:
         "recheck": True, "consents": {}, "lone": False, "run": None, "cause": None,
     }  # fmt: skip
     sides = user_columns(user) | contact_columns(contact) | {"email": email_of(user, contact)}
+    sides |= {"user_seen_at": now if user else None, "contact_seen_at": now if contact else None}
     due = now if state in ANSWERABLE else None
     return blank | row | sides | {"state": state, "due_at": due, "rung": 1, "created_at": now}

@@ -29,14 +29,6 @@ class Aliases:
         row = {"provider": provider, "former_id": former_id, "link_id": link_id, "at": self._tx.now}
         self._db.execute(make(alias).on_conflict_do_nothing(), row)
 
-    def find(self, former_ids: Iterable[str]) -> dict[str, list[int]]:
-        """Link ids by former contact id."""
-        query = select(alias.c.former_id, alias.c.link_id).where(alias.c.former_id.in_(list(former_ids)))
-        found: dict[str, list[int]] = {}
-        for former, link_id in self._db.execute(query):
-            found.setdefault(former, []).append(link_id)
-        return found
-
     def of_link(self, link_id: int) -> list[str]:
         """Contact ids that a link used to be reached by, oldest first."""
         query = select(alias.c.former_id).where(alias.c.link_id == link_id).order_by(alias.c.id)
@@ -123,6 +115,11 @@ class Cursors:
         """Value and time of a mark."""
         row = self._db.execute(select(cursor.c.value, cursor.c.at).where(cursor.c.name == name)).first()
         return (row.value, row.at) if row else None
+
+    def beginning(self, start: str) -> dict[str, str]:
+        """Values of the marks whose names begin so, by the rest of the name."""
+        query = select(cursor.c.name, cursor.c.value).where(cursor.c.name.startswith(start, autoescape=True))
+        return {name.removeprefix(start): value for name, value in self._db.execute(query)}
 
     def set(self, name: str, value: str = "") -> None:
         """Set a mark now."""

@@ -85,6 +85,8 @@ def from_row(row: Any) -> Link:
         run=row.run,
         cause=row.cause,
         settled_at=row.settled_at,
+        user_seen_at=row.user_seen_at,
+        contact_seen_at=row.contact_seen_at,
     )
 
 

@@ -1,7 +1,7 @@
 """Runs (reconcile, backfill ...) and the lock that lets only one go at a time."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
@@ -38,11 +38,6 @@ class Runs:
         """The kind of each of these runs."""
         query = select(run.c.id, run.c.kind).where(run.c.id.in_(list(run_ids)))
         return {row.id: row.kind for row in self._db.execute(query)}
-
-    def last(self, kind: str) -> datetime | None:
-        """When the latest finished run of a kind ended."""
-        query = select(run.c.ended_at).where((run.c.kind == kind) & (run.c.state == "done"))
-        return self._db.execute(query.order_by(run.c.id.desc()).limit(1)).scalar()
 
     def lock(self, name: str, holder: str, lasting: timedelta) -> bool:
         """Take or extend a lock; False while somebody else holds it. It lapses `lasting` after the last extension."""

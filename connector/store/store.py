@@ -20,6 +20,7 @@ from connector.store.keyed import Keyed, Keys
 from connector.store.ledger import Ledger
 from connector.store.links import Links
 from connector.store.notes import Aliases, Cursors, Parked
+from connector.store.removals import Removals
 from connector.store.runs import Runs
 from connector.store.tables import Moment
 from connector.store.tombstones import Tombstones
@@ -87,6 +88,11 @@ class Tx:
     def activities(self) -> Activities:
         """Identity events to forward."""
         return Activities(self)
+
+    @cached_property
+    def removals(self) -> Removals:
+        """Records of events of people who were erased."""
+        return Removals(self)
 
     @cached_property
     def troubles(self) -> Troubles:

@@ -141,6 +141,8 @@ link = Table(
     Column("cause", Words(300)),
     Column("created_at", Moment, nullable=False),
     Column("settled_at", Moment),
+    Column("user_seen_at", Moment),
+    Column("contact_seen_at", Moment),
     UniqueConstraint("provider", "user_id"),
     Index(
         "link_active_contact",
@@ -217,6 +219,21 @@ activity = Table(
     Index("activity_key", "sink", "key", unique=True),
     Index("activity_user", "provider", "user_id"),
     Index("activity_state", "state"),
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("sink", String(64), nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("record_id", String(64), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("reason", Words),
+    UniqueConstraint("sink", "provider", "record_id"),
+    Index("removal_due", "sink", "due_at"),
 )
 
 consent = Table(

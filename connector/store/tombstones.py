@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -14,12 +14,30 @@ if TYPE_CHECKING:
     from connector.store.store import Tx
 
 
+BURYING = 7305213
+"""PostgreSQL's number for the lock between burying strangers and making something of newcomers; any will do."""
+
+
 class Tombstones:
     """Queries on `tombstone`, inside one transaction. Addresses in any spelling."""
 
     def __init__(self, tx: "Tx") -> None:
         self._tx = tx
         self._db = tx.connection
+
+    def alone(self) -> None:
+        """Before looking for the links of somebody to bury, and before any row is written.
+
+        A link that is being made meanwhile is found by that look, or finds the tombstone by its own look after `complete`.
+        SQLite's writers come one by one as it is.
+        """
+        if self._db.dialect.name == "postgresql":
+            self._db.execute(select(func.pg_advisory_xact_lock(BURYING)))
+
+    def complete(self) -> None:
+        """Before asking who of the people that have links is buried, and before any row is written: wait for whoever buries."""
+        if self._db.dialect.name == "postgresql":
+            self._db.execute(select(func.pg_advisory_xact_lock_shared(BURYING)))
 
     def bury(self, provider: str, user_id: str | None, contact_ids: Iterable[str] = (), emails: Iterable[str] = ()) -> None:
         """Somebody was erased now; erased once more, the later time counts."""

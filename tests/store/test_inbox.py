@@ -168,6 +168,7 @@ def test_what_is_done_or_in_quarantine_is_forgotten_after_a_while(store):
     add(store, item("a"), item("b"), item("c", problem="odd"))
     with store.write() as tx:
         tx.inbox.done({tx.inbox.claim(1)[0].id: None})
-        assert tx.inbox.forget(tx.now - timedelta(minutes=1)) == 0
-        assert tx.inbox.forget(tx.now + timedelta(minutes=1)) == 2
+        assert tx.inbox.expire(tx.now - timedelta(minutes=1), 10) == 0
+        assert tx.inbox.expire(tx.now + timedelta(minutes=1), 1) == 1
+        assert tx.inbox.expire(tx.now + timedelta(minutes=1), 10) == 1
         assert tx.inbox.counts() == {"pending": 1, "done": 0, "quarantined": 0}

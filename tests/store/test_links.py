@@ -1,5 +1,6 @@
 """Links: found by ids, leased by one worker at a time, recorded only by whoever holds the lease."""
 
+import concurrent.futures
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -64,6 +65,33 @@ def test_one_link_per_provider_and_user(store):
     make(store)
     with pytest.raises(IntegrityError):
         make(store)
+
+
+def test_a_listing_leaves_out_whom_somebody_else_met(store):
+    make(store)
+    with store.write() as tx:
+        tx.links.meet([{"provider": "members", "user_id": f"u-{number}", "reason": "listed"} for number in (1, 2)])
+    assert (get(store, "u-1").reason, get(store, "u-2").reason) == (None, "listed")
+
+
+def test_a_listing_waits_for_whoever_is_just_meeting_the_same_user(postgres):
+    store = Store(postgres(migrated=True))
+    rows = [{"provider": "members", "user_id": "u-1"}]
+
+    def list_users():
+        with store.write() as tx:
+            tx.links.meet(rows)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with store.write() as tx:
+            tx.links.create(rows)
+            listing = pool.submit(list_users)
+            with pytest.raises(TimeoutError):
+                listing.result(0.3)
+        assert listing.result(5) is None
+    with store.read() as tx:
+        assert tx.links.counts()["pending"] == 1
+    store.close()
 
 
 def test_one_active_link_per_provider_and_contact(store):
@@ -156,6 +184,50 @@ def test_a_released_lease_is_free_at_once(store):
         assert tx.links.owners() == ["dead"]
         assert tx.links.release(["dead"]) == 1
     assert len(lease(store, owner="two")) == 1
+
+
+@pytest.mark.parametrize("state", [LinkState.UNLINKED, LinkState.DELETED, LinkState.MERGED])
+def test_a_link_that_has_ended_is_due_for_an_erasure_alone(store, state):
+    make(store)
+    link = get(store)
+    notice(store, link, {"state": state, "run": 7})
+    with store.read() as tx:
+        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due()) == (0, 0, None)
+    assert lease(store) == []
+    notice(store, link, {"erasure": True})
+    with store.read() as tx:
+        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due() is None) == (1, 1, False)
+    assert len(lease(store)) == 1
+
+
+def test_what_waits_is_counted_by_provider(store):
+    make(store)
+    make(store, 2, provider="former")
+    with store.read() as tx:
+        assert [tx.links.waiting(providers=names) for names in (None, ["members"], [])] == [3, 1, 0]
+        assert tx.links.oldest_due([]) is None
+        assert tx.links.oldest_due(["members"])
+
+
+def test_a_locked_link_is_leased_by_nobody(postgres):
+    store = Store(postgres(migrated=True))
+    make(store)
+    with store.write() as tx:
+        assert tx.links.locked(get(store).id)
+        assert lease(store) == []
+    assert len(lease(store)) == 1
+    store.close()
+
+
+def test_one_link_is_taken_due_or_not_unless_somebody_has_it(store):
+    make(store)
+    (link,) = lease(store)
+    with store.write() as tx:
+        assert tx.links.take(link.id, "other", LASTING) is None
+    record(store, link, due_at=None)
+    with store.write() as tx:
+        assert tx.links.take(link.id, "other", LASTING).token == link.token + 1
+    assert not record(store, link)
 
 
 def test_a_lone_link_comes_alone_and_after_the_others(store):

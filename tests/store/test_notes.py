@@ -104,15 +104,22 @@ def test_what_belongs_to_a_link_goes_with_it(store, link):
         tx.parked.put(link.id, "link", "why", 1)
         tx.aliases.add(link.id, "members", "old")
         tx.links.remove(link.id)
-        assert (tx.parked.count(), tx.history.of_link(link.id), tx.aliases.find(["old"])) == (0, [], {})
+        assert (tx.parked.count(), tx.history.of_link(link.id), tx.aliases.of_link(link.id)) == (0, [], [])
+
+
+def test_old_history_goes_some_entries_at_a_time(store, link):
+    with store.write() as tx:
+        tx.history.add([Entry(link.id, str(number)) for number in range(5)])
+        assert tx.history.expire(tx.now - timedelta(hours=1), 2) == 0
+        assert tx.history.expire(tx.now + timedelta(hours=1), 2) == 2
+        assert [entry.kind for entry in tx.history.of_link(link.id)] == ["2", "3", "4"]
 
 
 def test_a_run_is_started_finished_and_found(store):
     with store.write() as tx:
-        assert tx.runs.last("reconcile") is None
         run = tx.runs.start("reconcile", "members")
         tx.runs.finish(run, "done", {"read": 1})
-        assert tx.runs.last("reconcile") is not None
+        assert tx.runs.kinds([run]) == {run: "reconcile"}
 
 
 def test_the_effects_of_the_last_hour_leave_out_those_of_runs(store, link):

@@ -1,4 +1,4 @@
-"""Consents, identity events to hand on, and whose delivery a row of the inbox was."""
+"""Consents, identity events to hand on and to take back, and whose delivery a row of the inbox was."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,9 +19,12 @@ def upgrade() -> None:
         link.add_column(sa.Column("reread", sa.Boolean(), server_default=sa.true(), nullable=False))
         link.add_column(sa.Column("recheck", sa.Boolean(), server_default=sa.true(), nullable=False))
         link.add_column(sa.Column("consents", sa.Text(), server_default="{}", nullable=False))
+        link.add_column(sa.Column("user_seen_at", sa.Double(), nullable=True))
+        link.add_column(sa.Column("contact_seen_at", sa.Double(), nullable=True))
     op.drop_table("activity")  # neither of the two was ever written to
     op.drop_table("consent")
     _activity()
+    _removal()
     _consent()
 
 
@@ -52,6 +55,23 @@ def _activity() -> None:
     op.create_index("activity_key", "activity", ["sink", "key"], unique=True)
     op.create_index("activity_user", "activity", ["provider", "user_id"])
     op.create_index("activity_state", "activity", ["state"])
+
+
+def _removal() -> None:
+    op.create_table(
+        "removal",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("sink", sa.String(length=64), nullable=False),
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("record_id", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.Double(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("sink", "provider", "record_id"),
+    )
+    op.create_index("removal_due", "removal", ["sink", "due_at"])
 
 
 def _consent() -> None:
