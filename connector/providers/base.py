@@ -24,6 +24,21 @@ class Capabilities:
     erase: bool = False
 
 
+class Particular(Protocol):
+    """What a provider may tell beyond its capabilities, for `check`. Each part is optional: who has none is taken at the word of
+    the capabilities.
+    """
+
+    needs: Mapping[str, str]
+    """Capability -> the setting without which it is not there."""
+
+    def unwritable(self, field: str) -> str | None:
+        """Why a field of a user can never be written, as configured; None when it can."""
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """The same of a consent."""
+
+
 class Provider(Protocol):
     """An identity provider as configured. Reading and writing may raise Transient, Missing, Rejected."""
 
@@ -46,7 +61,10 @@ class Provider(Protocol):
         """Users with this email address, none to several."""
 
     def pages(self) -> Iterator[list[User]]:
-        """All users, a page at a time. Raises Rejected on a listing that does not end or repeats itself."""
+        """All users, a page at a time. Raises Rejected on a listing that does not end or repeats itself.
+
+        Whom the provider still lists but counts as deleted is `gone`, and need not be listed.
+        """
 
     def changed_since(self, since: datetime) -> Iterator[list[User]]:
         """Users changed at or after `since` (UTC), oldest first; overlap is the caller's business."""
@@ -71,3 +89,21 @@ class Provider(Protocol):
 
     def erase(self, user_id: str) -> None:
         """Delete a user who asked to be forgotten, with all the provider holds; one already gone counts as done."""
+
+
+def missing_setting(provider: Provider, capability: str) -> str | None:
+    """The setting without which a capability is not there; None where no setting would help."""
+    found: str | None = getattr(provider, "needs", {}).get(capability)
+    return found
+
+
+def unwritable(provider: Provider, field: str) -> str | None:
+    """Why a field of a user can never be written; None when it can. See Particular."""
+    why: str | None = provider.unwritable(field) if hasattr(provider, "unwritable") else None
+    return why
+
+
+def unwritable_consent(provider: Provider, purpose: str) -> str | None:
+    """Why a consent can never be written; None when it can. See Particular."""
+    why: str | None = provider.unwritable_consent(purpose) if hasattr(provider, "unwritable_consent") else None
+    return why

@@ -27,6 +27,11 @@ def entries(fields: Mapping[str, ConsentField], told: Callable[[str], object]) -
     return tuple(found) if fields else None
 
 
+def refusal(fields: Mapping[str, ConsentField], purpose: str) -> str | None:
+    """Why a consent cannot be put down; None when it can."""
+    return None if purpose in fields else f"no field is configured for it (consents.{purpose})"
+
+
 def changes(provider: str, fields: Mapping[str, ConsentField], purpose: str, told: Statement, texts: bool) -> dict[str, Any]:
     """The fields that put a statement down, and their values; None empties one. Raises Rejected for a purpose without fields.
 

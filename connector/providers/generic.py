@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 class Generic:
     """One system that speaks the generic profile. `providers.base.Provider` states what each method promises."""
 
+    needs: Mapping[str, str] = dict.fromkeys(("create", "update", "consent", "delete", "erase"), "api_url")
+
     def __init__(
         self,
         name: str,

@@ -5,7 +5,7 @@ sent ourselves: bodies repeat people's data.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import requests
@@ -16,6 +16,8 @@ from urllib3.util import Retry
 
 from connector import strictjson
 from connector.errors import BadDelivery, ConnectorError, Exists, Missing, Paused, Rejected, Stale, Unavailable
+from connector.providers import patience
+from connector.reach import trouble
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and of silence before an answer counts as missing."""
@@ -25,6 +27,8 @@ LONGEST_WAIT = 3600.0
 MAX_NODES = 5_000_000
 """Values in an answer: all users on one page, where a provider knows no pages. Webhooks, which strangers send, get less."""
 WHY = "the provider refuses it"
+DENIALS = (401, 403)
+"""Statuses that say that we are not let in: waiting does not help."""
 
 
 class Bearer(AuthBase):
@@ -64,11 +68,25 @@ def new_session() -> requests.Session:
 class Rest:
     """A provider's REST API: a base address, credentials, and what its status codes mean."""
 
-    def __init__(self, name: str, url: str, auth: AuthBase | None, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        auth: AuthBase | None,
+        session: requests.Session | None = None,
+        pause: Callable[[requests.Response], float] | None = None,
+        setting: str = "",
+    ) -> None:
+        """pause: reads from an answer how many seconds it asks to wait, where that stands elsewhere than in `Retry-After`.
+
+        setting: where the operator writes the address, when that is not among the provider's settings.
+        """
         self._name = name
+        self._setting = setting or f"the addresses under providers.{name}"
         self._url = url.rstrip("/")
         self._auth = auth
         self._session = session or new_session()
+        self._pause = pause or retry_after
 
     def call(
         self,
@@ -83,7 +101,7 @@ class Rest:
         fields: Collection[str] = (),
         accept: Collection[int] = (),
     ) -> requests.Response:
-        """Make one call and return its 2xx answer. Redirects are not followed.
+        """Make one call and return its 2xx answer. Redirects are not followed. In a listing it may be made again: see `patience`.
 
         what: names the call in errors, without personal data.
         body: sent as JSON. data: sent as a form, or as these bytes, whose type is in `headers`.
@@ -91,19 +109,30 @@ class Rest:
         accept: further statuses whose answer is returned, because the caller knows what they mean.
         Raises Unavailable, Paused, Missing (404, 410), Exists (409), Stale (412), Rejected.
         """
-        where = f"{self._name}: {what}"
+        asked = {"params": query, "json": body, "data": data, "headers": headers}
+        spent: list[float] = []
+        while True:
+            reply = self._sent(method, path, asked)
+            if isinstance(reply, Unavailable):
+                error: ConnectorError = reply
+            elif 200 <= reply.status_code < 300 or reply.status_code in accept:
+                patience.answered()
+                return reply
+            else:
+                error = failure(f"{self._name}: {what}", reply, fields, self._pause)
+            denied = not isinstance(reply, Unavailable) and reply.status_code in DENIALS
+            if denied or not patience.waits(error, spent):
+                raise error
+
+    def _sent(self, method: str, path: str, asked: Mapping[str, Any]) -> requests.Response | Unavailable:
+        """The answer, or why there is none: not chained, because the client's error holds the whole address."""
         try:
-            reply = self._session.request(
-                method, self._url + path, params=query, json=body, data=data, headers=headers, auth=self._auth, timeout=TIMEOUTS,
-                allow_redirects=False,
-            )  # fmt: skip
+            return self._session.request(
+                method, self._url + path, auth=self._auth, timeout=TIMEOUTS, allow_redirects=False, **asked
+            )
         except requests.RequestException as error:
-            reply, problem = None, type(error).__name__
-        if reply is None:
-            raise Unavailable(f"{where}: {problem}")  # not chained: the client's error holds the whole address
-        if 200 <= reply.status_code < 300 or reply.status_code in accept:
-            return reply
-        raise failure(where, reply, fields)
+            way_out = f"look at {self._setting} and the network"
+            return Unavailable(f"{self._name}: {trouble(self._url, error, way_out)}")
 
     def json(self, what: str, reply: requests.Response) -> dict[str, Any]:
         """The object an answer holds. Raises Unavailable when it holds none: something else answered."""
@@ -113,14 +142,16 @@ class Rest:
         return found
 
 
-def failure(where: str, reply: requests.Response, fields: Collection[str]) -> ConnectorError:
-    """What an answer outside 2xx means."""
-    status = reply.status_code
+def failure(
+    where: str, reply: requests.Response, fields: Collection[str], pause: Callable[[requests.Response], float] | None = None
+) -> ConnectorError:
+    """What an answer outside 2xx means. pause: see Rest."""
+    status, pause = reply.status_code, pause or retry_after
     where = f"{where}: {status}"
-    if status in (401, 403, 429):
-        return Paused(where, retry_after(reply))
+    if status in (*DENIALS, 429):
+        return Paused(where, pause(reply))
     if status >= 500 or status in (408, 425):
-        return Unavailable(where, retry_after(reply))
+        return Unavailable(where, pause(reply))
     if status < 400:
         return Unavailable(f"{where}, a redirect, which is not followed: is api_url right?")
     if status in (404, 410):

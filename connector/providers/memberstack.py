@@ -35,6 +35,8 @@ from connector.strictjson import parse, storable
 URL = "https://admin.memberstack.com"
 PAGE = 100
 """Members asked for in one page; more are not given."""
+PLAINLY = ("email", "email_verified")
+"""What is written, and is no custom field."""
 PASSWORD_BYTES = 32
 """Random bytes in the password of a member we create."""
 
@@ -72,6 +74,8 @@ class Habits:
 class Memberstack:
     """One Memberstack app. `providers.base.Provider` states what each method promises."""
 
+    needs: Mapping[str, str] = {"consent": "consents"}
+
     def __init__(
         self,
         name: str,
@@ -93,6 +97,15 @@ class Memberstack:
             read=True, find=True, list=True, create=True, update=True, delete=True, erase=True, consent=consents
         )  # fmt: skip
 
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        known = field in PLAINLY or field in self._words.fields or field.startswith("custom.")
+        return None if known else f"no custom field is configured for it (fields.{field})"
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return consentwords.refusal(self._words.consents, purpose)
+
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
         self._verifier.verify(delivery, now)
@@ -101,6 +114,8 @@ class Memberstack:
         """See Provider. A delivery is one event."""
         body = delivery.body
         envelope = parse(body)
+        if envelope == []:
+            return []
         sender_id = self._verifier.delivery_id(delivery)
         key = self._verifier.dedupe_key(delivery, body)
         return [Item(key, short(sender_id or ""), body, {"event": key}, _problem(body, envelope))]
@@ -248,21 +263,18 @@ class Memberstack:
     def _written(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Vocabulary names as Memberstack takes them. Raises Rejected for what has no place there."""
         body: dict[str, Any] = {}
-        refused: dict[str, str] = {}
+        if refused := {name: why for name in values if (why := self.unwritable(name))}:
+            raise Rejected(f"{self.name}: Memberstack has no place for {', '.join(refused)}", refused)
         for name, value in values.items():
-            own = self._words.fields.get(name) or name.removeprefix("custom.")
             if name == "email":
                 body["email"] = value
             elif name == "email_verified":
                 body["verified"] = value is True
             elif name.startswith(META):
                 body.setdefault("metaData", {})[name.removeprefix(META)] = self._blank if value is None else value
-            elif own != name:
-                body.setdefault("customFields", {})[own] = self._blank if value is None else value
             else:
-                refused[name] = f"no custom field is configured for it (fields.{name})"
-        if refused:
-            raise Rejected(f"{self.name}: Memberstack has no place for {', '.join(refused)}", refused)
+                own = self._words.fields.get(name) or name.removeprefix("custom.")
+                body.setdefault("customFields", {})[own] = self._blank if value is None else value
         return body
 
 

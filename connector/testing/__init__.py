@@ -2,7 +2,7 @@
 
     from connector.testing import ProviderContract, Reply, Request
 
-It needs pytest and hypothesis: pip install 'crm-connector[testing]'. Nothing of the connector itself imports this package.
+It needs pytest and hypothesis: the extra `testing`. Nothing of the connector itself imports this package.
 """
 
 import pytest

@@ -9,11 +9,16 @@ import pytest
 
 from connector.errors import ConnectorError, Exists, Missing, Rejected
 from connector.model import ConsentState, Statement, User
-from connector.providers.base import Provider
+from connector.providers.base import Provider, unwritable, unwritable_consent
 from connector.testing.hooks import NOW, Hooks
 from connector.testing.vendor import Vendor
 
 NOBODY = "nobody-has-this-id"
+SAMPLES = {
+    "email_verified": True, "first_name": "Augusta", "last_name": "King", "phone": "+34600000001", "locale": "es",
+    "country": "ES", "birth_date": "1815-12-10",
+}  # fmt: skip
+"""A value for each field of the vocabulary that can be anybody's."""
 
 
 class RestPromises(Hooks):
@@ -100,6 +105,31 @@ class RestPromises(Hooks):
         kept = {name: value for name, value in before.values.items() if name not in moving}
         assert kept == {name: after.values.get(name) for name in kept}, "an update changed more than it was to"
         return after
+
+    def test_what_can_never_be_written_is_said(self, world: tuple[Provider, Vendor]) -> None:
+        """What `unwritable` names is refused by that name before anything is sent; nothing else is."""
+        api, vendor = world
+        if not api.capabilities.update:
+            pytest.skip("it takes no updates")
+        told = [name for name in (*self.new, *self.edit, *self.cleared) if unwritable(api, name)]
+        assert not told, f"a field that is written here is said to be unwritable: {told}"
+        for name, value in SAMPLES.items():
+            vendor.calls.clear()
+            said, refused = unwritable(api, name), self._refused_fields(api, {name: value})
+            assert (said is not None) == (name in refused), f"{name}: unwritable says {said}, update refuses {refused}"
+            sent = [one.method for one in vendor.calls if one.method in ("PATCH", "PUT", "DELETE")]
+            assert not (said and sent), f"{name}: it is written in spite of: {said}"
+
+    def _refused_fields(self, api: Provider, change: Mapping[str, Any]) -> Mapping[str, str]:
+        try:
+            api.update(self.user_id, change, None)
+        except Rejected as error:
+            return error.refused
+        return {}
+
+    def test_a_consent_that_can_be_set_is_not_said_to_be_unwritable(self, api: Provider) -> None:
+        if api.capabilities.consent:
+            assert unwritable_consent(api, self.purpose) is None
 
     def test_consent(self, api: Provider) -> None:
         told = Statement(ConsentState.GRANTED, NOW, "registration form")

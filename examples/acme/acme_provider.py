@@ -35,6 +35,10 @@ class Acme:
         self._verifier = Verifier(SCHEME, secrets)
         self._rest = Rest(name, url, Bearer(key))
 
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return None if field in FIELDS.values() else "Acme takes mail and given name alone"
+
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
         self._verifier.verify(delivery, now)
@@ -82,6 +86,8 @@ class Acme:
 
     def update(self, user_id: str, values: Mapping[str, Any], etag: str | None) -> User:
         """See Provider."""
+        if refused := {name: why for name in values if (why := self.unwritable(name))}:
+            raise Rejected(f"{self.name}: not to be written", refused)
         body = {theirs: values[ours] for theirs, ours in FIELDS.items() if ours in values}
         self._rest.call("update a person", "PATCH", _path(user_id), body=body, fields=values)
         return self.fetch(user_id)

@@ -10,9 +10,11 @@ from ruamel.yaml import YAML
 
 from connector.assembly import beyond
 from connector.mapping.loader import load
+from connector.model import Delivery
 from connector.providers.base import Capabilities
 from connector.providers.registry import KINDS, build
 from connector.settings import ProviderSettings
+from connector.sync.beyond import warned
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "providers" / "README.md").read_text(encoding="utf-8")
@@ -80,9 +82,19 @@ def test_the_overview_says_the_same(kind):
 @kinds
 def test_the_shipped_mapping_asks_for_nothing_beyond(kind):
     told = settings(kind)
-    assert beyond(build("members", told), load(told.mapping)) == []
+    provider, mapping = build("members", told), load(told.mapping)
+    assert (beyond(provider, mapping), warned(provider, mapping)) == ([], [])
 
 
 @kinds
 def test_every_kind_has_its_page(kind):
     assert kind == "generic" or (ROOT / "docs" / "providers" / f"{kind}.md").is_file()
+
+
+@kinds
+def test_an_empty_array_is_no_event(kind):
+    """Whoever sends batches may have nothing to tell: that is taken, and none of it is set aside."""
+    if "receive" in can(kind) and can(kind)["receive"]:
+        headers = (("x-shopify-topic", "customers/update"),)
+        delivery = Delivery("POST", "https://connector.test/webhooks/identity/members", headers, b" [] ")
+        assert build("members", settings(kind)).split(delivery) == []

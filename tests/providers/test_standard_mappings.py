@@ -27,7 +27,8 @@ def check(tmp_path, capsys):
         (tmp_path / "members.yaml").write_text(text)
         (tmp_path / "config.yaml").write_text(CONFIG.format(kind=kind, keys=KINDS[kind]))
         (tmp_path / "config.yaml").chmod(0o600)
-        return run(["check", "--config", str(tmp_path / "config.yaml")]), capsys.readouterr().err
+        code, told = run(["check", "--config", str(tmp_path / "config.yaml")]), capsys.readouterr()
+        return code, told.err + "".join(line for line in told.out.splitlines() if "members.yaml" in line)
 
     return check
 

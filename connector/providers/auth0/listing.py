@@ -35,11 +35,10 @@ EXPORTED = (
     "blocked", "created_at", "updated_at", "last_login", "user_metadata", "app_metadata",
 )  # fmt: skip
 
-Call = Callable[..., requests.Response]
 Record = dict[str, Any]
 
 
-def windows(name: str, what: str, rest: Rest, call: Call, by: str, since: datetime) -> Iterator[list[Record]]:
+def windows(name: str, what: str, rest: Rest, by: str, since: datetime) -> Iterator[list[Record]]:
     """Users whose `by` is at or after a time, oldest first; who changes meanwhile comes again, later.
 
     Each page begins at the moment where the last one ended: by numbers alone, a user that moves would hide another one.
@@ -52,7 +51,7 @@ def windows(name: str, what: str, rest: Rest, call: Call, by: str, since: dateti
             "search_engine": "v3", "q": f"{by}:[{written(start)} TO *]", "sort": f"{by}:1", "page": str(number),
             "per_page": str(PAGE), "include_totals": "true",
         }  # fmt: skip
-        records = _page(f"{name}: {what}", rest.json(what, _called(call, what, query)), number)
+        records = _page(f"{name}: {what}", rest.json(what, _called(rest, what, query)), number)
         times = [at for one in records if (at := moment(one.get(by))) is not None]
         if any(at < start - TICK for at in times):
             raise Rejected(f"{name}: {what}: the answer was not filtered")
@@ -67,18 +66,16 @@ def windows(name: str, what: str, rest: Rest, call: Call, by: str, since: dateti
     raise Rejected(f"{name}: {what}: more users at one moment than a search shows; set listing: bulk")
 
 
-def exported(
-    name: str, rest: Rest, call: Call, files: requests.Session, sleep: Callable[[float], None]
-) -> Iterator[list[Record]]:
+def exported(name: str, rest: Rest, files: requests.Session, sleep: Callable[[float], None]) -> Iterator[list[Record]]:
     """All users, by an export. While it is made, pages without users come, so that the caller sees that it goes on."""
     what = "export users"
     asked = {"format": "json", "fields": [{"name": one} for one in EXPORTED]}
-    job = rest.json(what, call(what, "POST", "/jobs/users-exports", body=asked))
+    job = rest.json(what, rest.call(what, "POST", "/jobs/users-exports", body=asked))
     job_id = usable_id(job.get("id"))
     if job_id is None:
         raise Rejected(f"{name}: {what}: the answer is no job")
     for _ in range(ASKED):
-        job = rest.json(what, call(what, "GET", f"/jobs/{quote(job_id, safe='')}"))
+        job = rest.json(what, rest.call(what, "GET", f"/jobs/{quote(job_id, safe='')}"))
         if job.get("status") not in ("pending", "processing"):
             break
         yield []
@@ -89,9 +86,9 @@ def exported(
     yield from _lines(f"{name}: {what}", _downloaded(name, what, location, files))
 
 
-def _called(call: Call, what: str, query: Mapping[str, str]) -> requests.Response:
+def _called(rest: Rest, what: str, query: Mapping[str, str]) -> requests.Response:
     try:
-        return call(what, "GET", "/users", query=query)
+        return rest.call(what, "GET", "/users", query=query)
     except Missing as error:
         raise Rejected(f"{error}: is domain right?") from None
 

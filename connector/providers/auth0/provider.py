@@ -19,11 +19,11 @@ from urllib.parse import quote
 
 import requests
 
-from connector.errors import BadDelivery, Exists, Missing, Paused, Rejected, Unavailable
+from connector.errors import BadDelivery, Exists, Missing, Rejected, Unavailable
 from connector.model import Change, Delivery, Item, Statement, User
 from connector.providers import consentwords
 from connector.providers.auth0 import events, listing
-from connector.providers.auth0.user import USUAL, Words, body, deep, entry, placed, user_from
+from connector.providers.auth0.user import USUAL, Words, body, deep, entry, placed, refusal, user_from
 from connector.providers.base import Capabilities
 from connector.providers.http import LONGEST_WAIT, MAX_NODES, Rest, new_session, retry_after
 from connector.providers.oauth import ClientCredentials
@@ -56,6 +56,8 @@ class Tenant:
 class Auth0:
     """One tenant. `providers.base.Provider` states what each method promises."""
 
+    needs: Mapping[str, str] = {"create": "connection", "consent": "consents"}
+
     def __init__(
         self,
         name: str,
@@ -74,11 +76,19 @@ class Auth0:
         self._words = tenant.words
         self._session = session or new_session()
         self._sleep = sleep
-        self._rest = Rest(name, api_url, ClientCredentials(name, token_url, client, self._session), self._session)
+        self._rest = Rest(name, api_url, ClientCredentials(name, token_url, client, self._session), self._session, _pause)
         self.capabilities = Capabilities(
             read=True, find=True, list=True, list_changed=True, create=bool(tenant.connection), update=True, delete=True,
             erase=True, consent=bool(tenant.words.consents),
         )  # fmt: skip
+
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return refusal(field, self._words)
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return consentwords.refusal(self._words.consents, purpose)
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. It proves who sends, not what is sent."""
@@ -87,6 +97,8 @@ class Auth0:
     def split(self, delivery: Delivery) -> list[Item]:
         """See Provider. A delivery is one event, whose own id tells a repeat."""
         event = parse(delivery.body)
+        if event == []:
+            return []
         own = usable_id(event.get("id")) if isinstance(event, dict) else None
         key = short(own) if own else self._verifier.dedupe_key(delivery, delivery.body)
         return [Item(key, short(own) if own else "", delivery.body, {}, _problem(delivery.body, event))]
@@ -128,14 +140,14 @@ class Auth0:
     def pages(self) -> Iterator[list[User]]:
         """See Provider. By time of creation, or by an export, as configured."""
         if self._tenant.listing == "bulk":
-            records = listing.exported(self.name, self._rest, self._call, self._session, self._sleep)
+            records = listing.exported(self.name, self._rest, self._session, self._sleep)
         else:
-            records = listing.windows(self.name, "list users", self._rest, self._call, "created_at", BEGINNING)
+            records = listing.windows(self.name, "list users", self._rest, "created_at", BEGINNING)
         return self._users(records)
 
     def changed_since(self, since: datetime) -> Iterator[list[User]]:
         """See Provider. A search lags, by seconds mostly."""
-        return self._users(listing.windows(self.name, "list changed users", self._rest, self._call, "updated_at", since))
+        return self._users(listing.windows(self.name, "list changed users", self._rest, "updated_at", since))
 
     def create(self, values: Mapping[str, Any], key: str) -> User:
         """See Provider. With a password that nobody knows, and without a mail from Auth0."""
@@ -145,7 +157,7 @@ class Auth0:
         told = body({path: value for path, value in placed(self.name, values, self._words).items() if value is not None}, {})
         password = randomness.token_urlsafe(24) + "aA1!"
         try:
-            reply = self._call(
+            reply = self._rest.call(
                 what, "POST", "/users",
                 body={"connection": self._tenant.connection, "password": password, "verify_email": False, **told}, fields=values,
             )  # fmt: skip
@@ -174,17 +186,17 @@ class Auth0:
 
     def _delete(self, what: str, user_id: str) -> None:
         try:
-            self._call(what, "DELETE", self._path(user_id))
+            self._rest.call(what, "DELETE", self._path(user_id))
         except Missing:
             return
 
     def _patch(self, what: str, user_id: str, changed: Mapping[str, Any], fields: Any) -> User:
         record = self._read(what, user_id) if deep(changed) else {}
-        reply = self._call(what, "PATCH", self._path(user_id), body=body(changed, record), fields=fields)
+        reply = self._rest.call(what, "PATCH", self._path(user_id), body=body(changed, record), fields=fields)
         return self._user(self._record(what, reply, user_id))
 
     def _read(self, what: str, user_id: str) -> dict[str, Any]:
-        return self._record(what, self._call(what, "GET", self._path(user_id)), user_id)
+        return self._record(what, self._rest.call(what, "GET", self._path(user_id)), user_id)
 
     def _record(self, what: str, reply: requests.Response, user_id: str | None = None) -> dict[str, Any]:
         record = self._rest.json(what, reply)
@@ -222,7 +234,7 @@ class Auth0:
 
     def _array(self, what: str, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """The objects of an array. Anything else is a failure, never nobody."""
-        reply = self._call(what, "GET", path, query=query)
+        reply = self._rest.call(what, "GET", path, query=query)
         try:
             found = parse(reply.content, MAX_NODES)
         except BadDelivery:
@@ -230,13 +242,6 @@ class Auth0:
         if not isinstance(found, list) or len(objects(found)) < len(found):
             raise Rejected(f"{self.name}: {what}: the answer is no listing")
         return objects(found)
-
-    def _call(self, what: str, method: str, path: str, **more: Any) -> requests.Response:
-        """One call; where too many were made, when they may go on."""
-        reply = self._rest.call(what, method, path, accept=(429,), **more)
-        if reply.status_code == 429:
-            raise Paused(f"{self.name}: {what}: 429", retry_after(reply) or _until_reset(reply))
-        return reply
 
     def _holder(self, told: Mapping[str, Any]) -> str | None:
         """The id of who has the address, in the database that users are created in; None when nobody tells."""
@@ -287,8 +292,10 @@ def _problem(raw: bytes, event: Any) -> str | None:
     return events.problem(event) or (None if storable(raw, event) else "unstorable_text")
 
 
-def _until_reset(reply: requests.Response) -> float:
-    """Seconds until calls are counted anew; 0 when it does not say."""
+def _pause(reply: requests.Response) -> float:
+    """Seconds to wait; where too many calls were made, until they are counted anew; 0 when it does not say."""
+    if (told := retry_after(reply)) or reply.status_code != 429:
+        return told
     text = reply.headers.get("x-ratelimit-reset", "")
     seconds = int(text) - time.time() if text.isascii() and text.isdigit() and len(text) < 12 else 0.0
     return min(max(seconds, 0.0), LONGEST_WAIT)

@@ -90,20 +90,25 @@ def _memberships(record: Mapping[str, Any], words: Words) -> tuple[Mapping[str, 
     return tuple(found) if words.memberships else None
 
 
+def refusal(ours: str, words: Words) -> str | None:
+    """Why a field has no place in Auth0; None when it has one."""
+    path = _path(ours, words)
+    if path in UNTOLD:
+        return "Auth0 keeps it itself"
+    known = ours in words.paths or path in OWN or path.startswith(tuple(f"{one}." for one in METADATA))
+    return None if known else f"no place is configured for it (fields.{ours})"
+
+
 def placed(provider: str, values: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """Path -> value. Raises Rejected for what has no place in Auth0."""
-    found: dict[str, Any] = {}
-    refused: dict[str, str] = {}
-    for ours, value in values.items():
-        path = words.paths.get(ours) or ours.removeprefix("custom.")
-        known = ours in words.paths or path in OWN or path.startswith(tuple(f"{one}." for one in METADATA))
-        if path in UNTOLD or not known:
-            refused[ours] = "Auth0 keeps it itself" if path in UNTOLD else f"no place is configured for it (fields.{ours})"
-        else:
-            found[path] = value is True if path in ("email_verified", "blocked") else value
-    if refused:
+    if refused := {ours: why for ours in values if (why := refusal(ours, words))}:
         raise Rejected(f"{provider}: Auth0 has no place for {', '.join(refused)}", refused)
-    return found
+    told = {_path(ours, words): value for ours, value in values.items()}
+    return {path: value is True if path in ("email_verified", "blocked") else value for path, value in told.items()}
+
+
+def _path(ours: str, words: Words) -> str:
+    return words.paths.get(ours) or ours.removeprefix("custom.")
 
 
 def deep(changed: Mapping[str, Any]) -> bool:

@@ -62,6 +62,8 @@ class App:
 class Druid:
     """One app of a DruID platform. `providers.base.Provider` states what each method promises."""
 
+    needs: Mapping[str, str] = {"create": "entry_point", "delete": "allow_delete", "erase": "allow_delete"}
+
     def __init__(
         self,
         name: str,
@@ -89,6 +91,10 @@ class Druid:
             read=True, find=True, create=bool(app.entry_point), update=True, consent=True, delete=app.may_delete,
             erase=app.may_delete,
         )  # fmt: skip
+
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return None if shape.native(field) else "DruID keeps this itself"
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
@@ -230,8 +236,8 @@ class Druid:
             raise Exists(f"{self.name}: create user: the email is taken, by several") from None
 
     def _refuse_unwritable(self, what: str, values: Collection[str]) -> None:
-        if bad := [name for name in values if shape.native(name) is None]:
-            raise Rejected(f"{self.name}: {what}: not to be written", dict.fromkeys(bad, "DruID keeps this itself"))
+        if refused := {name: why for name in values if (why := self.unwritable(name))}:
+            raise Rejected(f"{self.name}: {what}: not to be written", refused)
 
     def _check_version(self, what: str, record: Mapping[str, Any], etag: str | None) -> None:
         """DruID knows no conditional writes, so this is as near as one gets."""

@@ -24,7 +24,7 @@ from connector.providers import consentwords
 from connector.providers.base import Capabilities
 from connector.providers.http import MAX_NODES, Rest, new_session
 from connector.providers.keycloak import events
-from connector.providers.keycloak.user import USUAL, Words, entry, laid_over, put, user_from
+from connector.providers.keycloak.user import USUAL, Words, entry, laid_over, put, refusal, user_from
 from connector.providers.oauth import ClientCredentials
 from connector.providers.reading import usable_id
 from connector.providers.signature import SignatureScheme, Verifier, scheme_of, short
@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 class Keycloak:
     """One realm. `providers.base.Provider` states what each method promises."""
+
+    needs: Mapping[str, str] = {"consent": "consents"}
 
     def __init__(
         self,
@@ -74,6 +76,14 @@ class Keycloak:
             consent=bool(self._words.consents),
         )  # fmt: skip
 
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return refusal(field, self._words)
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return consentwords.refusal(self._words.consents, purpose)
+
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. No time is signed: a captured delivery may come again, and then says whom to look at."""
         self._verifier.verify(delivery, now)
@@ -81,6 +91,8 @@ class Keycloak:
     def split(self, delivery: Delivery) -> list[Item]:
         """See Provider. A delivery is one event; its `uid` is in the signed body, so the body tells a repeat."""
         event = parse(delivery.body)
+        if event == []:
+            return []
         uid = usable_id(event.get("uid")) if isinstance(event, dict) else None
         key = self._verifier.dedupe_key(delivery, delivery.body)
         return [Item(key, short(uid) if uid else "", delivery.body, {}, _problem(delivery.body, event))]

@@ -1,8 +1,9 @@
 """A Keycloak user in our words, and our changes laid over its record. Pure.
 
 Facts (Keycloak server administration guide, "User profile"; admin REST API, UserRepresentation):
-- `attributes` are lists of text, and there when they are asked for; the built-in mappers read a phone number from `phoneNumber`,
-  the rest of our vocabulary from `locale`, `country` and `birthdate`;
+- `attributes` are lists of text, and left out where there are none, and of brief answers; a whole answer has `totp`,
+  `requiredActions` and others, which a brief one has not;
+- the built-in mappers read a phone number from `phoneNumber`, the rest of our vocabulary from `locale`, `country`, `birthdate`;
 - `createdTimestamp` is milliseconds; nothing says when a user last changed;
 - a top-level field that is null is taken for untold, so a blank text empties it.
 """
@@ -25,6 +26,8 @@ TOP = {
 """Our name of a field -> the record's own."""
 USUAL = {"phone": "phoneNumber", "locale": "locale", "country": "country", "birth_date": "birthdate"}
 """Our name of a field -> the attribute that Keycloak's own mappers use."""
+WHOLE = ("totp", "requiredActions", "disableableCredentialTypes", "notBefore")
+"""What a brief answer leaves out, as it does attributes."""
 FLAGS = ("email_verified", "custom.enabled")
 UNTOLD = ("created_at", "updated_at", "last_login_at")
 """Fields that nobody can write."""
@@ -50,14 +53,20 @@ def user_from(record: Mapping[str, Any], words: Words, memberships: tuple[Mappin
     told = {name: _value(value) for name, value in mapping(record.get("attributes")).items()}
     named = {*words.attributes.values(), *(name.removeprefix("custom.") for name in TOP)}
     values |= {f"custom.{name}": value for name, value in told.items() if name not in named}
-    values |= {ours: told.get(name) for ours, name in words.attributes.items()}
-    own = _memberships(record, words)
+    tells = tells_attributes(record)
+    values |= {ours: told.get(name) for ours, name in words.attributes.items() if tells}
+    own, untold = _memberships(record, words), bool(words.memberships) and not tells
     return User(
         id=str(record["id"]),
         values=values,
-        memberships=None if memberships is None and own is None else (*(memberships or ()), *(own or ())),
-        consents=consentwords.entries(words.consents, told.get),
+        memberships=None if untold or (memberships is None and own is None) else (*(memberships or ()), *(own or ())),
+        consents=consentwords.entries(words.consents, told.get) if tells else None,
     )
+
+
+def tells_attributes(record: Mapping[str, Any]) -> bool:
+    """Whether an answer tells attributes, if only that there are none. In doubt it does not: nothing is blank by mistake."""
+    return "attributes" in record or any(name in record for name in WHOLE)
 
 
 def entry(key: str, kind: str) -> Mapping[str, Any]:
@@ -85,23 +94,27 @@ def _blank(value: Any) -> Any:
     return None if value == "" else value
 
 
+def refusal(ours: str, words: Words) -> str | None:
+    """Why a field has no place in Keycloak; None when it has one."""
+    if ours in UNTOLD:
+        return "Keycloak keeps it itself"
+    known = ours in TOP or ours in words.attributes or ours.startswith("custom.")
+    return None if known else f"no attribute is configured for it (fields.{ours})"
+
+
 def laid_over(provider: str, record: Mapping[str, Any], values: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """A whole record with these fields changed and everything else as it was. Raises Rejected for what has no place."""
     changed: dict[str, Any] = copy.deepcopy(dict(record))
     attributes: dict[str, Any] = changed.setdefault("attributes", {})
-    refused: dict[str, str] = {}
+    if refused := {ours: why for ours in values if (why := refusal(ours, words))}:
+        raise Rejected(f"{provider}: Keycloak has no place for {', '.join(refused)}", refused)
     for ours, value in values.items():
-        name = words.attributes.get(ours) or ours.removeprefix("custom.")
         if ours in FLAGS:
             changed[TOP[ours]] = value is True
         elif ours in TOP:
             changed[TOP[ours]] = "" if value is None else str(value)
-        elif ours in UNTOLD or name == ours:
-            refused[ours] = "Keycloak keeps it itself" if ours in UNTOLD else f"no attribute is configured for it (fields.{ours})"
         else:
-            put(attributes, name, value)
-    if refused:
-        raise Rejected(f"{provider}: Keycloak has no place for {', '.join(refused)}", refused)
+            put(attributes, words.attributes.get(ours) or ours.removeprefix("custom."), value)
     return changed
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from connector.errors import BadDelivery, TooManyItems
 from connector.model import Change, Delivery, Item, User
-from connector.providers.outseta.person import tells_lists, user_from
+from connector.providers.outseta.person import DoubleOptIn, tells_lists, user_from
 from connector.providers.reading import details, mapping, moment, objects, usable_id
 from connector.providers.signature import Verifier
 from connector.strictjson import MAX_ITEMS, Piece, parse, split_array, storable
@@ -68,9 +68,10 @@ HINT = "user.updated"
 
 @dataclass(frozen=True)
 class Activities:
-    """How activities are read. kinds: Outseta's name -> our kind."""
+    """How activities are read. kinds: Outseta's name -> our kind. double_opt_in: of which lists; see `person`."""
 
     kinds: Mapping[str, str] = field(default_factory=lambda: dict(KINDS))
+    double_opt_in: DoubleOptIn = "ask"
 
     def items(self, delivery: Delivery, verifier: Verifier) -> list[Item]:
         """The events of a delivery, one for each person. Raises BadDelivery, TooManyItems."""
@@ -104,7 +105,7 @@ class Activities:
             record_id=uid,
             occurred_at=_occurred(kind, entity),
             event_id=meta.get("key", ""),
-            user=_carried(person) if person is not None and kind != "user.deleted" else None,
+            user=_carried(person, self.double_opt_in) if person is not None and kind != "user.deleted" else None,
             details=_details(entity, name),
         )
 
@@ -147,10 +148,10 @@ def _problem(raw: bytes, entity: Any, name: str) -> str | None:
     return None if storable(raw, entity) else "unstorable_text"
 
 
-def _carried(person: Mapping[str, Any]) -> User:
+def _carried(person: Mapping[str, Any], double_opt_in: DoubleOptIn) -> User:
     """The person as told; of the lists only what is sure."""
-    user = user_from(person)
-    return user if tells_lists(person) else replace(user, consents=None)
+    user = user_from(person, double_opt_in)
+    return user if tells_lists(person, double_opt_in) else replace(user, consents=None)
 
 
 def _occurred(kind: str, entity: Mapping[str, Any]) -> datetime | None:

@@ -4,7 +4,8 @@ Facts this file rests on (Outseta REST reference; the payload and model types of
 - properties of the account's own making stand beside the built-in ones; `MailingAddress` is the only nested one;
 - times have no zone; they count as UTC here. `Updated` moves with every change;
 - `EmailListPerson` has an entry for each list: status 1 subscribed, 2 unsubscribed, 3 cleaned (the address bounced), 4 confirmed,
-  with a date for each; a list with `RequiresDoubleOptIn` waits at 1 until the person confirms;
+  with a date for each; a list with double opt-in waits at 1 until the person confirms. Which lists have it is likely told as
+  `RequiresDoubleOptIn`, which no reference names, so it can be configured;
 - `HasUnsubscribed` stands above all lists; false is also what it is when nobody ever asked;
 - `PersonAccount` has an entry for each account: its `AccountStage`, and the plan of its `CurrentSubscription`;
 - nested parts come along only as far as a request asks for them; a webhook may have less.
@@ -12,7 +13,7 @@ Facts this file rests on (Outseta REST reference; the payload and model types of
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from connector.model import User
 from connector.providers.reading import mapping, moment, objects, usable_id, written
@@ -34,6 +35,9 @@ HIDDEN = ("Password", "OAuth", "Recaptcha", "_", "ActivityEventData", "SchemaLes
 EVERYTHING = "email"
 """The consent that `HasUnsubscribed` withdraws: email as such."""
 SUBSCRIBED, UNSUBSCRIBED, CONFIRMED = 1, 2, 4
+DoubleOptIn = Literal["ask", "yes", "no"]
+"""Whether a person has to confirm joining a list: each list says so, all ask for it, or none does."""
+KNOWN = {"yes": True, "no": False}
 STAGES = {
     2: "trialing", 3: "subscribing", 4: "cancelling", 5: "expired", 6: "trial_expired", 7: "past_due", 8: "cancelling_trial",
     9: "paused",
@@ -42,7 +46,7 @@ IN_FORCE = (2, 3, 4, 7, 8)
 """Stages of an account in which its plan is still in force."""
 
 
-def user_from(record: Mapping[str, Any]) -> User:
+def user_from(record: Mapping[str, Any], double_opt_in: DoubleOptIn = "ask") -> User:
     """A person of Outseta, who has a usable `Uid`."""
     values: dict[str, Any] = {ours: record[theirs] for ours, theirs in FIELDS.items() if theirs in record}
     for ours, theirs in TIMES.items():
@@ -61,7 +65,7 @@ def user_from(record: Mapping[str, Any]) -> User:
         updated_at=moment(record.get("Updated")),
         etag=version(record),
         memberships=_memberships(record.get("PersonAccount")),
-        consents=_consents(record),
+        consents=_consents(record, double_opt_in),
     )
 
 
@@ -94,7 +98,7 @@ def _memberships(accounts: object) -> tuple[dict[str, Any], ...] | None:
     return tuple(entries)
 
 
-def _consents(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...] | None:
+def _consents(record: Mapping[str, Any], double_opt_in: DoubleOptIn) -> tuple[dict[str, Any], ...] | None:
     """An entry for each list, and one for email as such where it was withdrawn; None when some list is not told by its id."""
     lists = record.get("EmailListPerson")
     if not isinstance(lists, list):
@@ -105,7 +109,7 @@ def _consents(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...] | None:
         uid = usable_id(mapping(one.get("EmailList")).get("Uid"))
         if uid is None:
             return None
-        state, at = _state(one)
+        state, at = _state(one, double_opt_in)
         if out_of_all and state != "revoked":
             state, at = "revoked", _at(record.get("Updated"))
         level = "double" if one.get("ConfirmedDate") or one.get("EmailListSubscriberStatus") == CONFIRMED else "single"
@@ -117,22 +121,23 @@ def _entry(purpose: str, state: str, at: str | None, source: object) -> dict[str
     return {"purpose": purpose, "channel": "email", "state": state, "at": at, "source": source}
 
 
-def _state(one: Mapping[str, Any]) -> tuple[str, str | None]:
-    """What a list's entry says, and since when. A list that does not tell how it is joined is taken for one that must confirm."""
+def _state(one: Mapping[str, Any], double_opt_in: DoubleOptIn) -> tuple[str, str | None]:
+    """What a list's entry says, and since when. Who does not tell how a list is joined is taken for one who must confirm."""
     status = one.get("EmailListSubscriberStatus")
     if status == UNSUBSCRIBED:
         return "revoked", _at(one.get("UnsubscribedDate"))
     if status == CONFIRMED or (status == SUBSCRIBED and moment(one.get("ConfirmedDate"))):
         return "granted", _at(one.get("ConfirmedDate")) or _at(one.get("SubscribedDate"))
     if status == SUBSCRIBED:
-        return "granted" if one["EmailList"].get("RequiresDoubleOptIn") is False else "pending", _at(one.get("SubscribedDate"))
+        asks = KNOWN.get(double_opt_in, one["EmailList"].get("RequiresDoubleOptIn"))
+        return "granted" if asks is False else "pending", _at(one.get("SubscribedDate"))
     return "unknown", None
 
 
-def tells_lists(record: Mapping[str, Any]) -> bool:
-    """Whether each list says how it is joined; a webhook's may not."""
+def tells_lists(record: Mapping[str, Any], double_opt_in: DoubleOptIn) -> bool:
+    """Whether it is known of each list how it is joined; a webhook may not tell."""
     lists = [mapping(one.get("EmailList")) for one in objects(record.get("EmailListPerson"))]
-    return all(isinstance(one.get("RequiresDoubleOptIn"), bool) for one in lists)
+    return double_opt_in in KNOWN or all(isinstance(one.get("RequiresDoubleOptIn"), bool) for one in lists)
 
 
 def _at(value: object) -> str | None:

@@ -103,6 +103,14 @@ class Outseta:
             read=True, find=True, list=True, list_changed=True, create=True, update=True, consent=True, delete=True, erase=True
         )
 
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return None if shape.native(field) else "Outseta has no such field to write"
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return "email as such is given up, and taken back, by the person alone" if purpose == shape.EVERYTHING else None
+
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
         self._verifier.verify(delivery, now)
@@ -117,13 +125,13 @@ class Outseta:
 
     def fetch(self, user_id: str) -> User:
         """See Provider."""
-        return shape.user_from(self._read(user_id))
+        return self._user(self._read(user_id))
 
     def find(self, email: str) -> list[User]:
         """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
         what = "find by email"
         items, _ = self._page(what, {"Email": email, **ALL_OF_IT})
-        found = [shape.user_from(one) for one in items if usable_id(one.get("Uid"))]
+        found = [self._user(one) for one in items if usable_id(one.get("Uid"))]
         same = [user for user in found if str(user.values.get("email") or "").strip().casefold() == email.strip().casefold()]
         if found and not same and "*" not in email:  # where a star stands for any text
             raise Rejected(f"{self.name}: {what}: the answer holds people with other addresses")
@@ -197,6 +205,9 @@ class Outseta:
         """See Provider. Outseta knows one way to delete."""
         self.delete(user_id)
 
+    def _user(self, record: Mapping[str, Any]) -> User:
+        return shape.user_from(record, self._habits.activities.double_opt_in)
+
     def _read(self, user_id: str) -> dict[str, Any]:
         what = f"read person {user_id}"
         if usable_id(user_id) is None:
@@ -215,8 +226,8 @@ class Outseta:
         return record
 
     def _refuse_unwritable(self, what: str, values: Collection[str]) -> None:
-        if bad := [name for name in values if shape.native(name) is None]:
-            raise Rejected(f"{self.name}: {what}: not to be written", dict.fromkeys(bad, "Outseta has no such field to write"))
+        if refused := {name: why for name in values if (why := self.unwritable(name))}:
+            raise Rejected(f"{self.name}: {what}: not to be written", refused)
 
     def _refuse_taken(self, what: str, email: object) -> None:
         """Raises Exists when somebody has this address."""
@@ -245,7 +256,7 @@ class Outseta:
                 odd += sum(usable_id(one.get("Uid")) is None for one in items)
                 met.update(str(one["Uid"]) for one in fresh)
                 if fresh:
-                    yield [shape.user_from(one) for one in fresh]
+                    yield [self._user(one) for one in fresh]
             if len(met) + odd >= total:
                 return
         raise Unavailable(f"{self.name}: {what}: it ended before everybody was told")
@@ -295,7 +306,7 @@ def from_settings(name: str, settings: ProviderSettings) -> Outseta:
         findings.append("api_key: expected KEY:SECRET, the two parts that Outseta shows")
     if findings:
         raise ConfigError(findings)
-    activities = Activities({**KINDS, **settings.events})
+    activities = Activities({**KINDS, **settings.events}, settings.double_opt_in)
     return Outseta(
         name,
         Verifier(scheme_of(settings), [one.get_secret_value() for one in settings.webhook_secret]),

@@ -2,9 +2,10 @@
 
 Facts (RFC 7644, "Query resources", and what servers were seen to do):
 - pages are told by `startIndex`, from 1, and `count`; they are cut anew for each call, so users may repeat or be skipped;
-- `totalResults` counts all; `Resources` may be absent when there are none;
+- `totalResults` counts all; `Resources` may be absent when there are none; an answer says in `schemas` that it is a listing;
 - filters are optional: some servers refuse them (400, 501), some answer everybody, some nobody; some know `gt`, not `ge`;
-- some refuse `count`, ignore `startIndex`, or leave `totalResults` out; a deleted user is in no listing.
+- some refuse `count`, ignore `startIndex`, or leave `totalResults` out, and with it an empty `Resources`;
+- a deleted user is in no listing.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from connector.providers.scim.user import look
 
 PAGE = 100
 """Users asked for in one page."""
+LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:listresponse"
+"""What an answer calls itself that is a listing; names have no case."""
 NOT_HERE = (400, 501)
 """Answers to a query that a server does not understand."""
 BEGINNING, END = "1970-01-01T00:00:00Z", "9999-01-01T00:00:00Z"
@@ -100,7 +103,7 @@ class Listing:
     def _understands(self, operator: str) -> bool:
         try:
             nobody, everybody = (self._empty(f'meta.lastModified {operator} "{one}"') for one in (END, BEGINNING))
-        except Refused:
+        except Rejected:  # also of what is no listing: then there is no filter
             return False
         return nobody and not everybody
 
@@ -145,7 +148,7 @@ class Listing:
             raise Refused(f"{self._name}: {what}: {reply.status_code}")
         answer = self._rest.json(what, reply)
         total, found = _number(look(answer, "totalResults")), look(answer, "Resources")
-        if found is None and total is not None:
+        if found is None and (total is not None or _lists_nobody(answer)):
             return Page([], 0, total)
         if not isinstance(found, list):
             raise Rejected(f"{self._name}: {what}: the answer is no listing")
@@ -155,6 +158,13 @@ class Listing:
         if len(good) < len(found):
             log.warning("provider.items_without_id", provider=self._name, call=what, count=len(found) - len(good))
         return Page(good, len(found), total)
+
+
+def _lists_nobody(answer: Record) -> bool:
+    """Whether an answer without a list and without a total is an empty page: it says that it is one, and counts nobody."""
+    schemas = look(answer, "schemas")
+    named = [one.casefold() for one in schemas if isinstance(one, str)] if isinstance(schemas, list) else []
+    return LIST_SCHEMA in named and look(answer, "itemsPerPage") in (None, 0, "0")
 
 
 def _number(value: object) -> int | None:

@@ -35,6 +35,7 @@ from connector.providers.scim.user import (
     laid_over,
     look,
     patch,
+    refusal,
     user_from,
 )  # fmt: skip
 from connector.providersettings import ProviderSettings
@@ -48,6 +49,8 @@ BY_EMAIL = ("emails.value eq {}", "emails[value eq {}]", "userName eq {}")
 
 class Scim:
     """One SCIM server. `providers.base.Provider` states what each method promises."""
+
+    needs: Mapping[str, str] = {"consent": "consents"}
 
     def __init__(
         self,
@@ -70,6 +73,14 @@ class Scim:
             read=True, find=True, list=True, list_changed=True, create=True, update=True, delete=True, erase=True,
             consent=bool(self._words.consents),
         )  # fmt: skip
+
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return refusal(field, self._words)
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return consentwords.refusal(self._words.consents, purpose)
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. SCIM servers send nothing, so whoever does is none."""
@@ -95,17 +106,17 @@ class Scim:
         ]
 
     def pages(self) -> Iterator[list[User]]:
-        """See Provider. Without those who are switched off, if that counts as deleted."""
+        """See Provider. Those who are switched off are gone, if that counts as deleted."""
         for records in self._listing.all("list users"):
-            yield [self._told(one) for one in records if not self._gone(one)]
+            yield [self._told(one) for one in records]
 
     def changed_since(self, since: datetime) -> Iterator[list[User]]:
-        """See Provider. Nobody who was deleted or switched off is among them: only a listing of all shows that they are gone.
+        """See Provider. Nobody who was deleted is among them: only a listing of all shows that. Who was switched off is.
 
         Where filters turn out to be of no use, everybody is read for it, and from then on the capabilities say so.
         """
         for records in self._listing.changed(since):
-            yield [self._told(one) for one in records if not self._gone(one)]
+            yield [self._told(one) for one in records]
         self.capabilities = replace(self.capabilities, list_changed=self._listing.filters)
 
     def create(self, values: Mapping[str, Any], key: str) -> User:
@@ -220,7 +231,7 @@ class Scim:
         return user_from(record, self._words, etag)
 
     def _told(self, record: Record) -> User:
-        return user_from(record, self._words)
+        return replace(user_from(record, self._words), gone=self._gone(record))
 
     def _gone(self, record: Record) -> bool:
         return self._off_is_gone and inactive(record)

@@ -113,19 +113,21 @@ def _groups(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:
     return tuple({"key": key, "kind": "group", "active": True, "since": None, "until": None} for key in keys)
 
 
+def refusal(ours: str, words: Words) -> str | None:
+    """Why a field has no place in SCIM; None when it has one."""
+    return None if ours in words.paths or ours in MANY else f"no attribute is configured for it (fields.{ours})"
+
+
 def changes(provider: str, values: Mapping[str, Any], record: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """Path of an attribute -> its new value, None to remove it. Raises Rejected for what has no place in SCIM."""
+    if refused := {ours: why for ours in values if (why := refusal(ours, words))}:
+        raise Rejected(f"{provider}: SCIM has no place for {', '.join(refused)}", refused)
     found: dict[str, Any] = {}
-    refused: dict[str, str] = {}
     for ours, value in values.items():
         if ours in words.paths:
             found[words.paths[ours]] = value
-        elif ours in MANY:
-            found[MANY[ours][0]] = _replaced(look(record, MANY[ours][0]), MANY[ours][1], value)
         else:
-            refused[ours] = f"no attribute is configured for it (fields.{ours})"
-    if refused:
-        raise Rejected(f"{provider}: SCIM has no place for {', '.join(refused)}", refused)
+            found[MANY[ours][0]] = _replaced(look(record, MANY[ours][0]), MANY[ours][1], value)
     if isinstance(values.get("email"), str) and "userName" not in found and _named_by_email(record):
         found["userName"] = values["email"]
     return found

@@ -104,10 +104,15 @@ def user_from_hook(body: Mapping[str, Any], wanted: Wanted) -> User:
     )
 
 
+def refusal(field: str) -> str | None:
+    """Why a field cannot be written; None when it can."""
+    return None if field in INPUT else "Shopify keeps it itself, or takes it elsewhere"
+
+
 def input_from(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Our names as Shopify takes them; and those it does not take -> why."""
     written = {INPUT[name]: value for name, value in values.items() if name in INPUT}
-    return written, {name: "Shopify keeps it itself, or takes it elsewhere" for name in values if name not in INPUT}
+    return written, {name: why for name in values if (why := refusal(name))}
 
 
 def ours(field: object) -> str | None:

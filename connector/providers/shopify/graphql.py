@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from connector.errors import Paused, Rejected, Unavailable
+from connector.providers import patience
 from connector.providers.http import HeaderKey, Rest, retry_after
 from connector.providers.reading import mapping, objects
 
@@ -82,13 +83,13 @@ class GraphQL:
         self._bucket = Bucket(clock)
 
     def ask(self, what: str, document: str, variables: Mapping[str, Any], fields: Collection[str] = ()) -> dict[str, Any]:
-        """Run an operation and return its `data`. Waits for points, a little.
+        """Run an operation and return its `data`. Waits for points, a little, and in a listing for a short trouble.
 
         what: names the call in errors. fields: names that a refusal may mention.
         Raises Paused (no points, no permission, closed shop), Unavailable, Rejected.
         """
         operation = re.split(r"\W+", document.strip(), maxsplit=2)[1]
-        wait = 0.0
+        wait, spent = 0.0, list[float]()
         for _ in range(TRIES):
             wait = self._bucket.take(operation)
             if wait > LONGEST_WAIT:
@@ -97,8 +98,12 @@ class GraphQL:
                 self._sleep(wait)
                 self._bucket.take(operation)
             answer = self._send(what, operation, {"query": document, "variables": dict(variables)}, fields)
-            if THROTTLED not in _codes(answer):
-                return self._data(what, answer)
+            try:
+                if THROTTLED not in _codes(answer):
+                    return self._data(what, answer)
+            except Unavailable as error:
+                if not patience.waits(error, spent):
+                    raise
         raise Paused(f"{self._name}: {what}: throttled", max(wait, 1.0))
 
     def run(self, what: str, document: str, variables: Mapping[str, Any], fields: Collection[str] = ()) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from connector.providers.http import WHY
 from connector.providers.reading import Page, follow, mapping, objects, written
 from connector.providers.shopify import queries
 from connector.providers.shopify.bulk import Bulk
-from connector.providers.shopify.customers import GID, PURPOSE, Wanted, input_from, number, ours, user_from
+from connector.providers.shopify.customers import GID, PURPOSE, Wanted, input_from, number, ours, refusal, user_from
 from connector.providers.shopify.graphql import GraphQL
 from connector.providers.shopify.webhooks import about, change_of, problem, topic_of
 from connector.providers.signature import SCHEMES, Verifier, short
@@ -79,6 +79,14 @@ class Shopify:
         self._bulk = Bulk(name, self._graphql, shop.url.startswith("https://"), sleep)
         self._documents = queries.Documents(shop.wanted.fields)
 
+    def unwritable(self, field: str) -> str | None:
+        """See Particular."""
+        return refusal(field)
+
+    def unwritable_consent(self, purpose: str) -> str | None:
+        """See Particular."""
+        return None if purpose == PURPOSE else f"Shopify has one consent, {PURPOSE}"
+
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. No time is signed, so none is checked."""
         self._verifier.verify(delivery, now)
@@ -89,6 +97,8 @@ class Shopify:
         if topic is None:
             raise BadDelivery("shopify: no topic that can be read")
         body = parse(delivery.body)
+        if body == []:
+            return []
         why = problem(topic, body, self._shop.domain)
         if (delivery.header("x-shopify-shop-domain") or self._shop.domain).lower() != self._shop.domain:
             why = "another_shop"
@@ -264,13 +274,20 @@ def from_settings(name: str, settings: ProviderSettings) -> Shopify:
         raise ConfigError(f"subjects: needs api_version {SUBJECTS_SINCE} or later")
     shop = Shop(
         domain,
-        settings.api_url or f"https://{domain}/admin/api/{version}/graphql.json",
+        _endpoint(settings.api_url or f"https://{domain}", version),
         Wanted(settings.companies, settings.subjects),
         settings.listing == "bulk",
         settings.opt_in_level,
     )
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
     return Shopify(name, secrets, settings.api_key.get_secret_value() if settings.api_key else "", shop)
+
+
+def _endpoint(url: str, version: str) -> str:
+    """The address of the API: of a shop, or the whole of it as it is."""
+    if url.endswith(".json"):
+        return url
+    return f"{url.rstrip('/')}{'' if '/admin/api/' in url else f'/admin/api/{version}'}/graphql.json"
 
 
 def _meta(meta: Mapping[str, str], whom: str) -> dict[str, str]:

@@ -154,7 +154,7 @@ class TestSecret:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"[]", "not_an_object"),
+        (b"[1]", "not_an_object"),
         (event(7), "bad_type"),
         (event(""), "bad_type"),
         (event(told={}), "no_user_id"),

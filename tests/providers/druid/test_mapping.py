@@ -40,7 +40,8 @@ def check(tmp_path, monkeypatch, capsys):
         (tmp_path / "config.yaml").write_text(CONFIG)
         (tmp_path / "config.yaml").chmod(0o600)
         code = run(["check", "--config", str(tmp_path / "config.yaml")])
-        return code, capsys.readouterr().err
+        told = capsys.readouterr()
+        return code, told.err + "".join(line for line in told.out.splitlines() if "members.yaml" in line)
 
     return check
 

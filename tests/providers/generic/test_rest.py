@@ -109,6 +109,8 @@ def test_no_answer(web, api, failure):
     with pytest.raises(Unavailable) as caught:
         api.find("ada@example.com")
     assert "ada" not in str(caught.value)
+    assert str(caught.value).startswith("members: https://id.test ")
+    assert str(caught.value).endswith(": look at the addresses under providers.members and the network")
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 

@@ -128,6 +128,34 @@ class TestWriting:
             api.create({"email": ADA}, "k")
 
 
+class TestNames:
+    """An attribute may be called like our field; that is not the same as none being configured."""
+
+    @pytest.mark.parametrize("words", [Words(), Words({**USUAL, "phone": "phone", "last_name": "last_name"})])
+    def test_attributes_called_like_our_fields_are_written(self, world, words):
+        realm, vendor, api = world()
+        api._words = words
+        realm.add("u-1", ADA, attributes={})
+        phone = words.attributes["phone"]
+        told = {"country": "ES", "locale": "es", "phone": "+34600123456"}
+        user = api.update("u-1", told, None)
+        assert {name: user.values[name] for name in told} == told
+        assert realm.users["u-1"]["attributes"] == {"country": ["ES"], "locale": ["es"], phone: ["+34600123456"]}
+        made = api.create({"email": "grace@example.com", **told}, "k")
+        assert {name: made.values[name] for name in told} == told
+
+    def test_an_answer_without_attributes_blanks_nothing(self):
+        brief = {name: USER[name] for name in ("id", "username", "email", "firstName", "lastName", "enabled", "createdTimestamp")}
+        user = user_from(brief, WORDS)
+        assert not {"phone", "country", "locale", "birth_date"} & user.values.keys()
+        assert (user.consents, user.memberships) == (None, None)
+        assert user_from(brief, WORDS, ({"key": "Press"},)).memberships is None
+
+    def test_a_whole_answer_without_attributes_says_that_there_are_none(self):
+        user = user_from({name: value for name, value in USER.items() if name != "attributes"}, WORDS)
+        assert (user.values["phone"], user.consents, user.memberships) == (None, (), ())
+
+
 class TestListing:
     @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
     def test_everybody_once_with_attributes(self, world, count):

@@ -95,7 +95,7 @@ def test_the_older_digest_if_configured():
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"[]", "not_an_object"),
+        (b"[1]", "not_an_object"),
         (event(7), "bad_type"),
         (event(""), "bad_type"),
         (event("access LOGIN"), "bad_type"),

@@ -38,6 +38,19 @@ def ada(vendor):
     return vendor.register({"email": ADA, "customFields": {"first-name": "Ada", "plan": "basic"}, "metaData": {"fair": "spring"}})
 
 
+def test_custom_fields_called_like_our_fields_are_written(vendor, ada):
+    words = Words({**USUAL, "phone": "phone", "country": "country"}, {})
+    api = Memberstack("members", [sandbox.SECRET], sandbox.KEY, Habits(words), vendor.url)
+    told = {"phone": "+34600123456", "country": "ES"}
+    user = api.update(ada, told, None)
+    assert {name: user.values[name] for name in told} == told
+    made = api.create({"email": "grace@example.com", **told}, "k")
+    assert vendor.member(made.id)["customFields"] == told
+    with pytest.raises(Rejected) as caught:
+        api.update(ada, {"birth_date": "1815-12-10", "phone": None}, None)
+    assert caught.value.refused == {"birth_date": "no custom field is configured for it (fields.birth_date)"}
+
+
 def test_the_key_goes_along(vendor):
     with pytest.raises(Paused):
         Memberstack("members", [sandbox.SECRET], "sk_sb_another", Habits(WORDS), vendor.url).fetch("mem_1")

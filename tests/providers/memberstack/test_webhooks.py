@@ -158,7 +158,7 @@ def test_a_repeat_has_the_same_key():
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"[]", "not_an_object"),
+        (b"[1]", "not_an_object"),
         (b'{"event":7,"payload":{"id":"mem_1"}}', "bad_event"),
         (b'{"event":"","payload":{"id":"mem_1"}}', "bad_event"),
         (envelope(payload={}), "no_user_id"),

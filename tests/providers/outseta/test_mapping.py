@@ -22,6 +22,7 @@ providers:
     donotlog: true
     update_sends: whole
     paging: pages
+    double_opt_in: ask
 """
 
 
@@ -32,7 +33,8 @@ def check(tmp_path, monkeypatch, capsys):
         (tmp_path / "config.yaml").write_text(CONFIG)
         (tmp_path / "config.yaml").chmod(0o600)
         code = run(["check", "--config", str(tmp_path / "config.yaml")])
-        return code, capsys.readouterr().err
+        told = capsys.readouterr()
+        return code, told.err + "".join(line for line in told.out.splitlines() if "members.yaml" in line)
 
     return check
 

@@ -8,9 +8,11 @@ import pytest
 from connector.engine.readings import user_consent
 from connector.errors import Exists, Rejected, Stale, Unavailable
 from connector.model import ConsentState, Statement
+from connector.providers import registry
 from connector.providers.outseta.person import user_from
 from connector.providers.outseta.provider import Habits, Outseta, Pace
 from connector.providers.signature import SCHEMES, Verifier
+from connector.settings import ProviderSettings
 from connector.testing import Reply, Vendor
 from tests.providers.outseta.vendor import CLUB, EMAIL, FIXTURES, KEY, NEWSLETTER, Account, person
 
@@ -99,6 +101,26 @@ class TestLists:
     )  # fmt: skip
     def test_states(self, status, double, more, state):
         assert [one["state"] for one in self.entry(status, double, **more).consents] == [state]
+
+    @pytest.mark.parametrize("told", [{}, *({"RequiresDoubleOptIn": one} for one in (None, True, False))])
+    @pytest.mark.parametrize(("double_opt_in", "state"), [("yes", "pending"), ("no", "granted")])
+    def test_the_settings_know_better(self, told, double_opt_in, state):
+        lists = [{"EmailList": {"Uid": "n", **told}, "EmailListSubscriberStatus": 1}]
+        (one,) = user_from({"Uid": "x", "EmailListPerson": lists}, double_opt_in).consents
+        assert one["state"] == state
+
+    def test_as_configured(self, world):
+        for one in world.account.people[ADA]["EmailListPerson"]:
+            one["EmailList"].pop("RequiresDoubleOptIn")
+            one |= {"EmailListSubscriberStatus": 1, "ConfirmedDate": None}
+        given = {
+            "kind": "outseta", "mapping": __file__, "webhook_secret": "00" * 32, "api_url": world.vendor.url, "api_key": KEY,
+        }  # fmt: skip
+        states = {}
+        for word in ("ask", "yes", "no"):
+            api = registry.build("members", ProviderSettings.model_validate({**given, "double_opt_in": word}))
+            states[word] = {one["state"] for one in api.fetch(ADA).consents}
+        assert states == {"ask": {"pending"}, "yes": {"pending"}, "no": {"granted"}}
 
     def test_waiting_for_confirmation_is_no_consent(self):
         assert user_consent("n", self.entry(1, double=True)).state is ConsentState.UNKNOWN

@@ -8,7 +8,7 @@ import pytest
 
 from connector.errors import BadDelivery, BadSignature, ConfigError, TooManyItems
 from connector.model import ConsentState, Delivery
-from connector.providers.outseta.events import CODES, KINDS
+from connector.providers.outseta.events import CODES, KINDS, Activities
 from connector.providers.registry import build
 from connector.settings import ProviderSettings
 from tests.providers.outseta.vendor import FIXTURES, KEY
@@ -135,6 +135,12 @@ class TestCarried:
         one = provider()
         (item,) = one.split(delivery(json.dumps(person).encode()))
         assert one.read_item(item.body, item.meta).user.consents is None
+
+    def test_what_the_settings_know_of_lists_is_sure(self):
+        person = json.loads((FIXTURES / "PersonUpdated.json").read_bytes())
+        del person["EmailListPerson"][0]["EmailList"]["RequiresDoubleOptIn"]
+        change = Activities(double_opt_in="no").change(json.dumps(person).encode(), {"person": person["Uid"]})
+        assert [one["state"] for one in change.user.consents] == ["granted"]
 
     def test_who_is_gone_is_not_seen(self):
         (change,) = changes("PersonDeleted")

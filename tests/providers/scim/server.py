@@ -7,13 +7,15 @@ from connector.testing import Reply
 
 KEY = "canary-scim-token"
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
+LISTING = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 STAMP = "2026-01-01T00:00:{:02}Z"
 
 
 class ScimServer:
     """quirks: "no ge", "no filter" (refused), "filter ignored", "filter finds nobody", "no count", "start ignored", "no total",
-    "total of the page", "lower case", "no patch" (405), "patch missing" (404), "204", "no delete", "no email filter", "400"
+    "no total, no list" (when it is empty), "total of the page", "lower case", "no patch" (405), "patch missing" (404), "204",
+    "no delete", "no email filter", "400"
     """
 
     def __init__(self, *quirks, cap=1000):
@@ -60,7 +62,8 @@ class ScimServer:
         start = 0 if "start ignored" in self.quirks else int(query.get("startIndex", 1)) - 1
         page = found[start : start + min(int(query.get("count", self.cap)), self.cap)]
         answer = {"totalResults": len(page) if "total of the page" in self.quirks else len(found), "startIndex": start + 1}
-        if "no total" in self.quirks:
+        answer |= {"schemas": [LISTING], "itemsPerPage": len(page)}
+        if {"no total", "no total, no list"} & self.quirks:
             del answer["totalResults"]
         if page or "no total" in self.quirks:
             answer["Resources"] = page

@@ -14,7 +14,7 @@ from connector.providers.scim.provider import Scim
 from connector.providers.scim.user import ENTERPRISE, Words, changes, laid_over, patch, user_from
 from connector.settings import ProviderSettings
 from connector.testing import Reply, Vendor
-from tests.providers.scim.server import KEY, ScimServer
+from tests.providers.scim.server import CORE, KEY, LISTING, ScimServer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -139,13 +139,15 @@ class TestChanged:
         server.touch("u-0")
         assert ids(api.changed_since(START)) == ["u-1", "u-2", "u-0"]
 
-    @pytest.mark.parametrize("quirk", ["no ge", "no filter", "filter ignored", "filter finds nobody", "no count"])
+    @pytest.mark.parametrize(
+        "quirk", ["no ge", "no filter", "filter ignored", "filter finds nobody", "no count", "no total", "no total, no list"]
+    )
     def test_a_dialect_hides_nobody_and_repeats_nobody(self, three, quirk):
         server, vendor, api = three(quirk)
         for _ in range(2):
             assert ids(api.changed_since(START + timedelta(seconds=1, milliseconds=500))) == ["u-1", "u-2"]
-        assert api.capabilities.list_changed == (quirk in ("no ge", "no count")), "whether asking again is worth it"
-        operator = {"no ge": "gt", "no count": "ge"}.get(quirk)
+        operator = {"no ge": "gt", "no count": "ge", "no total": "ge", "no total, no list": "ge"}.get(quirk)
+        assert api.capabilities.list_changed == bool(operator), "whether asking again is worth it"
         assert vendor.calls[-1].query.get("filter", "")[:21] == (f"meta.lastModified {operator} " if operator else "")
 
     def test_a_filter_that_only_works_when_nobody_looks(self, three):
@@ -154,6 +156,12 @@ class TestChanged:
         list(api.changed_since(START))
         server.quirks.add("filter ignored")
         assert ids(api.changed_since(START + timedelta(seconds=3))) == ["u-2"]
+
+    def test_a_filter_that_is_answered_by_no_listing_is_none(self, three):
+        server, vendor, api = three()
+        vendor.answers = lambda request: Reply(200, {}) if "filter" in request.query else server(request)
+        assert ids(api.changed_since(START + timedelta(seconds=2))) == ["u-1", "u-2"]
+        assert not api.capabilities.list_changed
 
     def test_a_user_without_a_time_may_have_changed(self, three):
         server, vendor, api = three("filter ignored")
@@ -169,7 +177,7 @@ class TestChanged:
 
 
 class TestListing:
-    @pytest.mark.parametrize("quirks", [(), ("no total",), ("no count",), ("total of the page",)])
+    @pytest.mark.parametrize("quirks", [(), ("no total",), ("no total, no list",), ("no count",), ("total of the page",)])
     @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
     def test_everybody_once(self, world, quirks, count):
         server, vendor, api = world(*quirks)
@@ -196,7 +204,8 @@ class TestListing:
 
     @pytest.mark.parametrize(
         "body",
-        [{"totalResults": 3, "Resources": []}, {"totalResults": 1}, {"Resources": {}},
+        [{"totalResults": 3, "Resources": []}, {"totalResults": 1}, {"Resources": {}}, {"itemsPerPage": 0},
+         {"schemas": [LISTING], "itemsPerPage": 2}, {"schemas": [LISTING], "Resources": "x"}, {"schemas": [CORE]},
          {"totalResults": 2, "Resources": [None, "x"]}, {"totalResults": 1, "Resources": [{"id": ""}]}],
     )  # fmt: skip
     def test_half_a_page_is_not_nobody(self, world, body):
@@ -324,13 +333,16 @@ class TestSwitchedOff:
         for call in (lambda: api.fetch("u-1"), lambda: api.update("u-2", {"first_name": "A"}, None)):
             with pytest.raises(Missing):
                 call()
-        assert ids(api.pages()) == ids(api.changed_since(START)) == ["u-3"]
+        for listing in (api.pages, lambda: api.changed_since(START)):
+            found = [user for page in listing() for user in page]
+            assert {user.id: user.gone for user in found} == {"u-1": True, "u-2": True, "u-3": False}
         assert api.find(ADA) == []
 
     def test_or_is_not(self, world):
         server, vendor, api = world(off="keep")
         server.add("u-1", ADA, active=False)
         assert api.fetch("u-1").values["custom.active"] is False
+        assert [user.gone for page in api.pages() for user in page] == [False]
         assert ids(api.pages()) == ids(api.changed_since(START)) == ["u-1"]
 
     def test_a_server_that_deletes_nobody(self, world):

@@ -6,6 +6,7 @@ import pytest
 
 from connector.errors import ConfigError, Exists, Missing, Paused, Rejected, Unavailable
 from connector.model import ConsentState, Statement
+from connector.providers.patience import patiently
 from connector.providers.registry import build
 from connector.providers.shopify.customers import Wanted
 from connector.providers.shopify.graphql import Bucket
@@ -310,6 +311,16 @@ class TestListing:
         ids = [vendor.register({"email": f"{number}@example.com"}) for number in range(120)]
         assert [[user.id for user in page] for page in api.pages()] == [ids[:100], ids[100:]]
 
+    @pytest.mark.parametrize("trouble", [(error("INTERNAL_SERVER_ERROR"), 200), ({}, 503), ({}, 429)])
+    def test_a_short_trouble_does_not_end_it(self, api, vendor, trouble):
+        ids = [vendor.register({"email": f"{number}@example.com"}) for number in range(120)]
+        waited = []
+        pages = patiently(api.pages(), waited.append)
+        found = next(pages)
+        answer(vendor, *trouble)
+        assert [user.id for page in (found, *pages) for user in page] == ids
+        assert waited == [1.0]
+
     def test_what_changed(self, make, vendor, api):
         clock = [1_767_225_600.0]
         vendor.customers._clock = lambda: clock[0]
@@ -402,6 +413,15 @@ class TestSettings:
     def test_the_address_follows_from_shop_and_version(self):
         assert build("shop", self.settings())._shop.url == "https://acme.myshopify.com/admin/api/2026-07/graphql.json"
         assert "/2026-10/" in build("shop", self.settings(api_version="2026-10"))._shop.url
+
+    @pytest.mark.parametrize(
+        ("api_url", "path"),
+        [("", "/admin/api/2026-07/graphql.json"), ("/", "/admin/api/2026-07/graphql.json"),
+         ("/proxy", "/proxy/admin/api/2026-07/graphql.json"), ("/admin/api/2026-04", "/admin/api/2026-04/graphql.json"),
+         ("/admin/api/2026-04/graphql.json", "/admin/api/2026-04/graphql.json"), ("/x.json", "/x.json")],
+    )  # fmt: skip
+    def test_an_address_may_be_the_shop_or_the_whole_of_it(self, api_url, path):
+        assert build("shop", self.settings(api_url=f"https://proxy.test{api_url}"))._shop.url == f"https://proxy.test{path}"
 
     @pytest.mark.parametrize(
         "wrong",

@@ -224,7 +224,7 @@ def test_a_delivery_without_a_topic_is_unreadable(topic):
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"[]", "not_an_object"), (b"{}", "no_user_id"), (b'{"id":0}', "no_user_id"), (b'{"id":-5}', "no_user_id"),
+        (b"[1]", "not_an_object"), (b"{}", "no_user_id"), (b'{"id":0}', "no_user_id"), (b'{"id":-5}', "no_user_id"),
         (b'{"id":1.0}', "no_user_id"), (b'{"id":true}', "no_user_id"), (b'{"id":"gid://shopify/Order/1"}', "no_user_id"),
         (b'{"id":1,"email":"\\u0000"}', "unstorable_text"), (b'{"id":' + b"9" * 21 + b"}", "no_user_id"),
     ],
