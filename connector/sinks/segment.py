@@ -11,8 +11,9 @@ An account that was made or edited is told by an `identify` before its `track`; 
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +31,11 @@ LONGEST_KEY = 90
 CUT = 200
 """Characters that are left of each text when a message is too large."""
 UNREADABLE = (400, 413, 422)
-"""The sink does not take this batch: one of its messages is to blame."""
+"""The sink does not take this batch: one of its messages is to blame, or the sink, when it takes none of them."""
+PATIENCE = 3600.0
+"""Seconds that a sink may refuse everything until an event is given up all the same; one in each such time."""
+SEARCHING = 60.0
+"""Seconds to look for the events that are to blame; the rest waits."""
 IDENTIFYING = ("user.created", "user.updated")
 
 
@@ -46,24 +51,47 @@ class Parcel:
 class Segment:
     """One address with one write key. `base.Sink` states what each method promises."""
 
-    def __init__(self, url: str, write_key: str, providers: frozenset[str], session: requests.Session | None = None) -> None:
+    def __init__(
+        self, url: str, write_key: str, providers: frozenset[str], session: requests.Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self._refusing_since: float | None = None
         self.name = sink_name(url, write_key)
         self.providers = providers
-        self._rest = Rest(self.name, url, HTTPBasicAuth(write_key.encode(), b""), session)
+        self._rest = Rest(self.name, url, HTTPBasicAuth(write_key.encode(), b""), session, setting="events.forward.url")
 
     def send(self, events: Sequence[EventRecord]) -> list[EventOutcome]:
         """See Sink."""
         parcels = [_parcel(event) for event in events]
         large = [_refused(one.ref, f"larger than {MOST_MESSAGE_BYTES} bytes") for one in parcels if _too_large(one)]
         told: list[EventOutcome] = []
+        until = self._clock() + SEARCHING
         for batch in _batches([one for one in parcels if not _too_large(one)]):
-            told += self._deliver(batch, first=not told)
-        return [*large, *told]
+            told += self._deliver(batch, until, first=not told)
+        return [*large, *self._judged(told)]
 
     def remove(self, record_ids: Sequence[str]) -> None:
         """Nothing can be taken back here."""
 
-    def _deliver(self, batch: list[Parcel], first: bool) -> list[EventOutcome]:
+    def _judged(self, told: list[EventOutcome]) -> list[EventOutcome]:
+        """A refusal is the event's fault once the sink takes another one. While it refuses all of several, it is the sink's.
+
+        From then on a lone event tries whether it still does, and is not to blame for that, for as long as PATIENCE lasts.
+        """
+        refused = [one for one in told if isinstance(one.error, Permanent)]
+        if any(one.error is None for one in told):
+            self._refusing_since = None
+        elif refused and (len(told) > 1 or self._refusing_since is not None):
+            if self._refusing_since is None:
+                self._refusing_since = self._clock()
+            if len(told) > 1 or self._clock() - self._refusing_since < PATIENCE:
+                error = Paused(f"{self.name}: it refuses every event: is the url under events.forward right?")
+                return [replace(one, error=error) if one in refused else one for one in told]
+            self._refusing_since = self._clock()
+        return told
+
+    def _deliver(self, batch: list[Parcel], until: float, first: bool) -> list[EventOutcome]:
         """What became of a batch. Raises what is wrong with the sink while that is the first word of it."""
         try:
             if self._accepts(batch):
@@ -74,9 +102,12 @@ class Segment:
             return [EventOutcome(one.ref, error=error) for one in batch]
         if len(batch) == 1:
             return [_refused(batch[0].ref, "the sink does not accept it")]
+        if self._clock() >= until:
+            paused = Paused(f"{self.name}: it takes long to find the events it refuses")
+            return [EventOutcome(one.ref, error=paused) for one in batch]
         half = len(batch) // 2
-        told = self._deliver(batch[:half], first)
-        return told + self._deliver(batch[half:], first=False)
+        told = self._deliver(batch[:half], until, first)
+        return told + self._deliver(batch[half:], until, first=False)
 
     def _accepts(self, batch: list[Parcel]) -> bool:
         """Whether the sink takes a batch as a whole. Raises Transient."""

@@ -8,7 +8,7 @@ import pytest
 
 from connector.crm.base import EventRecord
 from connector.errors import Paused, Rejected, Unavailable
-from connector.sinks.segment import MOST_BYTES, MOST_MESSAGE_BYTES, Segment, sink_name
+from connector.sinks.segment import MOST_BYTES, MOST_MESSAGE_BYTES, PATIENCE, SEARCHING, Segment, sink_name
 
 from .server import Collector
 
@@ -29,6 +29,11 @@ def sink(collector):
 def event(ref="1", kind="user.login", details=None, **more):
     values = {"key": f"evt-{ref}", "contact_id": "7", "occurred_at": AT, "provider": "members", "user_id": "u-1", **more}
     return EventRecord(ref=ref, kind=kind, details=details or {}, **values)
+
+
+class Everything:
+    def __contains__(self, message_id):
+        return True
 
 
 def errors(outcomes):
@@ -101,6 +106,56 @@ def test_one_bad_event_is_found(sink, collector, status):
     assert len(collector.requests) < 20
 
 
+class TestASinkThatRefusesEverything:
+    @pytest.fixture
+    def now(self):
+        return [0.0]
+
+    @pytest.fixture
+    def sink(self, collector, now):
+        return Segment(collector.url, "k", frozenset({"members"}), clock=lambda: now[0])
+
+    @pytest.fixture
+    def down(self, collector):
+        collector.refuses = Everything()
+
+    def test_no_event_is_given_up(self, sink, down):
+        outcomes = sink.send([event(str(number)) for number in range(10)])
+        assert set(errors(outcomes).values()) == {Paused}
+        assert "refuses every event: is the url under events.forward right?" in str(outcomes[0].error)
+
+    def test_a_lone_event_tries_whether_it_still_does(self, sink, down, collector):
+        sink.send([event("1"), event("2")])
+        assert errors(sink.send([event("1")])) == {"1": Paused}
+        collector.refuses = set()
+        assert errors(sink.send([event("1")])) == {"1": None}
+
+    def test_one_that_is_bad_by_itself_is_given_up_once_another_one_got_through(self, sink, down, collector):
+        sink.send([event("1"), event("2")])
+        collector.refuses = {"evt-1"}
+        assert errors(sink.send([event("2")])) == {"2": None}
+        assert errors(sink.send([event("1")])) == {"1": Rejected}
+
+    def test_one_event_in_an_hour_is_given_up_so_that_bad_ones_stop_nobody_for_ever(self, sink, down, now):
+        sink.send([event("1"), event("2")])
+        now[0] += PATIENCE
+        assert errors(sink.send([event("1")])) == {"1": Rejected}
+        assert errors(sink.send([event("2")])) == {"2": Paused}
+
+    def test_the_search_for_the_bad_ones_ends_after_a_while(self, sink, collector, now):
+        collector.refuses = {"evt-0"}
+        take = collector.take
+
+        def slowly(*request):
+            now[0] += SEARCHING / 4
+            return take(*request)
+
+        collector.take = slowly
+        outcomes = errors(sink.send([event(str(number)) for number in range(100)]))
+        assert len(collector.requests) < 10
+        assert set(outcomes.values()) <= {Paused, None}
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "retry_in"),
     [
@@ -125,7 +180,7 @@ def test_answers_that_are_about_the_sink(sink, collector, answer, error, retry_i
 
 
 def test_nobody_listens():
-    with pytest.raises(Unavailable, match="ConnectionError"):
+    with pytest.raises(Unavailable, match="connection refused.: look at events.forward.url"):
         Segment("http://127.0.0.1:1", "k", frozenset()).send([event()])
 
 
