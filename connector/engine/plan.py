@@ -1,6 +1,7 @@
 """What follows for one link: from what was seen of both sides to one step and the fields it writes. Pure."""
 
 from collections.abc import Mapping as Names
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +11,16 @@ from connector.engine.consent import Ruling
 from connector.engine.decide import Decision, Sides, Times, decide
 from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
 from connector.engine.readings import additional_emails, contact_reading, user_reading
-from connector.engine.rulings import Other, derived, in_question, lifts, rulings, times_wanted, typology_sides, withheld
+from connector.engine.rulings import (
+    Other,
+    all_in_question,
+    derived,
+    in_question,
+    rulings,
+    times_wanted,
+    typology_sides,
+    withheld,
+)
 from connector.mapping.model import TYPOLOGIES, Direction, Field, Mapping
 from connector.model import ConsentState, Contact, Link, LinkState, Statement, User, Value
 
@@ -25,7 +35,6 @@ class Step(StrEnum):
     FIND_CONTACT = "find_contact"
     WRITE = "write"
     ARCHIVE = "archive"
-    ERASE = "erase"
     CREATE_USER = "create_user"
     FIND_USER = "find_user"
     DELETE_USER = "delete_user"
@@ -45,10 +54,11 @@ class Seen:
     refused: property or field -> the value the other side refused for good; not tried again with that value.
     times: when the contact's properties last changed, when it was asked for.
     address: the email address consents hang on, in lower case. statuses: subscription type id -> what the CRM says about that
-        address, when it was asked. opted_out: it opted out of everything, when that was asked.
+        address, when it was asked. opted_out: it opted out of everything, when that was asked; opted_out_at: since when.
     former: statuses of the address they hung on before, when it is another one.
     not_before: what the CRM says about the address up to then was about somebody else.
     others: consents of other providers' users who are linked to the same contact.
+    written: what we have written to the contact since; it says nothing of its own.
     """
 
     user: User | None
@@ -62,8 +72,10 @@ class Seen:
     statuses: Names[str, Statement] | None = None
     former: Names[str, Statement] = field(default_factory=dict)
     opted_out: bool | None = None
+    opted_out_at: datetime | None = None
     not_before: datetime | None = None
     others: tuple[Other, ...] = ()
+    written: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class Policy:
     """What a plan depends on beside the mapping.
 
     id_property: the unique contact property that carries the user's id. writable: the provider takes updates.
+    unwritable: user fields that it does not take all the same, and consents, as `consent.<name>`.
     grace: how long a missing contact is waited for before it is believed deleted.
     subscriptions: the mapping's word for a subscription type -> its id. readable: their statuses can be read and written.
     consent_writable: the provider takes consents.
@@ -84,6 +97,7 @@ class Policy:
     subscriptions: Names[str, str] = field(default_factory=dict)
     readable: bool = False
     consent_writable: bool = False
+    unwritable: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +181,7 @@ def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:
         return Plan(Step.DELETED, "the user was deleted; there is no contact to follow")
     if seen.shared:
         return Plan(Step.DELETED, "the user was deleted; the contact stays, another user is linked to it")
-    steps = {"archive_contact": Step.ARCHIVE, "erase_contact": Step.ERASE, "unlink": Step.DELETED}
+    steps = {"archive_contact": Step.ARCHIVE, "erase_contact": Step.FORGET_PERSON, "unlink": Step.DELETED}
     return Plan(steps[rule], f"the user was deleted; lifecycle.user_deleted: {rule}")
 
 
@@ -200,7 +214,7 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
     }
     return Plan(
         step, decisions=tuple(decisions), contact_writes=to_contacts, user_writes=to_users, rulings=found,
-        asks=in_question(link, found, seen, policy), asks_all=seen.opted_out is None and lifts(found),
+        asks=in_question(link, found, seen, policy), asks_all=all_in_question(link, found, seen, policy),
         evidence=tuple(times_wanted(found, seen, policy)),
     )  # fmt: skip
 
@@ -223,7 +237,8 @@ def _refused(name: str, value: Value, seen: Seen) -> bool:
 
 
 def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ruling, ...]) -> Decision:
-    if not policy.writable and rule.direction == "both":  # what cannot be written back is not agreed on by trying
+    one_way = not policy.writable or rule.user in policy.unwritable
+    if one_way and rule.direction == "both":  # what cannot be written back is not agreed on by trying
         rule = rule.model_copy(update={"direction": Direction.TO_CONTACT})
     base, known = link.base.get(rule.user), rule.user in link.base
     try:

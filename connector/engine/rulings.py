@@ -17,7 +17,9 @@ from connector.model import UNTOLD, ConsentState, Link, Statement, Value
 if TYPE_CHECKING:
     from connector.engine.plan import Policy, Seen
 
+NOT_KEPT = "the CRM accepted the re-subscription and kept the opt-out; the person can lift it there"
 REFUSED = "the CRM refuses the re-subscription; the person can lift the opt-out there"
+EVERYTHING = "opt-out of everything"
 ALL = "the address opted out of everything in the CRM; only the person can lift that"
 AHEAD = timedelta(minutes=10)
 """How far clocks may differ before a time counts as one from the future."""
@@ -79,9 +81,20 @@ def times_wanted(found: tuple[Ruling, ...], seen: "Seen", policy: "Policy") -> l
     return [name for name in names if name]
 
 
-def lifts(found: tuple[Ruling, ...]) -> bool:
-    """Whether an opt-out in the CRM would be lifted: then the person must not have opted out of everything."""
-    return any(one.to_subscription and one.now.state is GRANTED and one.said[SUBSCRIPTION].state is REVOKED for one in found)
+def all_in_question(link: Link, found: tuple[Ruling, ...], seen: "Seen", policy: "Policy") -> bool:
+    """Whether it has to be asked if the address opted out of everything: a status need not show that, and nobody who did is
+    subscribed to anything."""
+    if seen.opted_out is not None or not policy.readable or not seen.address:
+        return False
+    grants = [one for one in found if one.now.state is GRANTED and one.consent.subscription in policy.subscriptions]
+    return any(one.to_subscription or link.recheck for one in grants)
+
+
+def not_kept(ruling: Ruling) -> bool:
+    """Whether the CRM accepted our writing of what stands, a grant, and kept its older opt-out all the same."""
+    heard = ruling.before.heard.get(SUBSCRIPTION, NOTHING)
+    ours = heard.state is GRANTED and heard.at is None and ruling.before.now == ruling.now
+    return ruling.to_subscription and ruling.now.state is GRANTED and ours and ruling.said[SUBSCRIPTION].state is REVOKED
 
 
 def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Ruling:
@@ -125,17 +138,20 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
         said[SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(SUBSCRIPTION, NOTHING))
         former = _status(seen.former.get(type_id, NOTHING), before.heard.get(FORMER, NOTHING))
         said |= {FORMER: former} if former.state is REVOKED else {}
+    if consent.subscription and seen.opted_out and (seen.opted_out_at or "optout_all" in before.heard):
+        said["optout_all"] = Statement(REVOKED, seen.opted_out_at, f"hubspot: {EVERYTHING}")
     if seen.contact is None:
         return said
-    if consent.property:
+    if consent.property and CONSENT + consent.consent not in seen.written:
         said["property"] = _flag(consent.property, seen, "property", GRANTED, REVOKED)
     if type_id is not None and SUBSCRIPTION not in said:
         said["optout"] = _flag(f"{OPTED_OUT}_{type_id}", seen, "opt-out", REVOKED, UNKNOWN)
     if consent.subscription:
-        everything = _flag(OPTED_OUT, seen, "opt-out of everything", REVOKED, UNKNOWN)
+        everything = _flag(OPTED_OUT, seen, EVERYTHING, REVOKED, UNKNOWN)
         status = said.get(SUBSCRIPTION, NOTHING)
         same = everything.state is status.state is REVOKED and everything.at is None
-        said["optout_all"] = replace(everything, at=status.at) if same else everything
+        if everything.state is REVOKED or "optout_all" not in said:
+            said["optout_all"] = replace(everything, at=status.at) if same else everything
     return said
 
 
@@ -177,8 +193,8 @@ def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
         return ruling
     held = _held(ruling, seen)
     to_user = (
-        policy.consent_writable and consent.direction.writes_user and not held and _user_lacks(ruling, seen)
-        and not _was_refused(f"user.{ruling.name}", ruling.now, seen)
+        policy.consent_writable and ruling.name not in policy.unwritable and consent.direction.writes_user and not held
+        and _user_lacks(ruling, seen) and not _was_refused(f"user.{ruling.name}", ruling.now, seen)
     )  # fmt: skip
     followed = consent.direction.writes_contact or state is REVOKED
     reachable = policy.readable and _type_of(consent, policy) is not None and bool(seen.address)
@@ -205,7 +221,8 @@ def _held(ruling: Ruling, seen: "Seen") -> str | None:
     """Why a grant cannot be followed."""
     if ruling.now.state is not GRANTED:
         return None
-    if seen.opted_out or _last(ruling, "optout_all").state is REVOKED:
+    out = ruling.said if seen.opted_out is False else {**ruling.before.heard, **ruling.said}
+    if seen.opted_out or out.get("optout_all", NOTHING).state is REVOKED:
         return ALL
     return ruling.before.why if ruling.before.refused == ruling.now and _differs(ruling) else None
 

@@ -1,6 +1,7 @@
 """One batch: up to a hundred due links, seen together, decided one by one, written together."""
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.crm.base import BATCH
 from connector.engine.plan import Step
@@ -9,7 +10,7 @@ from connector.model import Link, LinkState
 from connector.sync import brakes, consents, contacts, linking, observe, people, users
 from connector.sync.case import Case, cases
 from connector.sync.record import record
-from connector.sync.work import LEASE, Work
+from connector.sync.work import LEASE, Work, place
 
 log = structlog.get_logger()
 
@@ -17,10 +18,10 @@ log = structlog.get_logger()
 def lease(work: Work, limit: int = BATCH, run: int | None = None, at_least: int = 1) -> list[Link]:
     """Take up to `limit` due links. Empty when fewer than `at_least` are due. Raises Unavailable."""
     with work.store.read() as tx:
-        if tx.links.waiting(run) < at_least:
+        if tx.links.waiting(run, work.mappings) < at_least:
             return []
     with work.store.write() as tx:
-        if tx.links.waiting(run) < at_least:  # others take links, too
+        if tx.links.waiting(run, work.mappings) < at_least:  # others take links, too
             return []
         links = tx.links.lease(limit, work.owner, LEASE, run, work.mappings)
     work.reached("leased")
@@ -53,8 +54,10 @@ def _carry_through(work: Work, batch: list[Case]) -> None:
         _see(work, [case for case in batch if case.open])
         braked = brakes.check(work, _planned(batch))
         _write(work, batch)
+    except SoftTimeLimitExceeded:  # nobody's mistake: as if the worker had died here, another one takes the links over
+        raise
     except Exception as error:
-        log.error("batch.failed", links=len(batch), error=type(error).__name__, where=_place(error))
+        log.error("batch.failed", links=len(batch), error=type(error).__name__, where=place(error))
         _mistake(batch, error)
     record(work, batch)
     consents.note_closed(work, batch)
@@ -83,13 +86,20 @@ def _write(work: Work, batch: list[Case]) -> None:
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
     consents.write_users(work, _linked(batch))
+    _share_again(work, _open(batch, Step.ARCHIVE))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
-    contacts.erase(work, _open(batch, Step.ERASE))
     users.delete(work, _open(batch, Step.DELETE_USER))
     for case in _open(batch, Step.DELETED):
         case.end(LinkState.DELETED, case.decided.reason, "user.gone")
     for case in _open(batch, Step.UNLINK):
         case.end(LinkState.UNLINKED, case.decided.reason, "unlink")
+
+
+def _share_again(work: Work, batch: list[Case]) -> None:
+    """Somebody else of this batch may have been linked to a contact that is about to go."""
+    observe.shared(work, batch)
+    for case in batch:
+        case.decide()
 
 
 def _provisional(work: Work, batch: list[Case]) -> None:
@@ -165,11 +175,3 @@ def _mistake(batch: list[Case], error: Exception) -> None:
             case.mistake = not isinstance(error, Transient)
             told = str(error) if isinstance(error, ConnectorError) else f"unexpected {type(error).__name__}"
             case.error = error if isinstance(error, Transient) else Unavailable(told)
-
-
-def _place(error: Exception) -> str:
-    """Where it happened, without the message: that may hold a person's data."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"

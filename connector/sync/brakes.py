@@ -7,7 +7,7 @@ releases it. Links are counted, not fields: a link that blanks three of them cou
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.engine.plan import Step
@@ -31,8 +31,8 @@ APPROVED = "released from a brake"
 _turn = threading.Lock()
 _mine = threading.local()
 
-DELETING = (Step.ARCHIVE, Step.ERASE, Step.DELETE_USER)
-DELETIONS = ("contact.archive", "contact.erase", "user.delete")
+DELETING = (Step.ARCHIVE, Step.DELETE_USER, Step.FORGET_PERSON)
+DELETIONS = ("contact.archive", "user.delete", "erase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _clears(case: Case) -> bool:
 
 def _opts_out(case: Case) -> bool:
     """Whether a grant that a side holds would be taken away."""
-    return case.decided.step is Step.WRITE and any(one.takes_away for one in case.decided.rulings)
+    return case.decided.step in (Step.WRITE, Step.STAY_HELD) and any(one.takes_away for one in case.decided.rulings)
 
 
 BRAKES = (
@@ -118,7 +118,17 @@ def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
         if allowed is not None and counts[case.link.run] > allowed:
             where = f"run {case.link.run}" if case.link.run else "one hour"
             limits = f"brakes.{brake.name}, brakes.{brake.name}_percent"
-            case.end(LinkState.HELD, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})", "brake")
+            _stop(case, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})")
+
+
+def _stop(case: Case, reason: str) -> None:
+    """Hold the link. One that is held already stays so for its own reason; what it was to write waits with it."""
+    if case.decided.step is not Step.STAY_HELD:
+        case.end(LinkState.HELD, reason, "brake")
+        return
+    case.plan = replace(case.decided, rulings=())
+    case.values["reason"] = case.link.reason if BRAKE in (case.link.reason or "") else f"{case.link.reason}; {reason}"
+    case.note("brake", answer=reason)
 
 
 def _is_limited(brakes: Brakes, name: str) -> bool:

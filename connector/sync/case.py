@@ -1,6 +1,6 @@
 """One link on its way through a batch: what was seen of it, what was planned, what became of it."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -10,13 +10,15 @@ from connector.engine.decide import Decision
 from connector.engine.normalise import Reading, Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
 from connector.engine.readings import contact_reading, user_consent, user_reading
-from connector.errors import ConnectorError, Locked, Paused, Permanent, Rejected
+from connector.errors import ConnectorError, Fenced, Paused, Permanent, Rejected
 from connector.mapping.model import Field
 from connector.mapping.model import Mapping as FieldMapping
 from connector.model import Contact, Link, LinkState, Statement, User, Value
 from connector.providers.base import Provider
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
+from connector.sync.beyond import unwritable
+from connector.sync.forget import barred
 from connector.sync.work import LEASE, Work
 
 
@@ -27,13 +29,14 @@ class Case:
     seen: both sides as observed. plan: what to do. values: columns of the link to record. entries: history to record.
     refused: property (or "user.field") -> (reason, value) that the other side refused for good.
     waiting: the same for what may be accepted later.
-    intents: what was about to be written in this batch; `open_kinds` are those no answer came to. What earlier workers left
-        of it is in `link.intent`.
+    intents: what was about to be written in this batch; `open_effects` are those no answer came to, as kind and consent. What
+        earlier workers left of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
     on_subscription: consents whose subscription status the CRM now holds as asked.
     told: consent -> what the provider's answer to our writing said about it.
     grants_later: what is granted waits until the contact has the address that is about to be written.
-    closed: why a part of the CRM is closed to us; the rest goes on.
+    closed: why subscriptions are closed to us; the rest goes on.
+    left: why the CRM keeps records of the events of somebody who was erased.
     echo: what the CRM made of our value, where it reformats.
     error: why this link could not be settled, and call: what it was doing then. mistake: the reason is ours, not a side's.
     answered: the kinds of call that worked for this link.
@@ -54,13 +57,14 @@ class Case:
     refused: dict[str, tuple[str, Value]] = field(default_factory=dict)
     waiting: dict[str, tuple[str, Value]] = field(default_factory=dict)
     intents: list[dict[str, Any]] = field(default_factory=list)
-    open_kinds: set[str] = field(default_factory=set)
+    open_effects: set[tuple[str, str]] = field(default_factory=set)
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
     on_subscription: set[str] = field(default_factory=set)
     told: dict[str, Statement] = field(default_factory=dict)
     grants_later: bool = False
     closed: str = ""
+    left: str = ""
     echo: dict[str, Value] = field(default_factory=dict)
     error: ConnectorError | None = None
     call: str = ""
@@ -85,10 +89,12 @@ class Case:
         """Plan from what was seen, leaving out what was refused before with the same value."""
         refused = {row.what: row.value for row in self.parked}
         refused |= {what: value for what, (_, value) in (self.refused | self.waiting).items()}
-        self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
+        self.seen = replace(self.seen, refused=refused, written=frozenset(self.on_contact))
+        self.plan = plan(self.link, self.seen, self.policy)
         if self.mapping.consents and (address := self._address()) != self.seen.address:
-            self.seen = replace(self.seen, address=address, statuses=None, former={}, opted_out=None, not_before=None)
-            self.plan = plan(self.link, replace(self.seen, refused=refused), self.policy)
+            asked = replace(self.seen, statuses=None, former={}, opted_out=None, opted_out_at=None, not_before=None)
+            self.seen = replace(asked, address=address)
+            self.plan = plan(self.link, self.seen, self.policy)
         return self.plan
 
     def _address(self) -> str | None:
@@ -116,11 +122,11 @@ class Case:
         """Whether there are attempts left, for what another record's change may make possible."""
         return self.link.attempts + 1 < attempts
 
-    def failed(self, call: str, error: ConnectorError) -> None:
+    def failed(self, call: str, error: ConnectorError, effect: str = "", consent: str = "") -> None:
         """This link cannot be settled now, because this kind of call failed. Only a lost answer leaves its effect in doubt."""
         self.call, self.error = call, error
         if isinstance(error, Paused | Permanent):
-            self.open_kinds.clear()
+            self.heard(effect, consent)
 
     def end(self, state: LinkState, reason: str, kind: str) -> None:
         """The link reaches a state that is not `active`."""
@@ -136,28 +142,25 @@ class Case:
         link = self.link
         return Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
 
-    def intend(self, kind: str) -> None:
-        """Put down an effect that is about to be made. It stays there until the batch is recorded, answered or not."""
-        self.intents = [one for one in self.intents if one["kind"] != kind]
-        self.intents.append({"kind": kind, "changes": self._intended(kind)})
-        self.open_kinds.add(kind)
-
-    def _intended(self, kind: str) -> list[dict[str, Any]]:
-        if kind == USER_CONSENT:
-            return [described_consent(one, "user") for one in self.decided.rulings if one.to_user]
-        if kind == SUBSCRIPTION:
-            return [described_consent(one, "contact") for one in self.decided.rulings if one.to_subscription]
+    def intend(self, kind: str, ruling: Ruling | None = None) -> None:
+        """Put down an effect that is about to be made, on one consent or on fields. It stays until the batch is recorded."""
         side = "user" if kind.startswith("user.") else "contact"
-        return self.described(self.decided.user_writes if side == "user" else self.decided.contact_writes, side)
+        if ruling is not None:
+            intent = {"kind": kind, "consent": ruling.consent.consent, "changes": [described_consent(ruling, side)]}
+        else:
+            written = self.decided.user_writes if side == "user" else self.decided.contact_writes
+            intent = {"kind": kind, "changes": self.described(written, side)}
+        self.intents = [*(one for one in self.intents if _effect(one) != _effect(intent)), intent]
+        self.open_effects.add(_effect(intent))
 
-    def heard(self, kind: str) -> None:
+    def heard(self, kind: str, consent: str = "") -> None:
         """What became of an effect is known, and in `entries`."""
-        self.open_kinds.discard(kind)
+        self.open_effects.discard((kind, consent))
 
     @property
     def unheard(self) -> list[dict[str, Any]]:
         """What was about to be written and nobody knows whether it was."""
-        return [one for one in self.intents if one["kind"] in self.open_kinds]
+        return [one for one in self.intents if _effect(one) in self.open_effects]
 
     def described(self, written: Container[str], side: str) -> list[dict[str, Any]]:
         """The history's words for the fields in `written` (property or user field names)."""
@@ -220,6 +223,10 @@ USER_CONSENT, SUBSCRIPTION = "user.consent", "subscription.write"
 """Kinds of effects on consents."""
 
 
+def _effect(intent: Mapping[str, Any]) -> tuple[str, str]:
+    return intent["kind"], intent.get("consent", "")
+
+
 def described_consent(one: Ruling, side: str) -> dict[str, Any]:
     """The history's words for a consent written to the provider ("user") or to the CRM's subscription ("contact")."""
     voices = {voice: said.state.value for voice, said in {**one.before.heard, **one.said}.items()}
@@ -263,28 +270,39 @@ def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], 
         can = provider.capabilities
         policy = Policy(
             mapping, work.id_property(link.provider), can.update, work.grace, now, consent_writable=can.consent,
+            unwritable=unwritable(provider, mapping),
         )  # fmt: skip
         found.append(Case(link, mapping, provider, policy, parked.get(link.id, [])))
     return found
 
 
 def still_ours(work: Work, batch: list[Case], kind: str = "") -> list[Case]:
-    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written.
+    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written, as do
+    those of people who were erased while the links were made.
 
-    kind: of the effect that is about to be made. It is put down first: should nothing more be heard, the next worker knows
-    whose value the other side may hold.
+    kind: of the effect that is about to be made. It is put down first, as is whatever else these cases intend: should nothing
+    more be heard, the next worker knows whose value the other side may hold.
     """
     if not batch:
         return []
     for case in batch if kind else []:
         case.intend(kind)
     with work.store.write() as tx:
-        intents = {case.link.id: [*case.link.intent, *case.intents] for case in batch} if kind else None
-        ours = tx.links.renew([case.link for case in batch], LEASE, intents)
+        erased = barred(tx, [case.link for case in batch])
+        intents = {case.link.id: [*case.link.intent, *case.intents] for case in batch if case.intents}
+        ours = tx.links.renew([case.link for case in batch if case.link.id not in erased], LEASE, intents)
     for case in batch:
-        if case.link.id not in ours:
-            case.error = Locked(f"{case.link.name}: another worker took over")
+        if case.link.id in erased:
+            case.end(LinkState.ERASED, "erased", "forget")
+        elif case.link.id not in ours:
+            case.error = Fenced(f"{case.link.name}: another worker took over")
     return [case for case in batch if case.link.id in ours]
+
+
+def in_turn(work: Work, batch: list[Case], kind: str) -> Iterator[Case]:
+    """These cases one by one, for a call each; those that are not ours any more when their turn comes are left out."""
+    for case in batch:
+        yield from still_ours(work, [case], kind)
 
 
 def _full(value: Value, strange: tuple[str, ...]) -> Value:

@@ -1,21 +1,21 @@
 """Consents of a batch: looking up subscription statuses, writing them, telling the provider, and what is remembered of it all."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.crm.base import StatusOutcome, StatusWrite
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, decoded, encoded, without_time
 from connector.engine.plan import Step
-from connector.engine.readings import user_consent
-from connector.engine.rulings import FORMER, REFUSED, SUBSCRIPTION, Other, worth
-from connector.errors import ConnectorError, Denied, Missing, Rejected, Stale, Transient
+from connector.engine.readings import additional_emails, user_consent
+from connector.engine.rulings import FORMER, NOT_KEPT, REFUSED, SUBSCRIPTION, Other, not_kept, worth
+from connector.errors import ConnectorError, Denied, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
 from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement, User
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
 from connector.sync import case as kinds
-from connector.sync import subscriptions
+from connector.sync import subscriptions, users
 from connector.sync.case import Case, described_consent, still_ours
 from connector.sync.work import Work
 
@@ -53,7 +53,11 @@ def _unknown_types(case: Case, found: Mapping[str, str]) -> str:
 def look(work: Work, batch: list[Case]) -> None:
     """Read the statuses of those addresses on which something depends, and decide again."""
     _hear_others(work, batch)
-    asking = [case for case in batch if case.open and case.plan is not None and case.plan.asks]
+    _look_at_statuses(work, [case for case in batch if case.open and case.plan is not None and case.plan.asks])
+    _look_at_all(work, [case for case in batch if case.open and case.plan is not None and case.plan.asks_all])
+
+
+def _look_at_statuses(work: Work, asking: list[Case]) -> None:
     if not asking:
         return
     try:
@@ -70,8 +74,8 @@ def look(work: Work, batch: list[Case]) -> None:
         address = case.seen.address or ""
         former = found.get(_former(case) or "", {})
         case.seen = replace(case.seen, statuses=found.get(address, {}), former=former, not_before=before.get(address))
-        case.decide()
-    _look_at_all(work, [case for case in asking if case.decided.asks_all])
+        for ruling in [one for one in case.decide().rulings if not_kept(one)]:
+            _remember_refusal(case, ruling, NOT_KEPT)
 
 
 def _hear_others(work: Work, batch: list[Case]) -> None:
@@ -119,7 +123,7 @@ def _wrote(link: Link, consent: str, heard: Statement) -> bool:
 
 
 def _look_at_all(work: Work, batch: list[Case]) -> None:
-    """Before an opt-out is lifted: nobody who opted out of everything is touched."""
+    """Before anything is granted: nobody who opted out of everything is touched."""
     if not batch:
         return
     try:
@@ -131,7 +135,8 @@ def _look_at_all(work: Work, batch: list[Case]) -> None:
         _fail(batch, READING, error)
         return
     for case in batch:
-        case.seen = replace(case.seen, opted_out=case.seen.address in out)
+        address = case.seen.address or ""
+        case.seen = replace(case.seen, opted_out=address in out, opted_out_at=out.get(address))
         case.decide()
 
 
@@ -141,8 +146,13 @@ def _addresses(batch: list[Case]) -> list[str]:
 
 def _former(case: Case) -> str | None:
     """The address that the person's consents hung on before, when it is another one now."""
-    known = [one["address"] for one in case.link.consents.values() if one.get("address")]
-    return next((one for one in known if one != case.seen.address), None)
+    return next((one for one in _addresses_before(case) if one != case.seen.address), None)
+
+
+def _addresses_before(case: Case) -> list[str]:
+    """The addresses that the consents of the mapping hung on."""
+    known = [case.link.consents.get(one.consent) for one in case.mapping.consents]
+    return [one["address"] for one in known if one and one.get("address")]
 
 
 def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
@@ -175,24 +185,21 @@ def write_subscriptions(work: Work, batch: list[Case]) -> None:
     for case in batch:
         case.grants_later = case.open and _leaves(case) and any(one.now.state is GRANTED for one in _wanted(case))
     writing = [case for case in batch if case.open and _to_subscription(case)]
-    writing = still_ours(work, writing, kinds.SUBSCRIPTION)
-    rows = {row.ref: (case, ruling, row) for case in writing for ruling, row in _rows(case)}
+    rows = _without_clashes([_Row(case, ruling, write) for case in writing for ruling, write in _rows(case)])
     if not rows:
         return
     try:
-        outcomes = work.crm.write_statuses([row for _, _, row in _without_clashes(list(rows.values()))])
+        outcomes = work.crm.write_statuses([row.write for row in rows.values()], lambda refs: _still_ours(work, rows, refs))
     except Denied as error:
-        for case in writing:
-            case.open_kinds.discard(kinds.SUBSCRIPTION)
+        for row in rows.values():
+            row.case.heard(kinds.SUBSCRIPTION, row.ruling.consent.consent)
         _close(writing, str(error))
         return
     except Transient as error:
-        _fail(writing, WRITING, error)
-        return
+        outcomes = [StatusOutcome(ref, error) for ref in rows]
     work.reached(WRITING)
     for outcome in outcomes:
-        case, ruling, _ = rows[outcome.ref]
-        _take(case, ruling, outcome)
+        _take(rows[outcome.ref], outcome)
     for case in writing:
         if case.open and any(one.held for one in case.decided.rulings):
             case.again = case.decide().step is not Step.WRITE or case.again  # the contact was just made, and shows a grant
@@ -219,32 +226,59 @@ def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
     rows = []
     for ruling in _to_subscription(case):
         consent, granted = ruling.consent, ruling.now.state is GRANTED
-        row = StatusWrite(
-            f"{case.link.id}:{consent.consent}", case.seen.address or "", case.policy.subscriptions[consent.subscription or ""],
-            granted, consent.legal_basis.value if consent.legal_basis else None, consent.explanation,
-        )  # fmt: skip
-        rows.append((ruling, row))
+        for number, address in enumerate([case.seen.address or "", *([] if granted else _own_address(case))]):
+            row = StatusWrite(
+                f"{case.link.id}:{consent.consent}:{number}", address, case.policy.subscriptions[consent.subscription or ""],
+                granted, consent.legal_basis.value if consent.legal_basis else None, consent.explanation,
+            )  # fmt: skip
+            rows.append((ruling, row))
     return rows
 
 
-def _without_clashes(rows: list[tuple[Case, Ruling, StatusWrite]]) -> list[tuple[Case, Ruling, StatusWrite]]:
+def _own_address(case: Case) -> list[str]:
+    """The user's own address, where the contact has it as an additional one since a merge: a withdrawal is about that, too."""
+    email = case.seen.user.values.get("email") if case.seen.user else None
+    known = additional_emails(case.seen.contact) if case.seen.contact else ()
+    return [one] if isinstance(email, str) and (one := email.strip().lower()) in known and one != case.seen.address else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One status that is to be written, and what for."""
+
+    case: Case
+    ruling: Ruling
+    write: StatusWrite
+
+
+def _without_clashes(rows: list[_Row]) -> dict[str, _Row]:
     """One row for each address and type, opt-outs first: who wants something else of the same address looks again."""
-    kept: dict[tuple[str, str], tuple[Case, Ruling, StatusWrite]] = {}
-    for entry in sorted(rows, key=lambda entry: entry[2].granted):
-        place = (entry[2].email, entry[2].subscription)
-        if kept.setdefault(place, entry) is not entry:
-            entry[0].again = True
-    return list(kept.values())
+    kept: dict[tuple[str, str], _Row] = {}
+    for row in sorted(rows, key=lambda row: row.write.granted):
+        if kept.setdefault((row.write.email, row.write.subscription), row) is not row:
+            row.case.again = True
+    return {row.write.ref: row for row in kept.values()}
 
 
-def _take(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:
+def _still_ours(work: Work, rows: Mapping[str, _Row], refs: Sequence[str]) -> set[str]:
+    """Just before a call: those of its rows that are still ours to write. What they are about to change is put down."""
+    going = [rows[ref] for ref in refs]
+    for row in going:
+        row.case.intend(kinds.SUBSCRIPTION, row.ruling)
+    ours = {case.link.id for case in still_ours(work, list({row.case.link.id: row.case for row in going}.values()))}
+    return {row.write.ref for row in going if row.case.link.id in ours}
+
+
+def _take(row: _Row, outcome: StatusOutcome) -> None:
     """Take one status's answer."""
-    error = outcome.error
+    case, ruling, error = row.case, row.ruling, outcome.error
+    if isinstance(case.error, Fenced):
+        return
     if isinstance(error, Transient):
-        case.failed(WRITING, error)
+        case.failed(WRITING, error, kinds.SUBSCRIPTION, ruling.consent.consent)
         return
     case.answered.add(WRITING)
-    case.heard(kinds.SUBSCRIPTION)
+    case.heard(kinds.SUBSCRIPTION, ruling.consent.consent)
     told = [described_consent(ruling, "contact")]
     if error is None:
         case.on_subscription.add(ruling.consent.consent)
@@ -272,16 +306,13 @@ def _remember_refusal(case: Case, ruling: Ruling, why: str) -> None:
 def write_users(work: Work, batch: list[Case]) -> None:
     """Tell the providers what stands and they do not have."""
     writing = [case for case in batch if case.open and not case.again and _to_user(case)]
-    writing = still_ours(work, writing, kinds.USER_CONSENT)
-    for case, error in zip(writing, work.readers.map(_tell_user, writing), strict=True):
-        if not isinstance(error, Transient):
-            case.answered.add("user.write")
-            case.heard(kinds.USER_CONSENT)
+    for case, error in zip(writing, work.readers.map(lambda case: _tell_user(work, case), writing), strict=True):
+        if not isinstance(error, Transient | Fenced):
+            case.answered.add(users.WRITING)
         if isinstance(error, Stale | Missing):
-            case.values["refetch"] = True
-            case.again = True
-        elif error is not None:
-            case.failed("user.write", error)
+            users.look_again(case, error)
+        elif error is not None and not isinstance(error, Fenced):
+            case.failed(users.WRITING, error)
         work.reached("user.consent")
 
 
@@ -290,20 +321,26 @@ def _to_user(case: Case) -> list[Ruling]:
     return [one for one in plan.rulings if one.to_user] if plan and not plan.asks and not plan.asks_all else []
 
 
-def _tell_user(case: Case) -> ConnectorError | None:
+def _tell_user(work: Work, case: Case) -> ConnectorError | None:
     """Write each consent, with the version last read, so that a withdrawal made meanwhile is never overwritten."""
     for ruling in _to_user(case):
         name, user = ruling.consent.consent, case.seen.user
         told = replace(ruling.now, source=ruling.now.source or "hubspot")
+        case.intend(kinds.USER_CONSENT, ruling)
+        if not still_ours(work, [case]):
+            return case.error
         try:
             answer = case.provider.set_consent(case.link.user_id or "", name, told, user.etag if user else None)
         except Rejected as error:
             case.refused[f"user.{ruling.name}"] = (str(error), worth(ruling.now))
             case.note("refused", [described_consent(ruling, "user")], answer=str(error))
-            continue
         except ConnectorError as error:
+            if isinstance(error, Paused | Permanent):
+                case.heard(kinds.USER_CONSENT, name)
             return error
-        _confirm(case, ruling, answer)
+        else:
+            _confirm(case, ruling, answer)
+        case.heard(kinds.USER_CONSENT, name)
     return None
 
 
@@ -324,8 +361,7 @@ def remembered(case: Case) -> dict[str, Any]:
     plan = case.plan
     if plan is None or plan.asks or plan.asks_all:
         return dict(case.link.consents)
-    known = {name: one for name, one in case.link.consents.items() if name in {c.consent for c in case.mapping.consents}}
-    return known | {one.consent.consent: encoded(_standing(case, one)) for one in plan.rulings}
+    return dict(case.link.consents) | {one.consent.consent: encoded(_standing(case, one)) for one in plan.rulings}
 
 
 def _standing(case: Case, ruling: Ruling) -> Standing:
@@ -379,7 +415,7 @@ def _ledger_row(case: Case, subject: str, ruling: Ruling) -> LedgerRow:
 def bury_former(tx: Tx, case: Case) -> None:
     """An address the person had before says nothing about whoever has it next."""
     plan = case.plan
-    former = {one["address"] for one in case.link.consents.values() if one.get("address")} if plan and plan.rulings else set()
+    former = set(_addresses_before(case)) if plan and plan.rulings else set()
     left = {case.seen.address} if case.moved and case.seen.address else set()
     for address in former - {case.seen.address} | left:
         tx.tombstones.moved(address)

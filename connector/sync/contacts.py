@@ -6,7 +6,7 @@ from functools import partial
 
 from connector.crm.base import BATCH, Outcome, Write
 from connector.engine.plan import Step
-from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient
+from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient, Unavailable
 from connector.model import LinkState
 from connector.sync.case import Case, still_ours
 from connector.sync.work import Work
@@ -55,24 +55,12 @@ def archive(work: Work, batch: list[Case]) -> None:
         work.crm.archive(list(dict.fromkeys(_contact_id(case) for case in batch)))
     except ConnectorError as error:
         for case in batch:
-            case.failed(WRITING, error)
+            case.failed(WRITING, error, "contact.archive")
         return
     work.reached("contacts archived")
     for case in batch:
         case.answered.add(WRITING)
         case.end(LinkState.DELETED, case.decided.reason, "contact.archive")
-
-
-def erase(work: Work, batch: list[Case]) -> None:
-    """Erase the contacts of deleted users for good, where the mapping says so."""
-    for case in still_ours(work, batch, "contact.erase"):
-        try:
-            work.crm.erase(_contact_id(case))
-        except ConnectorError as error:
-            case.failed(WRITING, error)
-        else:
-            case.answered.add(WRITING)
-            case.end(LinkState.DELETED, case.decided.reason, "contact.erase")
 
 
 def _contact_id(case: Case) -> str:
@@ -112,7 +100,7 @@ def _write(work: Work, group: list[Case], kind: str, call: Call, key: Callable[[
             outcomes = call([Write(ref, key(case), case.decided.contact_writes) for ref, case in rows.items()])
         except ConnectorError as error:
             for case in rows.values():
-                case.failed(WRITING, error)
+                case.failed(WRITING, error, kind)
             return
         work.reached(kind)
         writing = [rows[one.ref] for one in outcomes if _take(work, rows[one.ref], one, kind)]
@@ -137,10 +125,8 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
     error = outcome.error
     if isinstance(error, Exists) and kind == "contact.update":
         error = Rejected(str(error), {"email": TAKEN} if "email" in asked else {})
-    if isinstance(error, Missing):
-        case.seen = replace(case.seen, contact=None, contact_gone=True)
-        case.decide()
-        return False
+    if isinstance(error, Missing):  # whether it is gone, reading it tells
+        error = Unavailable(str(error))
     if isinstance(error, Rejected) and kind == "contact.create" and "email" in error.refused:
         case.error = Rejected(f"{error.refused['email']}; no contact is made without it")
         return False
@@ -154,5 +140,5 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
         case.decide()
         case.plan = replace(case.decided, step=step)
         return True
-    case.failed(WRITING, error or Transient("the CRM did not answer for this row"))
+    case.failed(WRITING, error or Transient("the CRM did not answer for this row"), kind)
     return False

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
 from connector.engine.readings import additional_emails, user_reading
-from connector.errors import ConnectorError, Exists, Locked, Transient, Unavailable
+from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
 from connector.mapping.model import Field
 from connector.model import Contact, LinkState
 from connector.sync.case import Case
@@ -222,7 +222,7 @@ def give_way(attached: list[Case], batch: list[Case]) -> None:
     coming = {(case.link.provider, case.values["user_id"]) for case in attached}
     for case in batch:
         if case.link.contact_id is None and (case.link.provider, case.link.user_id) in coming:
-            case.error = Locked(f"{case.link.name}: is handed a contact")
+            case.error = Fenced(f"{case.link.name}: is handed a contact")
 
 
 def _find_user(work: Work, case: Case) -> list[str] | ConnectorError:

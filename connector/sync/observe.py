@@ -25,7 +25,7 @@ def observe(work: Work, batch: list[Case]) -> None:
             case.seen = replace(case.seen, contact=case.link.contact)
     looking = [case for case in batch if case.open and case.link.contact_id and case.link.state is not LinkState.HELD]
     read_contacts(work, [case for case in looking if not _enough_known(case)])
-    _shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
+    shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
 
 
 def fetch(work: Work, batch: list[Case]) -> None:
@@ -104,7 +104,7 @@ def read_contacts(work: Work, batch: list[Case]) -> None:
         case.seen = replace(case.seen, contact=contact, contact_gone=contact is None)
 
 
-def _shared(work: Work, batch: list[Case]) -> None:
+def shared(work: Work, batch: list[Case]) -> None:
     """Whether the contact of a deleted user belongs to another link, too: by its id, or by the id it had before a merge."""
     if not batch:
         return
@@ -113,8 +113,8 @@ def _shared(work: Work, batch: list[Case]) -> None:
         links = tx.links.by_contacts({one for found in ids.values() for one in found})
     for case in batch:
         others = [link for one in ids[case.link.id] for link in links.get(one, [])]
-        shared = any(one.id != case.link.id and one.user_id and one.state in SHARING for one in others)
-        case.seen = replace(case.seen, shared=shared)
+        found = any(one.id != case.link.id and one.user_id and one.state in SHARING for one in others)
+        case.seen = replace(case.seen, shared=found)
 
 
 def properties(work: Work, batch: Iterable[Case]) -> list[str]:

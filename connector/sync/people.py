@@ -1,31 +1,37 @@
-"""Forgetting a person who asked for it: the records of what they did, their contact; then our own copies, when it is recorded."""
+"""Forgetting a person who asked for it, or who goes for good with the user.
+
+First the records of what they did, then their contact; our own copies go when it is recorded.
+"""
 
 from dataclasses import replace
 
-from connector.crm.base import BATCH, EventSchema
+from connector.crm.base import BATCH, EventSchema, Write
 from connector.engine.readings import ADDITIONAL, additional_emails
 from connector.errors import ConnectorError, Denied, Transient
 from connector.model import Link, LinkState
 from connector.store.activities import CRM, Activity
-from connector.sync.case import Case, still_ours
+from connector.sync.case import Case, in_turn
 from connector.sync.contacts import WRITING
 from connector.sync.observe import SHARING
 from connector.sync.sender import event_record
 from connector.sync.work import Work
 
+LEFT = "the records of their events are still in the CRM, and go once that is possible"
+
 
 def forget(work: Work, batch: list[Case]) -> None:
     """Remove these people from the CRM. A contact that another link needs stays."""
-    for case in still_ours(work, batch, "contact.erase"):
+    for case in in_turn(work, batch, "contact.erase"):
         try:
             _remove_events(work, case)
             kind = _remove_contact(work, case)
         except ConnectorError as error:
-            case.failed(WRITING, error)
+            case.failed(WRITING, error, "contact.erase")
             continue
         case.answered.add(WRITING)
         case.heard("contact.erase")
-        case.end(LinkState.ERASED, f"erased at the person's request; {kind}", "erase")
+        why = "at the person's request" if case.link.erasure else "with the user"
+        case.end(LinkState.ERASED, f"erased {why}; {kind}{case.left and f'; {LEFT}: {case.left}'}", "erase")
         work.reached("contact.erase")
 
 
@@ -40,7 +46,7 @@ def _remove_events(work: Work, case: Case) -> None:
         ids = [one.record_id for one in rows if one.record_id] + _unheard(work, link, schema, rows)
         work.crm.remove_events(schema, ids)
     except Denied as error:
-        case.closed = str(error)
+        case.left = str(error)
 
 
 def _unheard(work: Work, link: Link, schema: EventSchema, rows: list[Activity]) -> list[str]:
@@ -63,12 +69,23 @@ def _remove_contact(work: Work, case: Case) -> str:
         return "there was no contact"
     case.values["contact_id"] = contact_id
     if _shared(work, case, contact_id):
+        _take_id_off(work, case.link, contact_id)
         return "the contact stays, another user is linked to it"
-    if case.mapping.lifecycle.user_erased == "archive_contact":
+    if case.link.erasure and case.mapping.lifecycle.user_erased == "archive_contact":
         work.crm.archive([contact_id])
         return "contact archived"
     work.crm.erase(contact_id)
     return "contact erased"
+
+
+def _take_id_off(work: Work, link: Link, contact_id: str) -> None:
+    """A contact that stays does not go on carrying the id of somebody who was erased."""
+    name = work.id_property(link.provider)
+    found = work.crm.read([contact_id], [name]).get(contact_id)
+    if found is not None and link.user_id and found.properties.get(name) == link.user_id:
+        (outcome,) = work.crm.update([Write("", found.id, {name: ""})], ())
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def _contact_id(work: Work, link: Link) -> str | None:

@@ -4,66 +4,123 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import IntegrityError
 
 from connector.engine.plan import Step
-from connector.errors import Locked, Paused, Permanent, Transient, Unavailable
+from connector.errors import Fenced, Paused, Permanent, Transient, Unavailable
 from connector.model import Link, LinkState, User, Value
 from connector.store import Tx
+from connector.store.history import Entry
 from connector.store.links import ANSWERABLE
 from connector.store.rows import email_of
-from connector.sync import consents, health
-from connector.sync.case import Case
-from connector.sync.forget import forget
+from connector.sync import consents, health, unlisted
+from connector.sync.brakes import APPROVED
+from connector.sync.case import Case, still_ours
+from connector.sync.forget import Search, barred, forget, search
 from connector.sync.intake import FINAL, newer
-from connector.sync.work import Work
+from connector.sync.work import Work, place
 
 UNSEEN = 5
 """Looks at a user its provider does not know, before the event about it is dropped with a reason."""
+
+NOT_FOUND = "the provider does not find this user; an event or a complete comparison tells whether it is gone"
 
 log = structlog.get_logger()
 
 
 def record(work: Work, batch: list[Case]) -> None:
     """Write what became of every case that is still ours; a successor's row is left alone. Raises Unavailable."""
+    noted = [list(case.entries) for case in batch]
     try:
         _all(work, batch)
-    except Unavailable:
+    except (Unavailable, SoftTimeLimitExceeded):
         raise
     except Exception as error:  # one row that cannot be recorded must not hold up the others
-        log.error("record.failed", links=len(batch), error=type(error).__name__)
-        for case in batch:
-            _alone(work, case)
+        log.error("record.failed", links=len(batch), error=type(error).__name__, where=place(error))
+        for case, entries in zip(batch, noted, strict=True):
+            _alone(work, case, entries)
 
 
 def _all(work: Work, batch: list[Case]) -> None:
+    going = [case.link for case in batch if case.values.get("state") is LinkState.ERASED]
+    before = search(work.store, going, lambda: still_ours(work, batch))
     with work.store.write() as tx:
+        erased = barred(tx, [case.link for case in batch])
         current = tx.links.current([case.link for case in batch])
         for case in batch:
             row = current.get(case.link.id)
-            if row is None or isinstance(case.error, Locked):
+            if row is None or isinstance(case.error, Fenced):
                 log.warning("record.fenced", link=case.link.id)
                 continue
-            _record(work, tx, case, row)
+            if row.id in erased:
+                forget(tx, row, before=before)
+                continue
+            _record(work, tx, case, row, before)
         health.mark(tx, batch)
+        unlisted.count(tx, batch)
         work.reached("record before commit")
 
 
-def _alone(work: Work, case: Case) -> None:
+def _alone(work: Work, case: Case, entries: list[Entry]) -> None:
+    """Record one case, or else as much of it as can be; what even that fails for keeps its lease, until it lapses.
+
+    entries: its history before it was tried together with the others.
+    """
+    for attempt in (partial(_all, work, [case]), partial(_bare, work, case)):
+        case.entries = list(entries)
+        try:
+            attempt()
+        except (Unavailable, SoftTimeLimitExceeded):
+            raise
+        except Exception as error:
+            case.error, case.mistake = Unavailable(f"cannot be recorded: unexpected {type(error).__name__}"), True
+            log.error("record.failed", link=case.link.id, error=type(error).__name__, where=place(error))
+        else:
+            return
+
+
+def _bare(work: Work, case: Case) -> None:
+    """Put off a case that cannot be recorded as it is. Nothing is agreed; the history has of its effects what it can hold.
+
+    What was about to be written stays put down: whoever comes next knows whose value the other side may have.
+    """
+    link = case.link
+    with work.store.write() as tx:
+        row = tx.links.current([link]).get(link.id)
+        if row is None or row.state is LinkState.ERASED:
+            return
+        since = link.failed_since or tx.now
+        values: dict[str, Any] = {"attempts": link.attempts + link.lone, "lone": True, "failed_since": since}
+        values["reason"] = _why(link, str(case.error))
+        values |= {"reread": True, "recheck": True, "due_at": tx.now + timedelta(seconds=_backoff(work, since, tx.now))}
+        if values["attempts"] >= work.retries.attempts:
+            tx.parked.put(link.id, "link", f"{case.error}; gave up after {values['attempts']} attempts", values["attempts"])
+            values["due_at"] = None
+        noted = [_noted(tx, entry) for entry in case.entries]
+        if all(noted):
+            told = [one if one in case.unheard else one | {"told": True} for one in case.intents]
+            values["intent"] = [*link.intent, *told]
+        tx.links.record(link.id, link.token, values)
+
+
+def _noted(tx: Tx, entry: Entry) -> bool:
+    """Whether the history could take an entry."""
     try:
-        _all(work, [case])
-    except Unavailable:
+        with tx.part():
+            tx.history.add([entry])
+    except (Unavailable, SoftTimeLimitExceeded):
         raise
-    except Exception as error:
-        case.values, case.entries, case.mistake = {}, [], True
-        case.error = Unavailable(f"cannot be recorded: unexpected {type(error).__name__}")
-        _all(work, [case])
+    except Exception:
+        return False
+    return True
 
 
-def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
+def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
     if (row.state, row.contact_id) != (case.link.state, case.link.contact_id):  # merged, erased or cut while we worked
         _overtaken(tx, case, row)
         return
@@ -79,13 +136,16 @@ def _record(work: Work, tx: Tx, case: Case, row: Link) -> None:
     forgetting = row.erasure and state is not LinkState.ERASED
     if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and case.error):
         values["due_at"] = None
+    if values.get("due_at") is None:
+        values["cause"] = None  # dealt with: what happens next has another
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
         tx.ledger.append(consents.ledger_rows(tx, case))
         consents.bury_former(tx, case)
     if case.values.get("state") is LinkState.ERASED:
-        forget(tx, row)
+        removed = case.decided.step is Step.FORGET_PERSON and case.mapping.events.as_ != "none" and not case.left
+        forget(tx, row, before=before, removed=removed)
 
 
 def _keep_hints(row: Link, values: dict[str, Any]) -> None:
@@ -100,12 +160,8 @@ def _keep_hints(row: Link, values: dict[str, Any]) -> None:
 
 
 def _overtaken(tx: Tx, case: Case, row: Link) -> None:
-    """Record what was written and nothing else. Of somebody who was erased meanwhile, not even with which values."""
-    if row.state is LinkState.ERASED:
-        tx.links.record(row.id, row.token, {"due_at": None})
-        tx.history.add([replace(entry, changes=[]) for entry in case.entries])
-        return
-    told = [one if one["kind"] in case.open_kinds else one | {"told": True} for one in case.intents]
+    """Record what was written and nothing else. Somebody who was erased meanwhile is not met here: that ends our lease."""
+    told = [one if one in case.unheard else one | {"told": True} for one in case.intents]
     due = tx.now if row.state in ANSWERABLE else None
     tx.links.record(row.id, row.token, {"due_at": due, "intent": [*case.link.intent, *told]})
     tx.history.add(case.entries)
@@ -134,6 +190,7 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
         "intent": case.unheard, "reread": False, "recheck": bool(case.closed), "consents": consents.remembered(case),
+        **_seen_at(tx, case),
     }  # fmt: skip
     _tell_doubts(case)
     if case.fetched:
@@ -143,6 +200,14 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     if "state" not in case.values:
         _stay(work, tx, case, row, values)
     return values | case.values
+
+
+def _seen_at(tx: Tx, case: Case) -> dict[str, Any]:
+    """When the sides were seen. A contact that is written to without being read is not seen as a whole."""
+    looked = case.answered & {"contact.read", "contact.find"} or case.link.contact is None
+    user = any(call.startswith("user.") for call in case.answered)
+    seen = {"user_seen_at": user, "contact_seen_at": bool(looked) and case.seen.contact is not None}
+    return {name: tx.now for name, now in seen.items() if now}
 
 
 def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
@@ -165,16 +230,20 @@ def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> 
 
 
 def _waiting(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:
-    """Look again at the time the plan says; a user nobody knows is looked for a few times, then dropped, or believed deleted.
+    """Look again at the time the plan says; a user nobody knows is looked for a few times, then no more.
 
-    Dropped is forgotten: should the user turn up after all, the next delivery or listing starts afresh.
+    One without a contact is forgotten: should the user turn up after all, the next delivery or listing starts afresh. One with a
+    contact waits for the provider to say more, by an event or a complete listing: it may have lost its way, not its user.
     """
     values["due_at"] = case.decided.until
+    values["reason"] = _why(case.link, case.decided.reason)
     if case.seen.user is None and not case.seen.user_gone:
         values |= {"attempts": case.link.attempts + 1, "refetch": True}
+        told = f"{case.link.provider} does not know this user; looked for {values['attempts']} of {UNSEEN} times"
+        values["reason"] = _why(case.link, told)
         values["due_at"] = tx.now + timedelta(seconds=work.retries.first * 2**case.link.attempts)
         if values["attempts"] >= UNSEEN and case.link.contact_id is not None:
-            values |= {"user_gone": True, "due_at": tx.now, "attempts": 0}
+            values |= {"reason": NOT_FOUND, "due_at": None, "attempts": 0}
         elif values["attempts"] >= UNSEEN and row.rung == case.link.rung:
             log.info("link.dropped", link=case.link.id, provider=case.link.provider, reason="the provider never knew this user")
             _remove(tx, case)
@@ -249,7 +318,8 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         return {"due_at": tx.now + timedelta(seconds=getattr(error, "retry_in", 0.5))}
     since = link.failed_since or tx.now
     values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": consents.remembered(case)}
-    values["reread"] = True
+    values["reason"] = _why(link, str(error))
+    values |= {"reread": True} | ({"refetch": True} if case.values.get("refetch") else {})
     if "user_id" in case.values and link.user_id:
         if _hand_over(tx, case):
             return values
@@ -268,6 +338,11 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         return values | {"due_at": None}
     wait = error.retry_in if isinstance(error, Paused) and error.retry_in else _backoff(work, since, tx.now)
     return values | {"due_at": tx.now + timedelta(seconds=wait)}
+
+
+def _why(link: Link, reason: str) -> str | None:
+    """Why a link waits. One that is held, or that a person released from a brake, keeps the reason for that."""
+    return link.reason if link.state is LinkState.HELD or link.reason == APPROVED else reason[:500]
 
 
 def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Writing users: one call each, several at a time, with the version we read so that nobody's edit is overwritten unseen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from connector.engine.plan import Step
 from connector.engine.readings import same_user
-from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale, Transient
+from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale, Transient, Unavailable
 from connector.model import LinkState, User, Value
-from connector.sync.case import Case, still_ours
+from connector.sync.case import Case, in_turn, still_ours
 from connector.sync.observe import fetch
 from connector.sync.work import Work
 
@@ -37,12 +37,11 @@ def _writes(case: Case) -> bool:
 
 def create(work: Work, batch: list[Case]) -> None:
     """Create users for contacts that have none. The contact's id is the idempotency key, so a repeat makes no second user."""
-    batch = still_ours(work, [case for case in batch if _can_create(case)], "user.create")
 
     def call(case: Case) -> User:
         return case.provider.create(case.decided.user_writes, f"{case.link.provider}-contact-{case.link.contact_id}")
 
-    for case, found in zip(batch, work.readers.map(lambda case: _try(call, case), batch), strict=True):
+    for case, found in _each(work, [case for case in batch if _can_create(case)], "user.create", call):
         _answered(case, found, "user.create")
         if isinstance(found, User):
             work.reached("user.create")
@@ -52,7 +51,7 @@ def create(work: Work, batch: list[Case]) -> None:
         elif isinstance(found, Exists) and found.record_id:
             case.values["user_id"] = found.record_id
         else:
-            case.failed(WRITING, found)
+            case.failed(WRITING, found, "user.create")
 
 
 def _can_create(case: Case) -> bool:
@@ -67,13 +66,12 @@ def _can_create(case: Case) -> bool:
 def update(work: Work, batch: list[Case]) -> None:
     """Write what differs to the users."""
     writing = [case for case in batch if case.open and case.decided.user_writes and not case.again]
-    writing = still_ours(work, writing, "user.update")
 
     def call(case: Case) -> User:
         etag = case.seen.user.etag if case.seen.user else None
         return case.provider.update(case.link.user_id or "", case.decided.user_writes, etag)
 
-    for case, found in zip(writing, work.readers.map(lambda case: _try(call, case), writing), strict=True):
+    for case, found in _each(work, writing, "user.update", call):
         asked = case.decided.user_writes
         _answered(case, found, "user.update")
         if isinstance(found, User):
@@ -86,11 +84,11 @@ def update(work: Work, batch: list[Case]) -> None:
 
 def delete(work: Work, batch: list[Case]) -> None:
     """Delete the users whose contacts were deleted, where the mapping says so."""
-    for case in still_ours(work, batch, "user.delete"):
+    for case in in_turn(work, batch, "user.delete"):
         try:
             case.provider.delete(case.link.user_id or "")
         except ConnectorError as error:
-            case.failed(WRITING, error)
+            case.failed(WRITING, error, "user.delete")
         else:
             case.answered.add(WRITING)
             case.end(LinkState.DELETED, case.decided.reason, "user.delete")
@@ -105,8 +103,7 @@ def _answered(case: Case, found: User | ConnectorError, kind: str) -> None:
 
 def _failed(work: Work, case: Case, error: ConnectorError) -> None:
     if isinstance(error, Stale | Missing):
-        case.values["refetch"] = True
-        case.again = True
+        look_again(case, error)
     elif isinstance(error, Exists):
         later = case.patient(work.retries.attempts)
         _refuse(case, {"email": "another user has this address"}, str(error), case.waiting if later else case.refused)
@@ -114,7 +111,17 @@ def _failed(work: Work, case: Case, error: ConnectorError) -> None:
         refused = error.refused or dict.fromkeys(case.decided.user_writes, "the provider refuses the write")
         _refuse(case, refused, str(error), case.refused)
     else:
-        case.failed(WRITING, error)
+        case.failed(WRITING, error, "user.update")
+
+
+def look_again(case: Case, error: Stale | Missing) -> None:
+    """The user is not any more what we read: read again at once; when that keeps happening, with backoff."""
+    case.values["refetch"] = True
+    if case.link.failed_since is None:
+        case.values["failed_since"] = case.policy.now
+        case.again = True
+    else:
+        case.failed(WRITING, Unavailable(str(error)), "user.update")
 
 
 def _refuse(case: Case, refused: dict[str, str], answer: str, into: dict[str, tuple[str, Value]]) -> None:
@@ -140,8 +147,16 @@ def _readable(case: Case) -> bool:
     return case.provider.capabilities.read
 
 
-def _try(call: Callable[[Case], User], case: Case) -> Any:
-    try:
-        return call(case)
-    except ConnectorError as error:
-        return error
+def _each(work: Work, batch: list[Case], kind: str, call: Callable[[Case], User]) -> Iterator[tuple[Case, Any]]:
+    """A call for each case that is still ours when its turn comes, several at a time; with the user or the error it led to."""
+
+    def turn(case: Case) -> User | ConnectorError | None:
+        if not still_ours(work, [case], kind):
+            return None
+        try:
+            return call(case)
+        except ConnectorError as error:
+            return error
+
+    answers = zip(batch, work.readers.map(turn, batch), strict=True)
+    return ((case, answer) for case, answer in answers if answer is not None)

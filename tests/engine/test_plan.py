@@ -201,7 +201,7 @@ def test_a_user_nobody_knows_is_waited_for():
 
 
 @pytest.mark.parametrize(("rule", "step"), [
-    ("archive_contact", Step.ARCHIVE), ("erase_contact", Step.ERASE), ("unlink", Step.DELETED),
+    ("archive_contact", Step.ARCHIVE), ("erase_contact", Step.FORGET_PERSON), ("unlink", Step.DELETED),
 ])  # fmt: skip
 def test_a_user_that_is_gone(rule, step):
     assert plan(LINK, Seen(None, CONTACT, user_gone=True), policy(lifecycle={"user_deleted": rule})).step == step

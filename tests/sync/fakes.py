@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from connector.crm.base import EventOutcome, EventRecord, Outcome, StatusOutcome
+from connector.crm.base import EventOutcome, EventRecord, Outcome, StatusOutcome, all_of_them
 from connector.errors import BadDelivery, Denied, Exists, Missing, Rejected
 from connector.model import Change, ConsentState, Contact, Statement
 
@@ -30,6 +30,7 @@ class FakeCrm:
     """Contacts by id; emails unique in any case; deliveries are `Change` objects kept by the body that names them."""
 
     name = "crm"
+    optouts_apart = True
 
     def __init__(self, clock):
         self.clock = clock
@@ -54,7 +55,8 @@ class FakeCrm:
         self.recorded: list[str] = []
         self.event_faults: dict[str, Exception] = {}
         self.preferences: dict[tuple[str, str], Statement] = {}
-        self.out_of_all: dict[str, datetime] = {}
+        self.out_of_all: dict[str, datetime | None] = {}
+        self.shows_optouts = True
         self.consent_log: list[tuple[str, str, str, str]] = []
         self.denied: Denied | None = None
         self.refuses_resubscription = False
@@ -172,9 +174,11 @@ class FakeCrm:
 
     def opted_out_of_all(self, emails):
         self._call("opted_out_of_all")
-        return {email for email in emails if email in self.out_of_all}
+        return {email: self.out_of_all[email] for email in emails if email in self.out_of_all}
 
-    def write_statuses(self, rows):
+    def write_statuses(self, rows, still=all_of_them):
+        going = still([row.ref for row in rows])
+        rows = [row for row in rows if row.ref in going]
         self._call("write_statuses")
         assert len({(row.email, row.subscription) for row in rows}) == len(rows), "one status twice in a call"
         out = []
@@ -206,9 +210,6 @@ class FakeCrm:
     def changed_at(self, ids, properties):
         self._call("changed_at")
         return {i: {p: self.times[i, p] for p in properties if (i, p) in self.times} for i in ids}
-
-    def pages(self, properties, archived=False):
-        yield [self._shown(i) for i in self.contacts]
 
     def changed_since(self, since, properties):
         yield [self._shown(i) for i in self.contacts]
@@ -309,7 +310,7 @@ class FakeCrm:
         email = properties.get("email")
         out = {one for (owner, one), said in self.preferences.items() if owner == email and said.state is ConsentState.REVOKED}
         properties |= {f"hs_email_optout_{one}": "true" for one in out}
-        properties |= {"hs_email_optout": "true"} if email in self.out_of_all else {}
+        properties |= {"hs_email_optout": "true"} if email in self.out_of_all and self.shows_optouts else {}
         return Contact(contact_id, properties)
 
     def _holds(self, properties, key, value):

@@ -97,3 +97,15 @@ def test_a_grant_at_an_address_moved_to_while_statuses_could_not_be_read_is_not_
     world.work = world.worker("restarted")
     world.sweep()
     assert (consent(world, user), contact(world, user)["communicable"]) == (None, "false")
+
+
+def test_a_withdrawal_after_a_merge_reaches_the_address_that_is_only_an_additional_one_now(world):
+    user = granted(world)
+    other = world.crm.create({"email": "bob@example.com"})
+    world.run()
+    world.crm.merge(other, world.contact_of(user))
+    world.run()
+    world.clock.pass_(10)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert [status(world, email=email) for email in (ADA, "bob@example.com")] == ["revoked", "revoked"]

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from connector.errors import Unavailable
 from connector.settings import Brakes
-from connector.sync import brakes, repair
+from connector.sync import brakes, erase, repair
 
+from .consenting import CONSENTS, GRANTED, status
 from .scenes import DELETE_USER, HOUR
 from .world import USER, World
 
@@ -112,3 +113,46 @@ def test_other_changes_go_on_while_a_brake_holds_some(tmp_path):
     world.idp.edit(users[2], {"first_name": "Augusta"})
     world.run()
     assert world.crm.contacts[world.contact_of(users[2])]["firstname"] == "Augusta"
+
+
+def test_erasures_that_a_provider_asks_for_are_braked(tmp_path):
+    world = World(tmp_path, brakes=Brakes(deletes=2, deletes_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(5)]
+    world.run()
+    for user in users:
+        world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert len(world.crm.contacts) == 3
+    held = [link for user in users if (link := world.link(user)).state == "held"]
+    assert len(held) == 3
+    with world.store.write() as tx:
+        repair.release(tx, held[0])
+    world.run()
+    assert len(world.crm.contacts) == 2
+
+
+def test_erasures_that_a_person_asks_for_are_stopped_by_no_brake(tmp_path):
+    world = World(tmp_path, brakes=Brakes(deletes=2, deletes_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(5)]
+    world.run()
+    world.crm.check_portal = lambda: None
+    erase.erase(world.work, [world.link(user) for user in users], world.clock.pass_)
+    assert world.crm.contacts == {}
+
+
+def test_withdrawals_of_held_links_are_braked_and_the_link_stays_held_for_its_own_reason(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(opt_outs=2, opt_outs_percent=0))
+    emails = [f"u{number}@example.com" for number in range(5)]
+    users = [world.idp.register({**USER, "email": email}, consents=[GRANTED]) for email in emails]
+    world.run()
+    for link in [world.link(user) for user in users]:
+        with world.store.write() as tx:
+            repair.hold(tx, link, "somebody looks at it")
+    world.clock.pass_(10)
+    for user in users:
+        world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert [status(world, email=email) for email in emails].count("revoked") == 2
+    stopped = [link for user in users if brakes.BRAKE in (link := world.link(user)).reason]
+    assert len(stopped) == 3
+    assert all(link.reason.startswith("somebody looks at it; ") for link in stopped)

@@ -11,7 +11,7 @@ from connector.sync import subscriptions
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, ledger, roll, status
 from .scenes import HOUR, crash, recover
-from .world import USER, World
+from .world import USER, World, read_mapping
 
 
 @pytest.fixture
@@ -416,3 +416,17 @@ def test_two_idle_sweeps_after_convergence_write_nothing(world):
     world.sweep()
     world.sweep()
     assert world.crm.writes + world.idp.writes == before
+
+
+def test_a_consent_taken_out_of_the_mapping_for_a_while_keeps_its_opt_out(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS)
+    user = granted(world)
+    world.clock.pass_(10)
+    world.idp.consent(user, "product", "revoked")
+    world.run()
+    without = CONSENTS.replace('  - {consent: product, subscription: "1002"}\n', "").replace(", product]", "]")
+    world.mapping = read_mapping(tmp_path, without)
+    world.work = world.worker("another mapping")
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert world.link(user).consents["product"]["now"]["state"] == "revoked"

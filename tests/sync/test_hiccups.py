@@ -1,10 +1,11 @@
-"""A provider that says "not there" once is not believed; one that keeps saying so, or says it twice over, is."""
+"""A provider that says "not there" is not believed, however often; one that says it in two ways is."""
 
 from datetime import timedelta
 
 from connector.errors import Missing
 from connector.model import Change, User
 from connector.sync.reconcile import reconcile
+from connector.sync.record import NOT_FOUND
 
 from .world import USER
 
@@ -36,15 +37,21 @@ def test_a_linked_user_that_is_not_there_for_a_moment_keeps_the_contact(world):
     assert world.link(user).state == "active"
 
 
-def test_a_linked_user_that_stays_away_is_believed_deleted(world):
-    user = world.idp.register(USER)
+def test_a_linked_user_that_stays_away_waits_for_a_complete_listing(world):
+    user, _ = world.idp.register(USER), world.idp.register({**USER, "email": "bob@example.com"})
     world.run()
-    world.idp.users.pop(user)
+    gone = world.idp.users.pop(user)
     world.deliver(Change("user.updated", user))
     for _ in range(8):
-        world.later(40)
+        world.later(400)
+    assert (world.link(user).state, world.link(user).reason, world.link(user).due_at) == ("active", NOT_FOUND, None)
+    world.idp.users[user] = gone
+    world.deliver(Change("user.updated", user))
+    world.run()
+    assert world.link(user).reason is None
+    world.idp.users.pop(user)
+    world.sweep()
     assert world.link(user).state == "deleted"
-    assert world.crm.contacts == {}
 
 
 def test_a_complete_listing_without_a_user_and_no_answer_by_id_are_believed_at_once(world):

@@ -1,13 +1,20 @@
 """A side that is down, records that always fail, batches that fail in part."""
 
+import time
+from datetime import timedelta
+
 import pytest
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.errors import Paused, Rejected, Unavailable
 from connector.model import Change, User
 from connector.settings import Retries
-from connector.sync import intake
+from connector.sync import intake, pace, sweep
+from connector.web.app import require_moving
 
-from .scenes import BOB, HOUR, link, values_of
+from .events import EVENTS, counts, login
+from .scenes import BOB, HOUR, PAST_LEASE, link, values_of
 from .world import USER, World
 
 # outages (F31, F33, F34 in small)
@@ -160,6 +167,92 @@ def test_a_row_that_cannot_be_recorded_stops_no_other(tmp_path, monkeypatch):
     assert [what for what, _ in world.parked()] == ["link"]
 
 
+def test_a_row_that_cannot_be_recorded_keeps_its_history(tmp_path, monkeypatch):
+    """It is told nowhere whose it is, and what was written for it is on record."""
+    world = World(tmp_path, retries=Retries(attempts=3))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(4)]
+    world.deliver_all()
+    intake.take(world.work)
+
+    def broken(tx, case):
+        if case.link.user_id == users[1]:
+            raise ValueError(f"no column holds {case.seen.user.values['email']}")
+        return []
+
+    monkeypatch.setattr("connector.sync.consents.ledger_rows", broken)
+    with structlog.testing.capture_logs() as logs:
+        assert world.settle() == 4
+    assert [world.link(user).state for user in users] == ["active", "pending", "active", "active"]
+    assert "u1@example.com" in [change["to"] for change in world.history(users[1])]
+    assert [one["told"] for one in world.link(users[1]).intent] == [True]
+    assert "u1@example.com" not in str(logs)
+    monkeypatch.undo()
+    world.later(HOUR)
+    assert world.link(users[1]).state == "active"
+    assert world.crm.made["upsert"] == 1
+
+
+def test_a_row_of_which_not_even_the_failure_can_be_recorded_keeps_its_lease(world, monkeypatch):
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    world.deliver_all()
+    intake.take(world.work)
+
+    def broken(work, tx, case, *row):
+        if case.link.user_id == users[0]:
+            raise ValueError("no column holds this")
+
+    monkeypatch.setattr("connector.sync.record._record", broken)
+    monkeypatch.setattr("connector.sync.record._backoff", lambda work, since, now: 1 / 0)
+    assert world.settle() == 3
+    monkeypatch.undo()
+    assert world.link(users[0]).settled_at is None
+    world.clock.pass_(PAST_LEASE)
+    world.work_off()
+    assert [world.link(user).state for user in users] == ["active"] * 3
+
+
+def test_a_row_that_can_never_be_recorded_is_parked(tmp_path, monkeypatch):
+    world = World(tmp_path, retries=Retries(attempts=3))
+    user = world.idp.register(USER)
+    monkeypatch.setattr("connector.sync.consents.ledger_rows", lambda tx, case: 1 / 0)
+    for _ in range(10):
+        world.later(HOUR)
+    reason = "cannot be recorded: unexpected ZeroDivisionError; gave up after 3 attempts"
+    assert (world.parked(), world.link(user).due_at) == ([("link", reason)], None)
+
+
+def test_a_history_that_takes_nothing_stops_nobody(tmp_path, monkeypatch):
+    """Nobody knows then what was written, so that what was about to be is kept."""
+    world = World(tmp_path)
+    user = world.idp.register(USER)
+    world.deliver_all()
+    intake.take(world.work)
+    monkeypatch.setattr("connector.store.history.History.add", lambda history, entries: 1 / len(entries[:0]))
+    world.settle()
+    assert [(one["kind"], one.get("told")) for one in world.link(user).intent] == [("contact.create", None)]
+    assert world.link(user).failed_since
+
+
+def test_a_task_whose_time_is_over_leaves_its_links_to_another_worker(linked, monkeypatch):
+    """As if the worker had died: nothing is anybody's mistake, and nothing is agreed."""
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.deliver_all()
+    intake.take(world.work)
+
+    def over(rows, properties):
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(world.crm, "update", over)
+    with pytest.raises(SoftTimeLimitExceeded):
+        world.settle()
+    monkeypatch.undo()
+    assert (world.link(user).lone, world.link(user).failed_since) == (False, None)
+    world.clock.pass_(PAST_LEASE)
+    world.work_off()
+    assert world.crm.contacts[contact]["firstname"] == "Augusta"
+
+
 def test_a_delivery_that_cannot_be_taken_in_stops_no_other(world, monkeypatch):
     notice = intake._notice_unknown
 
@@ -208,6 +301,26 @@ def test_links_of_a_provider_that_is_not_configured_any_more_wait_quietly(world)
     world.clock.pass_(HOUR)
     assert world.settle() == 0
     assert world.link(user).token == 0
+
+
+def test_links_of_a_provider_that_is_not_configured_any_more_keep_no_worker_busy(tmp_path):
+    world, user, _ = link(World(tmp_path, mapping=EVENTS))
+    with world.store.write() as tx:
+        tx.links.create([{"provider": "former", "user_id": "f-1"}])
+
+    def again(seconds):
+        raise AssertionError("there is nothing to wait for")
+
+    assert pace.gather(world.work, sleep=again) == []
+    login(world, user, "evt-1")
+    began = time.monotonic()
+    pace.work_off(world.work)
+    assert time.monotonic() - began < pace.WORKING / 2
+    assert counts(world)["pending"] == 0
+    assert sweep.sweep(world.work) == 0
+    world.clock.pass_(HOUR)
+    sweep.sweep(world.work)
+    require_moving(world.work, timedelta(minutes=1))
 
 
 # part of a batch fails (F36)

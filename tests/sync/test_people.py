@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from connector.errors import Unavailable
+from connector.errors import Denied, Unavailable
 from connector.model import Change
 from connector.store.tables import metadata
 from connector.sync import activities, intake
+from connector.sync.people import LEFT
 
 from .consenting import CONSENTS, GRANTED
 from .scenes import HOUR, crash, recover
@@ -234,5 +235,37 @@ def test_events_are_recorded_once_for_linked_people_and_go_with_them(world):
     assert [one.kind for one in world.crm.records.values()] == ["user.created"]
     world.idp.ask_to_be_forgotten(user)
     world.run()
+    activities.send(world.work)
+    assert world.crm.records == {}
+
+
+def test_who_is_deleted_for_good_at_the_provider_leaves_nothing_either(tmp_path):
+    world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_deleted: erase_contact, user_erased: archive_contact}\n")
+    user = registered(world)
+    activities.send(world.work)
+    assert world.crm.records
+    world.idp.remove(user)
+    world.run()
+    assert (world.crm.contacts, world.crm.archived, world.crm.records) == ({}, {}, {})
+    assert forgotten(world, user)
+    assert world.link(user).reason == "erased with the user; contact erased"
+
+
+def test_records_of_events_that_cannot_be_removed_are_named_and_go_later(world):
+    user = registered(world)
+    activities.send(world.work)
+    remove = world.crm.remove_events
+
+    def denied(schema, ids):
+        raise Denied("grant the token crm.objects.custom.write")
+
+    world.crm.remove_events = denied
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert forgotten(world, user)
+    assert LEFT in world.link(user).reason
+    assert world.crm.records
+    world.crm.remove_events = remove
+    world.clock.pass_(2 * 86400)
     activities.send(world.work)
     assert world.crm.records == {}

@@ -12,7 +12,7 @@ from connector.sync.work import Work
 
 from .consenting import ADA, CONSENTS
 from .fakes import FakeIdp
-from .world import USER, OneByOne, World
+from .world import MAPPING, USER, OneByOne, World
 
 SEEDS = range(int(os.environ.get("CONNECTOR_SEED", "1")), int(os.environ.get("CONNECTOR_SEED", "1")) + 150)
 NAMES = ("Ada", "Bea", "Cyd", "Dea")
@@ -107,11 +107,25 @@ def test_a_user_deleted_at_one_provider_leaves_the_contact_to_the_other(two):
     assert contact["firstname"] == "Still"
 
 
+@pytest.mark.parametrize("rule", ["archive_contact", "erase_contact"])
+def test_a_contact_that_another_user_is_just_linked_to_stays(tmp_path, rule):
+    two = Two(tmp_path, mapping=f"{MAPPING}lifecycle: {{user_deleted: {rule}}}\n")
+    member = two.idp.register(USER)
+    two.run()
+    two.clock.pass_(10)
+    two.idp.remove(member)
+    customer = two.shop.register(USER)
+    two.run()
+    (contact,) = two.crm.contacts.values()
+    assert contact["shop_user_id"] == customer
+
+
 def test_an_erasure_at_one_provider_leaves_the_contact_to_the_other(two):
     member, customer = both(two)
     two.idp.ask_to_be_forgotten(member)
     two.run()
     assert (two.link(member).state, len(two.crm.contacts)) == ("erased", 1)
+    assert [one.get("members_user_id") for one in two.crm.contacts.values()] in ([None], [""])
     two.shop.edit(customer, {"first_name": "Still"})
     two.run()
     assert [one["firstname"] for one in two.crm.contacts.values()] == ["Still"]

@@ -188,9 +188,10 @@ class World:
             except Locked:
                 self.clock.pass_(60)
             except Rejected:  # nobody is listed any more; a person says that this is right
+                told = {"refetch": True, "user_gone": True} if self.idp.capabilities.read else {}
                 with self.store.write() as tx:
                     for link in tx.links.page("members", 0, 1000):
-                        tx.links.notice(link.id, {"refetch": self.idp.capabilities.read}, tx.now)
+                        tx.links.notice(link.id, told, tx.now)
                 return self.work_off()
             else:
                 return self.work_off()

@@ -1,0 +1,73 @@
+"""Opt-outs that no subscription status shows, and opt-outs that stay although a re-subscription was accepted."""
+
+from datetime import timedelta
+
+import pytest
+
+from connector.crm.base import StatusOutcome
+from connector.engine.rulings import ALL, NOT_KEPT
+from connector.model import ConsentState, Statement
+
+from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
+from .world import USER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    """The portal tells opt-outs of everything only to who asks for them."""
+    world = World(tmp_path, mapping=CONSENTS)
+    world.crm.shows_optouts = False
+    return world
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_nobody_who_opted_out_of_everything_before_registering_is_subscribed(world, timed):
+    world.crm.out_of_all[ADA] = world.clock() - timedelta(days=9) if timed else None
+    user = world.idp.register(USER, consents=[{**GRANTED, "at": world.clock().isoformat(), "source": "form"}])
+    world.run()
+    assert (status(world), contact(world, user)["communicable"], consent(world, user)) == (None, "false", "granted")
+    assert world.link(user).held == {"consent.newsletter": ALL}
+    del world.crm.out_of_all[ADA]
+    world.sweep()
+    assert (status(world), contact(world, user)["communicable"]) == ("granted", "true")
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_an_opt_out_of_everything_that_no_status_shows_is_found_by_the_rolling_look(world, timed):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.out_of_all[ADA] = world.clock() if timed else None
+    world.clock.pass_(60)
+    roll(world)
+    assert (consent(world, user), contact(world, user)["communicable"]) == ("revoked", "false")
+    made = world.crm.writes + world.idp.writes
+    roll(world)
+    world.sweep()
+    assert world.crm.writes + world.idp.writes == made
+
+
+def test_a_resubscription_that_is_accepted_and_not_carried_out_is_written_once_and_held(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    opted_out = Statement(ConsentState.REVOKED, world.clock(), "hubspot: the person")
+    world.crm.preferences[ADA, "1001"] = opted_out
+    roll(world)
+    writes = []
+
+    def accept(rows, still):
+        writes.append(rows)
+        return [StatusOutcome(row.ref) for row in rows if still([row.ref])]
+
+    world.crm.write_statuses = accept
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    for _ in range(3):
+        world.clock.pass_(60)
+        roll(world)
+    assert world.link(user).held == {"consent.newsletter": NOT_KEPT}
+    assert (status(world), contact(world, user)["communicable"]) == ("revoked", "false")
+    assert len(writes) == 1
+    world.crm.preferences[ADA, "1001"] = Statement(ConsentState.GRANTED, world.clock(), "hubspot: the person")
+    roll(world)
+    assert (world.link(user).held, contact(world, user)["communicable"]) == ({}, "true")
