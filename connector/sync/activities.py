@@ -92,18 +92,20 @@ def follow(work: Work, links: Sequence[Link] = ()) -> int:
 
 
 def waiting(work: Work, tx: Tx) -> int:
-    """How many events could be sent now, a thousand a sink at most."""
+    """How many events could be sent, and how many records taken back, now; a thousand a sink at most."""
     open_ = [sink for sink in work.sinks if tx.troubles.of(sink.name).over(tx.now)]
-    return sum(tx.activities.ready(sink.name, sink.providers, 1000)[0] for sink in open_)
+    sent = sum(tx.activities.ready(sink.name, sink.providers, 1000)[0] for sink in open_)
+    return sent + sum(len(tx.removals.due(sink.name, sink.providers, 1000)) for sink in open_)
 
 
-def tidy(work: Work, tx: Tx, deliveries: timedelta, history: timedelta) -> int:
-    """Drop what waited in vain, delete what was kept long enough; zero keeps them. Returns how many events that were."""
+def tidy(work: Work, tx: Tx, waiting: timedelta, most: int) -> int:
+    """Drop what has waited in vain for so long (zero: for ever) and what is too much, some `most` events at once. Returns how
+    many that were."""
     known: dict[str, set[str]] = {}
     for sink in work.sinks:
         known.setdefault(sink.name, set()).update(sink.providers)
-    waiting, done = (tx.now - kept if kept else None for kept in (deliveries, history))
-    return tx.activities.tidy(waiting, done, MOST, known)
+    gone = tx.activities.give_up(tx.now - waiting, known, most) if waiting else 0
+    return gone + tx.activities.shorten(MOST, most)
 
 
 def linger(work: Work) -> bool:
@@ -118,7 +120,7 @@ def linger(work: Work) -> bool:
         while _young(work) and time.monotonic() < ends:
             time.sleep(PATIENCE.total_seconds() / 10)
             with work.store.read() as tx:
-                if tx.inbox.waiting() or tx.links.waiting():
+                if tx.inbox.waiting() or tx.links.waiting(providers=work.mappings):
                     return True
         for sink in work.sinks:
             Sender(work, sink).run()

@@ -9,18 +9,29 @@ from connector.model import Change, Link, LinkState
 from connector.store import Tx
 from connector.store.inbox import CRM, Stored
 from connector.store.links import ANSWERABLE
-from connector.sync.forget import contact_ids, forget
+from connector.sync.forget import NOTHING, Search, contact_ids, forget
 from connector.sync.work import Work
 
 
-def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list[Stored]:
+class SearchFirst(Exception):
+    """No failure: the people of these links are to be forgotten, and nobody has searched yet for what tells of them."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        super().__init__()
+        self.links = links
+
+
+def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before: Search | None = NOTHING) -> list[Stored]:
     """Ring the links these events are about. Returns rows to look at again shortly.
 
     That is those about contacts nobody is linked to while we are creating contacts: the event may have overtaken the answer
-    to our own call.
+    to our own call. before: the search for those who are to be forgotten; without one raises SearchFirst if there is anybody.
     """
     ids = {one for _, change in changes for one in (change.record_id, *change.former_ids)}
     links = tx.links.by_contacts(ids) if ids else {}
+    erased = [link for _, change in changes if change.kind == "contact.erased" for link in links.get(change.record_id, [])]
+    if erased and before is None:
+        raise SearchFirst(erased)
     creating = bool(changes) and tx.links.creating()
     later = []
     for row, change in changes:
@@ -32,7 +43,7 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> list
         if not found and creating and row.tries == 0:
             later.append(row)
         elif change.kind == "contact.erased":
-            gone = _erased(tx, found, row, change)
+            gone = _erased(tx, found, row, change, before or NOTHING)
             tx.inbox.blank([one.id for one, other in changes if other.record_id in gone])
             links = {one: [link for link in known if link not in found] for one, known in links.items()}
             continue
@@ -86,14 +97,14 @@ def _matters(work: Work, link: Link, change: Change) -> bool:
     return not tells_nothing_new(mapping, known, change.property, change.value)
 
 
-def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change) -> set[str]:
+def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change, before: Search) -> set[str]:
     """The person was erased in the CRM: our copies go at once, of all links of the contact. The user stays.
 
     Returns the ids the contact had.
     """
     ids = {change.record_id, *(one for link in links for one in contact_ids(tx, link))}
     for link in links:
-        forget(tx, link, row.sender_id)
+        forget(tx, link, row.sender_id, before)
     tx.inbox.blank([one.id for one in tx.inbox.of(CRM, sorted(ids))])
     tx.tombstones.bury(CRM, None, [change.record_id])
     return ids

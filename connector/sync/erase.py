@@ -8,6 +8,7 @@ from connector.errors import Rejected, Transient
 from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.sync import batch
+from connector.sync.brakes import APPROVED
 from connector.sync.forget import forgotten
 from connector.sync.work import Work
 
@@ -58,7 +59,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
             raise Rejected(f"{link.name}: no provider of this name is configured any more; configure it again, then erase")
     with work.store.write() as tx:
         run = tx.runs.start("erase", ",".join(sorted({link.provider for link in links})))
-        tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True})
+        tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True, "reason": APPROVED})
         ends = tx.now + PATIENCE
     try:
         work.crm.check_portal()
@@ -92,6 +93,7 @@ def _outcome(tx: Tx, link: Link) -> Outcome:
     now = tx.links.get(link.id)
     if now is None or now.state is LinkState.ERASED:
         contact = (now.reason or "").partition("; ")[2] if now else ""
-        return Outcome(link.name, contact or "nothing was left to do", copies=True)
+        by_others = "nothing was left to do" if now is None or forgotten(link) else "contact erased"  # so the CRM says meanwhile
+        return Outcome(link.name, contact or by_others, copies=True)
     parked = tx.parked.of_links([link.id]).get(link.id, [])
     return Outcome(link.name, "not done", copies=False, why="; ".join(row.reason for row in parked if row.what == "link"))

@@ -11,7 +11,7 @@ from connector.model import Link
 from connector.store import Tx
 from connector.store.inbox import Kept
 from connector.store.ledger import LedgerRow
-from connector.sync.forget import addresses, contact_ids, deliveries
+from connector.sync.forget import deliveries
 from connector.sync.work import Work
 
 
@@ -23,7 +23,6 @@ def export(work: Work, tx: Tx, links: Sequence[Link]) -> dict[str, Any]:
 
 def _person(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
     mapping = work.mappings.get(link.provider)
-    contacts = contact_ids(tx, link)
     parts: dict[str, Any] = {
         "link": {"name": link.name, **asdict(link)},
         "mapping": mapping and mapping.sha256,
@@ -32,7 +31,7 @@ def _person(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
         "consents": [asdict(row) for row in statements(tx, link)],
         "activities": [asdict(one) for one in tx.activities.of_user(link.provider, link.user_id or "")],
         "parked": [asdict(row) for row in tx.parked.of_links([link.id]).get(link.id, [])],
-        "deliveries": [_delivery(row) for row in deliveries(tx, link, contacts, addresses(link))],
+        "deliveries": [_delivery(row) for row in deliveries(tx, link)],
     }
     told: dict[str, Any] = _plain(parts)
     return told

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.engine.consent import REVOKED, decoded
 from connector.engine.readings import same_user, whole
 from connector.errors import BadDelivery, Unavailable
+from connector.mapping.model import Mapping as FieldMapping
 from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
 from connector.store import Tx
 from connector.store.inbox import CRM, Stored
@@ -20,6 +22,7 @@ from connector.store.links import ANSWERABLE
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
 from connector.sync.brakes import BRAKE
+from connector.sync.forget import NOTHING, Search, search
 from connector.sync.work import Work
 
 LIMIT = 500
@@ -33,6 +36,9 @@ Entries = tuple[Mapping[str, Any], ...]
 FINAL = (LinkState.DELETED, LinkState.ERASED, LinkState.MERGED, LinkState.UNLINKED)
 """States no delivery brings a link back from."""
 
+BURYING = ("erasure.requested", "contact.erased")
+"""Kinds of changes that may be about somebody who is on the way in just now."""
+
 log = structlog.get_logger()
 
 
@@ -42,11 +48,8 @@ def take(work: Work, limit: int = LIMIT) -> int:
         if not tx.inbox.waiting():
             return 0
     try:
-        with work.store.write() as tx:
-            rows = tx.inbox.claim(limit)
-            _take(work, tx, rows)
-            work.reached("intake before commit")
-    except Unavailable:
+        rows = _take_all(work, limit)
+    except (Unavailable, SoftTimeLimitExceeded):
         raise
     except Exception as error:  # one row that cannot be taken in must not hold up the others
         log.error("intake.failed", error=type(error).__name__)
@@ -57,8 +60,26 @@ def take(work: Work, limit: int = LIMIT) -> int:
     return len(rows)
 
 
-def _take(work: Work, tx: Tx, rows: Sequence[Stored]) -> None:
+def _take_all(work: Work, limit: int) -> Sequence[Stored]:
+    """Take some rows at once; begun again when somebody is to be forgotten, after a search that holds up no writer."""
+    try:
+        return _begin(work, limit, None)
+    except contact_events.SearchFirst as found:
+        return _begin(work, limit, search(work.store, found.links))
+
+
+def _begin(work: Work, limit: int, before: Search | None) -> Sequence[Stored]:
+    with work.store.write() as tx:
+        rows = tx.inbox.claim(limit)
+        _take(work, tx, rows, before)
+        work.reached("intake before commit")
+    return rows
+
+
+def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NOTHING) -> None:
     read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
+    if any(change.kind in BURYING for _, change in read):
+        tx.tombstones.alone()
     forgotten = _of_erased(tx, read)
     read = [(row, change) for row, change in read if row.id not in forgotten]
     users: dict[str, list[tuple[Stored, Change]]] = {}
@@ -68,7 +89,7 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored]) -> None:
     for provider, changes in users.items():
         forgotten |= _notice_users(work, tx, provider, changes)
     contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
-    later = contact_events.notice(work, tx, contacts)
+    later = contact_events.notice(work, tx, contacts, before)
     tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
     waiting = {row.id for row in later}
     tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})
@@ -94,7 +115,7 @@ def _take_alone(work: Work, tx: Tx, row: Stored) -> None:
     try:
         with tx.part():
             _take(work, tx, [row])
-    except Unavailable:
+    except (Unavailable, SoftTimeLimitExceeded):
         raise
     except Exception as error:
         log.error("intake.failed", row=row.id, source=row.source, error=type(error).__name__)
@@ -115,6 +136,8 @@ def _read(work: Work, tx: Tx, row: Stored) -> Change | None:
         return change
     except BadDelivery as error:
         tx.inbox.quarantine(row.id, str(error))
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as error:  # a reader's own mistake must not block the inbox; the row is kept and shown
         log.error("intake.unreadable", row=row.id, source=row.source, error=type(error).__name__)
         tx.inbox.quarantine(row.id, f"the reader failed: {type(error).__name__}")
@@ -199,19 +222,27 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     mapping = work.mappings[link.provider]
     if user is not None and link.user is not None and not can_read:
         user = _laid_over(link.user, user)
-    if user is not None and link.user is not None and same_user(mapping, user, link.user) and not link.user_gone:
-        if not newer(user, link.user):
+    known = None if link.user_gone else link.user
+    from_before = can_read and change.kind == "user.login"  # a login may carry the user as it was before, unless that is newer
+    if user is not None and known is not None and same_user(mapping, user, known) and (newer(user, known) or not from_before):
+        if not newer(user, known):
             return link
         tx.links.see_user(link.id, user)
         return replace(link, user=user)  # it tells nothing new: an echo of our own write, or a repeat
     stale = user is not None and link.user is not None and not _outdates(user, link.user, can_read)
     if user is None or stale or (can_read and not whole(mapping, user)):
-        if can_read and change.kind != "user.login":
+        if can_read and _asks_for_a_look(mapping, link, change):
             tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring, user_only=True)
         return link
     tx.links.see_user(link.id, user, cause=row.sender_id)
     tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring, user_only=True)
     return replace(link, user=user)
+
+
+def _asks_for_a_look(mapping: FieldMapping, link: Link, change: Change) -> bool:
+    """Whether the user is to be read for it. Not for a login, unless the mapping wants its time and the provider tells it."""
+    tells = link.user is None or "last_login_at" in link.user.values
+    return change.kind != "user.login" or (tells and mapping.field_by_user("last_login_at") is not None)
 
 
 def _may_withdraw(work: Work, link: Link) -> bool:

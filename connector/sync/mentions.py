@@ -6,17 +6,27 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 
-def mentions(body: bytes, ids: Collection[str], emails: Collection[str]) -> bool:
-    """Whether a body holds one of these ids or addresses (in lower case), however JSON spells them.
+class Body:
+    """One delivery's body, to be looked through for any number of people."""
 
-    In JSON an id is a whole text, or a number under a name that ends in "id": other people's numbers are not taken for it.
-    In anything else it is a word of its own.
-    """
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return _in_text(body.decode("utf-8", "replace"), ids, emails)
-    return any(_says(name, value, ids, emails) for name, value in _values("", said))
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._plain = b"\\" not in body and b"\0" not in body  # nothing is spelled otherwise: no escapes, one byte a letter
+        self._folded = body.decode("utf-8", "replace").casefold()
+
+    def mentions(self, ids: Collection[str], emails: Collection[str]) -> bool:
+        """Whether it holds one of these ids or addresses (in lower case), however JSON spells them.
+
+        In JSON an id is a whole text, or a number under a name that ends in "id": other people's numbers are not taken for it.
+        In anything else it is a word of its own.
+        """
+        if self._plain and not any(one.casefold() in self._folded for one in (*ids, *emails)):
+            return False
+        try:
+            said = json.loads(self._body)
+        except (ValueError, RecursionError):
+            return _in_text(self._body.decode("utf-8", "replace"), ids, emails)
+        return any(_says(name, value, ids, emails) for name, value in _values("", said))
 
 
 def _says(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> bool:

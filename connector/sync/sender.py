@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
-from connector.crm.base import EVENTS, EventOutcome, EventRecord
-from connector.errors import ConnectorError, Missing, Paused, Permanent, Transient, Unavailable
+from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord
+from connector.errors import ConnectorError, Denied, Missing, Paused, Permanent, Transient, Unavailable
 from connector.sinks import Sink
 from connector.store import Tx
 from connector.store.activities import Activity, Result
+from connector.store.removals import Removal
 from connector.store.troubles import Trouble
 from connector.sync.work import Work
 
@@ -29,6 +31,9 @@ WORKING = 20.0
 
 GONE_FOR = 30.0
 """Seconds before an event is tried again whose contact was not there: its link finds out why."""
+
+SHUT = 86_400.0
+"""Seconds before a record is tried again that cannot be removed until a person grants a scope, or removes it by hand."""
 
 LOCK = "activities:"
 
@@ -61,8 +66,9 @@ class Sender:
 
     def _something(self) -> bool:
         with self._work.store.read() as tx:
-            over = tx.troubles.of(self._sink.name).over(tx.now)
-            return over and tx.activities.ready(self._sink.name, self._sink.providers, 1)[0] > 0
+            name, providers = self._sink.name, self._sink.providers
+            over = tx.troubles.of(name).over(tx.now)
+            return over and (tx.activities.ready(name, providers, 1)[0] > 0 or bool(tx.removals.due(name, providers, 1)))
 
     def _locked(self) -> bool:
         with self._work.store.write() as tx:
@@ -76,6 +82,8 @@ class Sender:
             told = self._call(rows)
             self._work.reached("activities sent")
             self._end(rows, told)
+        while time.monotonic() < self._until and (records := self._orphans()):
+            self._take_back(records)
 
     def _begin(self) -> list[Activity]:
         """Put down what is about to be sent."""
@@ -94,6 +102,8 @@ class Sender:
             told, error = {}, raised
         except ConnectorError as raised:
             told, error = {}, Unavailable(str(raised))
+        except SoftTimeLimitExceeded:  # about the task, not about the sink: the next sender asks what became of these
+            raise
         except Exception as raised:  # our own mistake must not stop the other sinks
             log.error("activities.failed", sink=self._sink.name, error=type(raised).__name__)
             told, error = {}, Unavailable(f"unexpected {type(raised).__name__}")
@@ -102,23 +112,20 @@ class Sender:
     def _end(self, rows: Sequence[Activity], told: dict[int, EventOutcome]) -> None:
         """Record the outcomes, unless somebody else has the sink by now: then they are the other one's."""
         errors = [told[row.id].error for row in rows]
-        orphans: list[str] = []
         with self._work.store.write() as tx:
             if not tx.runs.extend(LOCK + self._sink.name, self._holder, LEASE):
                 log.warning("activities.fenced", sink=self._sink.name)
                 return
             if not all(isinstance(error, Transient) for error in errors):
-                orphans = self._judge(tx, rows, told)
+                self._judge(tx, rows, told)
             elif not any(isinstance(error, Paused) for error in errors):
                 self._doubt(tx, rows, errors[0])
             if paused := next((error for error in errors if isinstance(error, Paused)), None):
                 self._pause(tx, paused)
             self._work.reached("activities before commit")
-        if orphans:
-            self._take_back(orphans)
 
-    def _judge(self, tx: Tx, rows: Sequence[Activity], told: dict[int, EventOutcome]) -> list[str]:
-        """The sink works. Returns the records made of events that were deleted meanwhile: of somebody who was erased."""
+    def _judge(self, tx: Tx, rows: Sequence[Activity], told: dict[int, EventOutcome]) -> None:
+        """The sink works. Records made of events that were deleted meanwhile, of somebody who was erased, are taken back."""
         trouble = tx.troubles.of(self._sink.name)
         if trouble.suspect:
             tx.activities.blame(trouble.suspect, self._work.retries.attempts)
@@ -129,7 +136,10 @@ class Sender:
         results = [self._result(tx, row, told[row.id]) for row in judged]
         deleted = tx.activities.record(results)
         self.sent += sum(one.state == "sent" for one in results)
-        return [one.record_id for one in results if one.id in deleted and one.record_id]
+        providers = {row.id: row.provider for row in judged}
+        for one in results:
+            if one.id in deleted and one.record_id:
+                tx.removals.add(providers[one.id], [(self._sink.name, one.record_id)])
 
     def _result(self, tx: Tx, row: Activity, outcome: EventOutcome) -> Result:
         error = outcome.error
@@ -178,11 +188,52 @@ class Sender:
         plain = min(retries.first * 2.0 ** min(failures, 30), retries.longest)
         return plain * (0.75 + 0.5 * random.random())  # noqa: S311 - spreads load, guards nothing
 
-    def _take_back(self, record_ids: list[str]) -> None:
+    def _orphans(self) -> list[Removal]:
+        """Records to take back now, while the sink is ours."""
+        sink = self._sink
+        with self._work.store.read() as tx:
+            if not tx.removals.due(sink.name, sink.providers, 1):
+                return []
+        with self._work.store.write() as tx:
+            if not tx.runs.extend(LOCK + sink.name, self._holder, LEASE) or not tx.troubles.of(sink.name).over(tx.now):
+                return []
+            return tx.removals.due(sink.name, sink.providers, BATCH)
+
+    def _take_back(self, records: Sequence[Removal]) -> None:
+        """Have records removed. Several that are refused are tried one by one; when it is the sink, all wait.
+
+        Nothing is given up: a record that is gone, by whatever way, counts as removed.
+        """
+        error = self._remove(records)
+        if isinstance(error, Permanent) and len(records) > 1:
+            for one in records:
+                self._take_back([one])
+            return
+        with self._work.store.write() as tx:
+            if error is None:
+                tx.removals.done([one.id for one in records])
+            elif isinstance(error, Permanent):
+                tx.removals.postpone(records[0].id, tx.now + timedelta(seconds=SHUT), str(error))
+            else:
+                attempts = max(one.attempts for one in records)
+                wait = SHUT if isinstance(error, Denied) else getattr(error, "retry_in", 0.0) or self._backoff(attempts)
+                until = tx.now + timedelta(seconds=wait)
+                tx.removals.postpone_due(self._sink.name, self._sink.providers, until, str(error))
+        if error is not None and not any(one.attempts for one in records):  # said once
+            ids = [one.record_id for one in records]
+            log.warning("activities.orphans", sink=self._sink.name, records=ids, why=str(error))
+
+    def _remove(self, records: Sequence[Removal]) -> ConnectorError | None:
+        """What stood in the way."""
         try:
-            self._sink.remove(record_ids)
+            self._sink.remove([one.record_id for one in records])
         except ConnectorError as error:
-            log.error("activities.orphans", sink=self._sink.name, records=record_ids, why=str(error))
+            return error
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:  # our own mistake must not stop the other sinks
+            return Unavailable(f"unexpected {type(error).__name__}")
+        return None
 
 
 def event_record(row: Activity) -> EventRecord:

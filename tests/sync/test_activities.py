@@ -8,6 +8,7 @@ import pytest
 from connector.errors import Unavailable
 from connector.model import Change, Item
 from connector.sync import activities, intake, pace, sweep
+from connector.sync.forget import forget
 
 from .events import EVENTS, HOUR, counts, login, logins, of, register
 from .fakes import FakeIdp
@@ -218,12 +219,12 @@ def test_records_made_while_the_person_was_erased_are_taken_back(linked):
 
     def erased():
         with world.store.write() as tx:
-            assert tx.activities.forget("members", user) == ["r-members-1"]
+            forget(tx, tx.links.by_users("members", [user])[user])
 
     world.crash_at("activities sent", erased)
     activities.send(world.work)
     assert world.crm.recorded == ["evt-2"]
-    assert "evt-2" not in world.crm.records
+    assert world.crm.records == {}
     assert of(world, user) == []
 
 
@@ -256,7 +257,7 @@ def test_what_nobody_was_linked_for_is_dropped_in_time(world):
     world.idp.register(USER)
     world.run()
     world.clock.pass_(31 * 86400)
-    sweep.forget(world.work, timedelta(days=30), timedelta(days=365))
+    sweep.expire(world.work, timedelta(days=30), timedelta(days=365))
     assert counts(world) == {"pending": 0, "sent": 0, "refused": 0, "dropped": 1}
 
 
@@ -265,17 +266,17 @@ def test_what_a_removed_sink_did_not_get_is_dropped_in_time(linked):
     logins(world, user, "evt-2")
     world.work.__dict__["sinks"] = ()
     world.clock.pass_(29 * 86400)
-    sweep.forget(world.work, timedelta(days=30), timedelta(0))
+    sweep.expire(world.work, timedelta(days=30), timedelta(0))
     assert counts(world)["pending"] == 1
     world.clock.pass_(2 * 86400)
-    sweep.forget(world.work, timedelta(days=30), timedelta(0))
+    sweep.expire(world.work, timedelta(days=30), timedelta(0))
     assert counts(world) == {"pending": 0, "sent": 1, "refused": 0, "dropped": 1}
 
 
 def test_what_was_sent_is_deleted_with_the_history(linked):
     world, user, _ = linked
     world.clock.pass_(366 * 86400)
-    sweep.forget(world.work, timedelta(days=30), timedelta(days=365))
+    sweep.expire(world.work, timedelta(days=30), timedelta(days=365))
     assert of(world, user) == []
 
 
@@ -286,10 +287,10 @@ def test_beyond_the_limit_what_waits_for_a_link_goes_first(linked):
     world.deliver(Change("user.login", "u-unknown", START, "never-2"))
     intake.take(world.work)
     with world.store.write() as tx:
-        assert tx.activities.tidy(None, None, 3, {}) == 1
+        assert tx.activities.shorten(3, 10) == 1
     assert [one.state for one in of(world, "u-unknown")] == ["dropped", "pending"]
     with world.store.write() as tx:
-        assert tx.activities.tidy(None, None, 1, {}) == 2
+        assert tx.activities.shorten(1, 10) == 2
     assert [one.state for one in of(world, user)] == ["sent", "dropped", "pending"]
 
 
@@ -302,5 +303,5 @@ def test_the_events_of_one_user_can_be_told_and_forgotten(linked):
         by_state[one.state].append(one.event_id)
     assert by_state == {"sent": ["members-1", "evt-2"]}
     with world.store.write() as tx:
-        assert sorted(tx.activities.forget("members", user)) == ["r-evt-2", "r-members-1"]
+        assert sorted(tx.activities.forget("members", user)) == [("crm", "r-evt-2"), ("crm", "r-members-1")]
     assert of(world, user) == []

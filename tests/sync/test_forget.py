@@ -11,10 +11,10 @@ from connector.model import Change, ConsentState, Item, LinkState
 from connector.store.history import Entry
 from connector.store.ledger import LedgerRow
 from connector.store.tables import metadata
-from connector.sync import batch, who
+from connector.sync import batch, intake, who
 from connector.sync import erase as erasing
 from connector.sync.forget import forget
-from connector.sync.sweep import forget as tidy
+from connector.sync.sweep import expire
 
 from .scenes import DELETE_USER, link
 from .world import USER, World
@@ -76,7 +76,7 @@ def traces(world, *canaries):
 
 def put_out(world, user):
     with world.store.write() as tx:
-        return forget(tx, tx.links.by_users("members", [user])[user])
+        forget(tx, tx.links.by_users("members", [user])[user])
 
 
 def test_every_table_tells_of_the_person_before(known):
@@ -137,7 +137,7 @@ def test_forgetting_twice_is_fine(known):
     before = everything(world)
     with world.store.write() as tx:
         (found,) = who.find(tx, f"members:{user}")
-        assert forget(tx, found) == []
+        forget(tx, found)
     assert everything(world) == before
 
 
@@ -189,11 +189,24 @@ def test_a_worker_that_is_at_it_cannot_write_over_it(known):
     assert traces(world, NAME, user) == set()
 
 
-def test_the_records_of_events_are_named_for_whoever_deletes_them(known):
+def test_what_was_read_before_it_is_not_written_after_it(known):
+    """On PostgreSQL a listing may have looked the link up before the person was forgotten."""
+    world, user, _ = known
+    one = world.link(user)
+    put_out(world, user)
+    with world.store.write() as tx:
+        tx.links.see_user(one.id, one.user, cause=EMAIL)
+        tx.links.notice(one.id, {"cause": EMAIL}, tx.now)
+    assert traces(world, EMAIL, NAME, LAST, user) == set()
+
+
+def test_the_records_of_events_are_kept_in_mind_until_they_are_gone(known):
     world, user, _ = known
     with world.store.write() as tx:
         tx.connection.execute(text("update activity set record_id = 'r-1', state = 'sent'"))
-    assert put_out(world, user) == ["r-1"]
+    put_out(world, user)
+    with world.store.read() as tx:
+        assert [one.record_id for one in tx.removals.due("crm", ["members"], 10)] == ["r-1"]
 
 
 def test_a_privacy_deletion_in_the_crm_forgets_all_links_and_spares_the_user(known):
@@ -291,11 +304,32 @@ def test_a_link_that_another_worker_has_is_waited_for(known):
     assert outcome.copies
 
 
+def test_a_contact_that_the_crm_says_is_erased_meanwhile_is_told_as_erased(known):
+    """The CRM's word of what this run did may be taken in before this run has recorded it."""
+    world, user, contact = known
+    one = world.link(user)
+    with world.store.write() as tx:
+        tx.links.notice(one.id, {}, tx.now)
+    assert batch.lease(world.worker("other"))
+
+    def doze(seconds):
+        if world.crm.contacts.pop(contact, None):
+            world.deliver(Change("contact.erased", contact), key="evt-own-erasure")
+            intake.take(world.work)
+        world.doze(seconds)
+
+    (outcome,) = erasing.erase(world.work, [one], doze)
+    assert (outcome.contact, outcome.copies) == ("contact erased", True)
+    with world.store.read() as tx:
+        (again,) = who.find(tx, f"members:{user}")
+    assert erasing.erase(world.work, [again], world.doze)[0].contact == "nothing was left to do"
+
+
 def test_deliveries_in_quarantine_are_not_kept_for_ever(known):
     world, _, _ = known
     world.clock.pass_(10 * 86400)
     with world.store.read() as tx:
         assert len(tx.inbox.quarantined(10)) == 3
-    tidy(world.work, timedelta(days=9), timedelta(0))
+    expire(world.work, timedelta(days=9), timedelta(0))
     with world.store.read() as tx:
         assert tx.inbox.quarantined(10) == []

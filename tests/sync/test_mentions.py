@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.sync.mentions import mentions
+from connector.sync.mentions import Body
 
 IDS, EMAILS = ["u-1", "57"], ["ada@example.com"]
 
@@ -22,9 +22,10 @@ IDS, EMAILS = ["u-1", "57"], ["ada@example.com"]
         pytest.param(b'{"user_id": "u-12"', False, id="broken JSON about somebody else"),
         pytest.param(b'{"mail": "ada\\u0040example.com"', True, id="broken JSON with an escaped address"),
         pytest.param(b"\xff\xfe ada@example.com", True, id="no text at all"),
+        pytest.param('{"user_id": "u-1"}'.encode("utf-16"), True, id="two bytes a letter"),
         pytest.param(b"", False, id="nothing"),
         pytest.param(b"[" * 100_000, False, id="no end of brackets"),
     ],
 )
 def test_mentions(body, told):
-    assert mentions(body, IDS, EMAILS) == told
+    assert Body(body).mentions(IDS, EMAILS) == told

@@ -1,9 +1,11 @@
 """Sending identity events: senders that die or freeze, events that are refused, sinks that are down or closed."""
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.errors import Denied, Rejected, Unavailable
 from connector.settings import Retries
+from connector.store.troubles import Trouble
 from connector.sync import activities, sweep
 from connector.sync.sender import LEASE
 
@@ -61,6 +63,24 @@ def test_a_sender_that_wakes_up_late_leaves_the_outcome_to_its_successor(linked)
     world.crash_at("activities sent", meanwhile)
     assert activities.send(world.work) == 0
     assert [one.state for one in of(world, user)] == ["sent", "refused"]
+
+
+def test_a_sender_whose_time_is_over_leaves_its_events_to_the_next_one(linked, monkeypatch):
+    """The time limit is about the task: neither the sink nor an event is to blame."""
+    world, user, _ = linked
+    logins(world, user, "evt-2")
+
+    def over(schema, rows):
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(world.crm, "record_events", over)
+    with pytest.raises(SoftTimeLimitExceeded):
+        activities.send(world.work)
+    monkeypatch.undo()
+    with world.store.read() as tx:
+        assert tx.troubles.of("crm") == Trouble()
+    world.clock.pass_(PAST_LEASE)
+    assert activities.send(world.worker("successor")) == 1
 
 
 def test_the_sink_of_a_dead_process_is_free_at_the_next_sweep(linked, monkeypatch):

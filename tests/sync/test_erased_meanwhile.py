@@ -1,0 +1,227 @@
+"""Somebody asks to be forgotten while something is being made of them: nothing comes of it, and nothing is kept."""
+
+import threading
+
+import pytest
+
+from connector.model import Change, LinkState, User
+from connector.store.tombstones import Tombstones
+from connector.sync import importing, intake, recent, reconcile
+
+from .scenes import CREATE_USER
+from .test_forget import ADA, EMAIL, LAST, NAME, traces
+from .world import MAPPING, World
+
+LINK_ONLY = MAPPING + "lifecycle: {user_created: link_only}\n"
+
+
+@pytest.fixture
+def worlds(migrated_url, tmp_path):
+    """Makes the world, with a mapping, on either database."""
+    made = []
+
+    def make(mapping=MAPPING):
+        made.append(World(tmp_path, migrated_url, mapping))
+        return made[0]
+
+    yield make
+    made[0].close()
+
+
+def late(world, user, **more):
+    """A link of somebody who was erased a moment before it was made."""
+    with world.store.write() as tx:
+        tx.tombstones.bury("members", user)
+        values = {**ADA, "custom.interests": ["birds"]}
+        tx.links.create([{"provider": "members", "user_id": user, "user": User(user, values), **more}])
+
+
+def nothing_is_left(world, user):
+    assert world.link(user).state is LinkState.ERASED
+    assert traces(world, EMAIL, NAME, LAST, user) == set()
+    with world.store.read() as tx:
+        assert not tx.links.waiting()
+
+
+def test_no_contact_is_made(worlds):
+    world = worlds()
+    late(world, "u-gone")
+    world.run()
+    assert (world.crm.contacts, world.crm.writes) == ({}, 0)
+    nothing_is_left(world, "u-gone")
+
+
+def test_a_contact_that_is_there_is_not_written(worlds):
+    world = worlds(LINK_ONLY)
+    contact = world.crm.create({"email": EMAIL})
+    world.run()
+    late(world, "u-gone")
+    world.run()
+    assert world.crm.contacts == {contact: {"email": EMAIL}}
+    nothing_is_left(world, "u-gone")
+
+
+def test_a_link_that_would_wait_does_not(worlds):
+    world = worlds(LINK_ONLY)
+    late(world, "u-gone")
+    world.run()
+    nothing_is_left(world, "u-gone")
+
+
+def test_a_link_that_would_be_held_is_not(worlds):
+    world = worlds(LINK_ONLY)
+    for other in ("1@example.com", "2@example.com"):
+        world.crm.contacts[world.crm.create({"email": other})]["hs_additional_emails"] = EMAIL
+    world.run()
+    late(world, "u-gone")
+    world.run()
+    nothing_is_left(world, "u-gone")
+
+
+def test_no_user_is_made_of_an_erased_contact(worlds):
+    world = worlds(CREATE_USER)
+    contact = world.crm.create({"email": EMAIL, "firstname": NAME})
+    world.crm.events.clear()
+    with world.store.write() as tx:
+        tx.tombstones.bury("crm", None, [contact])
+        tx.links.create([{"provider": "members", "contact_id": contact}])
+    world.run()
+    assert world.idp.users == {}
+    assert traces(world, EMAIL, NAME) == set()
+    with world.store.read() as tx:
+        assert (tx.links.counts()["erased"], tx.links.waiting()) == (1, 0)
+
+
+def test_somebody_else_in_the_batch_goes_on(worlds):
+    world = worlds()
+    late(world, "u-gone")
+    other = world.idp.register({**ADA, "email": "other@example.com"})
+    world.run()
+    assert [one["members_user_id"] for one in world.crm.contacts.values()] == [other]
+
+
+# two processes on PostgreSQL, one of which has not committed yet
+
+
+@pytest.fixture
+def world(postgres, tmp_path):
+    world = World(tmp_path, postgres(migrated=True), CREATE_USER)
+    with world.store.write() as tx:
+        assert tx.keyed
+    yield world
+    world.close()
+
+
+def elsewhere(monkeypatch, name, at, action):
+    """Let another thread act when the tombstones are asked for the `at`-th time, as if between that look and our commit."""
+    look = getattr(Tombstones, name)
+    looks = []
+
+    def interrupted(tombstones, *asked):
+        found = look(tombstones, *asked)
+        looks.append(asked)
+        if len(looks) == at:
+            thread = threading.Thread(target=action)
+            thread.start()
+            thread.join(10)
+        return found
+
+    monkeypatch.setattr(Tombstones, name, interrupted)
+
+
+def listing(world):
+    reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None)
+
+
+def lately(world):
+    recent.users(world.work, "members")
+
+
+def loading(world):
+    reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None, backfill=True)
+
+
+def file(world):
+    with (world.folder / "users.csv").open() as text:
+        load = importing.Import(world.work, "members", text, "users.csv").load
+        reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None, backfill=True, load=load)
+
+
+@pytest.mark.parametrize("way", [listing, lately, loading, file])
+def test_a_request_that_is_committed_while_users_are_listed_holds(world, tmp_path, monkeypatch, way):
+    user = world.idp.register(ADA)
+    world.idp.events.clear()
+    world.folder = tmp_path
+    (tmp_path / "users.csv").write_text(f"id,email,first_name\n{user},{EMAIL},{NAME}\n")
+
+    def ask():
+        world.deliver(Change("erasure.requested", user, world.clock()))
+        intake.take(world.worker("other"))
+
+    elsewhere(monkeypatch, "users", 1, ask)
+    way(world)
+    world.run()
+    assert world.crm.contacts == {}
+    nothing_is_left(world, user)
+
+
+def test_a_request_that_is_not_committed_yet_is_waited_for(world, monkeypatch):
+    """It has found no link, the listing no tombstone."""
+    user = world.idp.register(ADA)
+    world.idp.events.clear()
+    looked, linked = threading.Event(), threading.Event()
+    bury = Tombstones.bury
+
+    def slowly(tombstones, *who):
+        looked.set()
+        linked.wait(5)
+        return bury(tombstones, *who)
+
+    monkeypatch.setattr(Tombstones, "bury", slowly)
+    world.deliver(Change("erasure.requested", user, world.clock()))
+    asking = threading.Thread(target=lambda: intake.take(world.worker("other")))
+    asking.start()
+    assert looked.wait(5)
+    recent.users(world.work, "members")
+    threading.Timer(0.5, linked.set).start()
+    world.settle()
+    asking.join()
+    world.run()
+    assert world.crm.contacts == {}
+    nothing_is_left(world, user)
+
+
+def test_a_link_that_is_committed_before_the_request_looks_is_found(world, monkeypatch):
+    """The request waits for whoever asks whether it is there, and looks for the link after that."""
+    user = world.idp.register(ADA)
+    world.idp.events.clear()
+    recent.users(world.work, "members")
+    world.deliver(Change("erasure.requested", user, world.clock()))
+    with world.store.write() as tx:
+        tx.tombstones.complete()
+        asking = threading.Thread(target=lambda: intake.take(world.worker("other")))
+        asking.start()
+        asking.join(0.5)
+        assert asking.is_alive()
+    asking.join()
+    assert world.link(user).erasure
+    world.run()
+    assert world.crm.contacts == {}
+    nothing_is_left(world, user)
+
+
+def test_a_privacy_deletion_that_is_committed_while_the_contact_is_taken_in_holds(world, monkeypatch):
+    contact = world.crm.create({"email": EMAIL, "firstname": NAME})
+    world.crm.events.clear()
+    world.deliver(Change("contact.created", contact))
+
+    def ask():
+        world.deliver(Change("contact.erased", contact))
+        intake.take(world.worker("other"))
+
+    elsewhere(monkeypatch, "contacts", 2, ask)
+    world.run()
+    assert world.idp.users == {}
+    assert traces(world, EMAIL, NAME) == set()
+    with world.store.read() as tx:
+        assert tx.links.counts()["erased"] == 1
