@@ -6,6 +6,7 @@ cell tells nothing. Messages name rows as a spreadsheet counts them, and never w
 
 import csv
 import io
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -19,16 +20,17 @@ from connector.engine.normalise import Unreadable, moment
 from connector.engine.readings import user_reading
 from connector.errors import Rejected
 from connector.mapping.model import Mapping
-from connector.model import USER_FIELDS, User
+from connector.model import USER_FIELDS, LinkState, User
 from connector.store.rows import fits
 from connector.store.tables import storable
-from connector.sync import reconcile
+from connector.sync import listing, reconcile
 from connector.sync.work import Work
 from connector.yamlwords import did_you_mean
 
 PER_TRANSACTION = 500
 MOST_FINDINGS = 50
 """Findings told of one file; a file with the wrong columns has as many as rows."""
+ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 WORDS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
@@ -59,13 +61,23 @@ class Import:
         users = (user for _, user in self._rows() if isinstance(user, User))
         while some := list(islice(users, PER_TRANSACTION)):
             with work.store.write() as tx:
-                tx.runs.lock(reconcile.LOCK, work.owner, reconcile.LASTING)
+                reconcile.keep_lock(work, tx, run)
                 known = tx.links.by_users(provider, [user.id for user in some])
-                erased = tx.tombstones.users(provider, [user.id for user in some]) - known.keys()
-                new = [user for user in some if user.id not in known and user.id not in erased]
-                tx.links.create([self._link(user, run) for user in new])
-            self.count.update(rows=len(some), new=len(new), known=len(known), erased=len(erased))
+                new = listing.strangers(tx, provider, some, known)
+                tx.links.meet([self._link(user, run) for user in new])
+            self.count.update(rows=len(some), new=len(new), known=len(known), erased=len(some) - len(known) - len(new))
         return self.count["new"]
+
+    def unknown(self) -> list[str]:
+        """Ids in the file of users whom the provider says it does not know. Some of them may only be unknown to it yet."""
+        found: list[str] = []
+        users = (user for _, user in self._rows() if isinstance(user, User))
+        while self._reads and (some := list(islice(users, PER_TRANSACTION))):
+            with self._work.store.read() as tx:
+                known = tx.links.by_users(self._provider, [user.id for user in some])
+            asked = [one for one in known.values() if one.state is LinkState.PENDING and one.attempts and not one.failed_since]
+            found += sorted(str(one.user_id) for one in asked if one.user is None)
+        return found
 
     def _link(self, user: User, run: int) -> dict[str, Any]:
         """Who can be read is; the file tells only of those who cannot."""
@@ -133,6 +145,8 @@ class Import:
             return f"{odd[0]} has characters that cannot be stored"
         if not self._reads and "email" not in told:
             return "no email"
+        if not ADDRESS.fullmatch(told.get("email", "a@b.c")):
+            return "email is no email address"
         verified = told.get("email_verified", "true").casefold()
         if verified not in WORDS:
             return "email_verified is not true or false"

@@ -7,13 +7,14 @@ through as a whole, as often as that takes a tenth of the time. Whoever a listin
 
 from datetime import datetime, timedelta
 
-from connector.engine.readings import same_user, tells_nothing_new, wanted_properties
-from connector.errors import Denied
+from connector.engine.readings import tells_nothing_new, wanted_properties
+from connector.errors import Denied, Locked
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import Contact, Link, LinkState, User
+from connector.model import Contact, LinkState, User
+from connector.providers.patience import patiently
 from connector.store import Tx
 from connector.store.links import ANSWERABLE
-from connector.sync import intake
+from connector.sync import listing
 from connector.sync.work import Work
 
 OVERLAP = timedelta(minutes=5)
@@ -37,7 +38,7 @@ def _changed(work: Work, provider: str) -> int:
     mark = f"recent:users:{provider}"
     began, since = _since(work, mark)
     rung = 0
-    for page in work.providers[provider].changed_since(since):
+    for page in patiently(work.providers[provider].changed_since(since)):
         with work.store.write() as tx:
             rung += _see(work, tx, provider, page)
     _mark(work, mark, began)
@@ -46,30 +47,32 @@ def _changed(work: Work, provider: str) -> int:
 
 def _all(work: Work, provider: str) -> int:
     """Compare everybody with what is known of them, unless somebody does so now, or did a short while ago."""
-    began = _begin(work, provider)
+    holder = work.holder()
+    began = _begin(work, provider, holder)
     if began is None:
         return 0
     rung, rest = 0, timedelta()
     try:
-        for page in work.providers[provider].pages():
+        for page in patiently(work.providers[provider].pages()):
             with work.store.write() as tx:
-                tx.runs.lock(_lock(provider), work.owner, LASTING)
+                if not tx.runs.extend(_lock(provider), holder, LASTING):
+                    raise Locked(f"{provider}: somebody else lists its users by now")
                 rung += _see(work, tx, provider, page)
                 rest = (tx.now - began) * REST
     finally:  # a listing that broke off counts as well: it is gone through again from its beginning
         with work.store.write() as tx:
             tx.cursors.set(f"recent:rest:{provider}", (tx.now + rest).isoformat())
-            tx.runs.unlock(_lock(provider), work.owner)
+            tx.runs.unlock(_lock(provider), holder)
     return rung
 
 
-def _begin(work: Work, provider: str) -> datetime | None:
+def _begin(work: Work, provider: str, holder: str) -> datetime | None:
     """When we begin with everybody; None when it is not our turn."""
     with work.store.write() as tx:
         until = tx.cursors.get(f"recent:rest:{provider}")
         if until and tx.now < datetime.fromisoformat(until[0]):
             return None
-        return tx.now if tx.runs.lock(_lock(provider), work.owner, LASTING) else None
+        return tx.now if tx.runs.lock(_lock(provider), holder, LASTING) else None
 
 
 def _lock(provider: str) -> str:
@@ -77,36 +80,11 @@ def _lock(provider: str) -> str:
 
 
 def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
-    """Notice those of a page who are new, or not as they were. Returns how many."""
-    known = tx.links.by_users(provider, [user.id for user in page])
-    erased = tx.tombstones.users(provider, [user.id for user in page if user.id not in known])
-    rung = 0
-    for user in page:
-        link = known.get(user.id)
-        if user.id in erased:
-            continue
-        if link is None and work.mappings[provider].lifecycle.user_created != "ignore":
-            tx.links.create([{"provider": provider, "user_id": user.id, "user": user}])
-            rung += 1
-        elif link is not None and link.state not in intake.FINAL and _news(work, provider, link.user, user):
-            _ring(work, tx, link, user)
-            rung += 1
-    return rung
-
-
-def _ring(work: Work, tx: Tx, link: Link, user: User) -> None:
-    """Ring a link for what a listing shows. Without a time it may be older than what a delivery told: then the user is read."""
-    unsure = user.updated_at is None and work.providers[link.provider].capabilities.read
-    tx.links.see_user(link.id, user)
-    tx.links.notice(link.id, {"refetch": True} if unsure else {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
-
-
-def _news(work: Work, provider: str, known: User | None, user: User) -> bool:
-    """Whether a listing shows a user otherwise than known; one that is older than what is known shows nothing."""
-    if known is None:
-        return True
-    older = user.updated_at is not None and intake.newer(known, user)
-    return not older and not same_user(work.mappings[provider], known, user)
+    """Ring those of a page who are new, or not as they were. Returns how many."""
+    made, changed = listing.see(work, tx, provider, page)
+    for link in changed:
+        tx.links.notice(link.id, {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
+    return made + len(changed)
 
 
 def contacts(work: Work) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connector.engine.readings import same_user
 from connector.errors import Locked, Rejected
-from connector.model import Link, LinkState, User
+from connector.model import Link, LinkState
+from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.sync import batch, intake
+from connector.sync import batch, intake, listing
 from connector.sync.work import Work
 
 LOCK = "reconcile"
@@ -52,9 +52,9 @@ def reconcile(
     Works beside running workers. Raises Locked while another reconcile goes on, Unavailable, Rejected for a broken listing.
     """
     with work.store.write() as tx:
-        if not tx.runs.lock(LOCK, work.owner, LASTING):
-            raise Locked("another reconcile is running; wait for it")
         run = tx.runs.start("backfill" if backfill else "reconcile", ",".join(providers))
+        if not tx.runs.lock(LOCK, _holder(work, run), LASTING):
+            raise Locked("another reconcile is running; wait for it")
     before = work.crm.calls
     try:
         while intake.take(work):
@@ -72,16 +72,26 @@ def reconcile(
     return Result(run, summary, braked)
 
 
+def keep_lock(work: Work, tx: Tx, run: int) -> None:
+    """Extend a run's lock. Raises Locked when it lapsed and another run has had it since."""
+    if not tx.runs.extend(LOCK, _holder(work, run), LASTING):
+        raise Locked("this reconcile stood still for so long that another one began; start it again")
+
+
+def _holder(work: Work, run: int) -> str:
+    return f"{work.owner}/run {run}"
+
+
 def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
     """List a provider's users and make all its links due. Returns how many."""
     listed: set[str] | None = None
     changed: set[int] = set()
     if work.providers[provider].capabilities.list:
         listed = set()
-        for page in work.providers[provider].pages():
+        for page in patiently(work.providers[provider].pages()):
             with work.store.write() as tx:
-                tx.runs.lock(LOCK, work.owner, LASTING)
-                changed |= _see(work, tx, provider, page, run)
+                keep_lock(work, tx, run)
+                changed |= {link.id for link in listing.see(work, tx, provider, page, run)[1]}
             listed.update(user.id for user in page)
             progress(f"listing users of {provider}", len(listed), 0)
     return _ring(work, provider, run, listed, changed)
@@ -95,41 +105,16 @@ def _load(work: Work, provider: str, run: int, first: int) -> int:
     if work.mappings[provider].lifecycle.user_created == "ignore":
         return 0
     count = 0
-    for page in work.providers[provider].pages():
+    for page in patiently(work.providers[provider].pages()):
         with work.store.write() as tx:
-            tx.runs.lock(LOCK, work.owner, LASTING)
-            known = tx.links.by_users(provider, [user.id for user in page])
-            new = _strangers(tx, provider, [user for user in page if user.id not in known])
+            keep_lock(work, tx, run)
+            new = listing.strangers(tx, provider, page, tx.links.by_users(provider, [user.id for user in page]))
             new = new[: first - count] if first else new
-            tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
+            tx.links.meet([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
         count += len(new)
         if first and count >= first:
             break
     return count
-
-
-def _see(work: Work, tx: Tx, provider: str, page: list[User], run: int) -> set[int]:
-    """Store what a page of the listing shows. Returns the links whose user it shows changed."""
-    changed = set()
-    known = tx.links.by_users(provider, [user.id for user in page])
-    wanted = work.mappings[provider].lifecycle.user_created != "ignore"
-    new = _strangers(tx, provider, [user for user in page if user.id not in known]) if wanted else []
-    tx.links.create([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
-    for user in page:
-        link = known.get(user.id)
-        if link is None or link.state in intake.FINAL:
-            continue
-        if link.user is None or user.updated_at is None or not intake.newer(link.user, user):
-            tx.links.see_user(link.id, user)
-            if link.user is None or not same_user(work.mappings[provider], link.user, user):
-                changed.add(link.id)
-    return changed
-
-
-def _strangers(tx: Tx, provider: str, users: list[User]) -> list[User]:
-    """Users without those who were erased: nobody brings them back."""
-    erased = tx.tombstones.users(provider, [user.id for user in users])
-    return [user for user in users if user.id not in erased]
 
 
 def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed: set[int]) -> int:
@@ -142,7 +127,7 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed:
     count = 0
     for page in _pages(work, provider):
         with work.store.write() as tx:
-            tx.runs.lock(LOCK, work.owner, LASTING)
+            keep_lock(work, tx, run)
             absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
             refused = _refused(tx, [one for one in page if one.id not in changed])
             left = {*absent, *refused}
@@ -178,7 +163,7 @@ def _settle(work: Work, run: int, total: int, sleep: Callable[[float], None], pr
             done += batch.settle(work, links)
             progress("comparing", min(done, total), total)
             with work.store.write() as tx:
-                tx.runs.lock(LOCK, work.owner, LASTING)
+                keep_lock(work, tx, run)
             continue
         with work.store.read() as tx:
             if not tx.links.busy(run):
@@ -206,4 +191,4 @@ def _finish(work: Work, run: int, state: str, summary: dict[str, int]) -> None:
     with work.store.write() as tx:
         tx.runs.finish(run, state, summary)
         tx.links.end_run(run)
-        tx.runs.unlock(LOCK, work.owner)
+        tx.runs.unlock(LOCK, _holder(work, run))

@@ -1,12 +1,15 @@
 """What the sync works with: the store, the CRM, the providers and their mappings. Handed in, never looked up."""
 
 import os
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 
 from connector.crm.base import Crm
 from connector.mapping.model import Mapping as FieldMapping
@@ -31,6 +34,25 @@ def silent() -> None:
     """Without a broker the sweep alone finds what is due."""
 
 
+def here() -> str:
+    """What a process id is unique in: containers may share a host's name, and hosts a name."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # no Linux, no containers
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text()[:8], os.readlink("/proc/self/ns/pid")[5:-1]]
+    return ":".join(parts)
+
+
+def place(error: BaseException) -> str:
+    """Where in our code a mistake happened, without the message: that may hold a person's data."""
+    trace = error.__traceback__
+    found = trace
+    while trace:
+        if str(trace.tb_frame.f_globals.get("__name__")).startswith("connector."):
+            found = trace
+        trace = trace.tb_next
+    return f"{found.tb_frame.f_code.co_filename}:{found.tb_lineno}" if found else "?"
+
+
 @dataclass(frozen=True)
 class Work:
     """One process's tools. `owner` names the process in leases; `ring` wakes another worker up; `reached` is for simulations."""
@@ -42,9 +64,13 @@ class Work:
     retries: Retries = field(default_factory=Retries)
     brakes: Brakes = field(default_factory=Brakes)
     grace: timedelta = timedelta(seconds=60)
-    owner: str = field(default_factory=lambda: f"{socket.gethostname()}/{os.getpid()}")
+    owner: str = field(default_factory=lambda: f"{here()}/{os.getpid()}")
     ring: Callable[[], None] = silent
     reached: Callable[[str], None] = _nothing
+
+    def holder(self) -> str:
+        """A name for one holder of a lock: nobody else of this process goes by it."""
+        return f"{self.owner}/{secrets.token_hex(6)}"
 
     @cached_property
     def types(self) -> Types:

@@ -5,11 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import responses
 
-from connector.errors import Rejected, Unavailable
+from connector.errors import Locked, Rejected, Unavailable
 from connector.model import LinkState
+from connector.providers import patience
 from connector.providers.base import Capabilities
-from connector.sync import recent
+from connector.providers.http import Rest
+from connector.sync import recent, reconcile
 
 from .world import START, USER, World
 
@@ -41,6 +44,78 @@ def poll(world, after=400):
 def timeless(world):
     """The provider tells no times of change."""
     world.idp.users = {user_id: replace(user, updated_at=None) for user_id, user in world.idp.users.items()}
+
+
+def switch_off(world, user, readable=False):
+    """The provider lists the user as gone, and mostly does not let it be read any more."""
+    if not readable:
+        world.idp.users.pop(user.id, None)
+    listed = replace(user, gone=True, updated_at=world.clock.now)
+    world.idp.pages = lambda: iter([[listed]])
+    world.idp.changed_since = lambda since: iter([[listed]])
+
+
+class Flaky:
+    """A listing of two pages, each a call to a provider that stumbles before the second."""
+
+    def __init__(self, world, monkeypatch):
+        monkeypatch.setattr(patience, "PAUSES", (0.0,))
+        self.world = world
+        self.answers = iter([200, 500, 200])
+        world.idp.pages = self.pages
+        world.idp.changed_since = lambda since: self.pages()
+
+    def pages(self):
+        with responses.RequestsMock() as web:
+            web.add_callback("GET", "https://id.test/", lambda request: (next(self.answers), {}, "{}"))
+            for user_id in list(self.world.idp.users):
+                Rest("members", "https://id.test/", None).call("list users", "GET", "")
+                yield [self.world.idp.users[user_id]]
+
+
+class TestStumbling:
+    def test_a_poll_goes_on(self, world, monkeypatch):
+        poll(world)
+        for name in ("ada", "grace"):
+            world.idp.register({**USER, "email": f"{name}@example.com"})
+        Flaky(world, monkeypatch)
+        assert poll(world, 200) == 2
+
+    @pytest.mark.parametrize("backfill", [False, True])
+    def test_a_reconcile_goes_on(self, world, monkeypatch, backfill):
+        for name in ("ada", "grace"):
+            world.idp.register({**USER, "email": f"{name}@example.com"})
+        world.idp.events.clear()
+        Flaky(world, monkeypatch)
+        reconcile.reconcile(world.work, lambda seconds: None, ["members"], lambda *told: None, backfill=backfill)
+        assert len(world.crm.contacts) == 2
+
+
+class TestListedAsGone:
+    def test_who_is_listed_as_gone_is_read_and_archived(self, world):
+        poll(world)
+        user_id = world.idp.register(USER)
+        poll(world, 200)
+        contact = world.contact_of(user_id)
+        switch_off(world, world.idp.users[user_id])
+        assert poll(world, 200) == 1
+        assert (world.link(user_id).state, contact in world.crm.contacts) == (LinkState.DELETED, False)
+        assert poll(world, 200) == 0
+
+    def test_who_can_still_be_read_is_there(self, world):
+        poll(world)
+        user_id = world.idp.register(USER)
+        poll(world, 200)
+        switch_off(world, world.idp.users[user_id], readable=True)
+        poll(world, 200)
+        assert world.link(user_id).state == LinkState.ACTIVE
+        assert world.contact_of(user_id) in world.crm.contacts
+
+    def test_a_stranger_who_is_gone_is_nobody(self, world):
+        user = world.idp.users[world.idp.register(USER)]
+        switch_off(world, user)
+        assert poll(world) == 0
+        assert world.crm.contacts == {}
 
 
 class TestWhatIsShown:
@@ -219,6 +294,33 @@ class TestAsAWhole:
         whole.idp.pages = meanwhile
         assert poll(whole) == 1
         assert seen == [0]
+
+    def test_two_at_once_in_one_process_list_once(self, whole):
+        whole.idp.register(USER)
+        pages, seen = whole.idp.pages, []
+
+        def meanwhile():
+            whole.idp.pages = pages
+            seen.append(recent.users(whole.work, "members"))
+            yield from pages()
+
+        whole.idp.pages = meanwhile
+        assert poll(whole) == 1
+        assert seen == [0]
+
+    def test_a_listing_that_stood_still_gives_way(self, whole):
+        whole.idp.register(USER)
+        pages = whole.idp.pages
+
+        def slow():
+            whole.idp.pages = pages
+            whole.clock.pass_(recent.LASTING.total_seconds() + 1)
+            recent.users(whole.worker("other"), "members")
+            yield from pages()
+
+        whole.idp.pages = slow
+        with pytest.raises(Locked):
+            poll(whole)
 
     def test_the_lock_of_a_dead_worker_lapses(self, whole):
         whole.idp.register(USER)

@@ -1,0 +1,129 @@
+"""Comparing everybody: one run at a time, beside deliveries that tell what a listing does not know yet."""
+
+from dataclasses import replace
+
+import pytest
+
+from connector.errors import Locked
+from connector.providers.base import Capabilities
+from connector.sync import listing, reconcile
+
+from .scenes import link
+from .world import USER, World
+
+
+def run(world, progress=lambda *told: None, **how):
+    return reconcile.reconcile(world.work, world.doze, ["members"], progress, **how)
+
+
+class TestOneAtATime:
+    def test_a_second_one_in_the_same_process_is_refused(self, linked):
+        world, _, _ = linked
+
+        def meanwhile(*told):
+            with pytest.raises(Locked, match="another reconcile is running"):
+                run(world)
+
+        assert run(world, meanwhile).summary["read"] == 1
+        run(world)
+
+    @pytest.mark.parametrize("how", [{}, {"backfill": True}])
+    def test_one_that_stood_still_gives_way_to_the_next(self, linked, how):
+        """Its lock lapsed and another one began: it must not go on beside that one."""
+        world, _, _ = linked
+        pages = world.idp.pages
+
+        def slow():
+            world.idp.pages = pages
+            world.clock.pass_(reconcile.LASTING.total_seconds() + 1)
+            run(world)
+            yield from pages()
+
+        world.idp.pages = slow
+        with pytest.raises(Locked, match="start it again"):
+            run(world, **how)
+        run(world)
+
+
+class TestListingsWithoutTimes:
+    """Nobody knows whether such a row is older than what a delivery told."""
+
+    @staticmethod
+    def listed(world, **values):
+        """The listing shows everybody so, without a time."""
+        shown = [replace(user, values={**user.values, **values}, updated_at=None) for user in world.idp.users.values()]
+        world.idp.pages = lambda: iter([shown])
+
+    def test_an_old_row_undoes_no_newer_delivery(self, linked):
+        world, user, contact = linked
+        self.listed(world)
+        world.clock.pass_(10)
+        world.idp.edit(user, {"email": "new@example.com"})
+        world.run()
+        run(world)
+        world.run()
+        assert world.crm.contacts[contact]["email"] == world.idp.users[user].values["email"] == "new@example.com"
+
+    def test_what_is_as_known_is_not_read(self, linked):
+        world, user, _ = linked
+        known = world.link(user).user.updated_at
+        self.listed(world)
+        before = world.idp.made["fetch"]
+        run(world)
+        assert world.idp.made["fetch"] == before
+        assert world.link(user).user.updated_at == known
+
+    def test_who_differs_is_read(self, linked):
+        world, user, contact = linked
+        world.idp.edit(user, {"first_name": "Augusta"})
+        world.idp.events.clear()
+        self.listed(world)
+        before = world.idp.made["fetch"]
+        run(world)
+        assert world.idp.made["fetch"] == before + 1
+        assert world.crm.contacts[contact]["firstname"] == "Augusta"
+
+    def test_who_cannot_be_read_is_believed(self, tmp_path):
+        world, user, contact = link(World(tmp_path, idp={"capabilities": Capabilities(list=True)}))
+        self.listed(world, first_name="Augusta")
+        run(world)
+        assert world.crm.contacts[contact]["firstname"] == "Augusta"
+
+
+def test_a_row_that_is_older_by_its_own_time_shows_nothing(linked):
+    world, user, contact = linked
+    old = world.idp.users[user]
+    world.clock.pass_(10)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    world.idp.pages = lambda: iter([[old]])
+    before = world.idp.made["fetch"]
+    run(world)
+    assert (world.crm.contacts[contact]["firstname"], world.idp.made["fetch"]) == ("Augusta", before)
+
+
+def test_a_field_that_is_told_again_is_heard_although_it_is_blank(linked):
+    world, user, contact = linked
+    world.idp.hides = {"first_name"}
+    world.clock.pass_(10)
+    world.idp.edit(user, {"first_name": None})
+    world.run()
+    assert world.crm.contacts[contact]["firstname"]
+    world.idp.hides = set()
+    run(world)
+    assert not world.crm.contacts[contact]["firstname"]
+
+
+def test_whom_a_delivery_brought_meanwhile_is_not_made_twice(world, monkeypatch):
+    """The listing had looked whom it knows, then somebody else made the link."""
+    user = world.idp.register(USER)
+    strangers = listing.strangers
+
+    def meanwhile(tx, *given):
+        found = strangers(tx, *given)
+        tx.links.create([{"provider": "members", "user_id": user, "user": world.idp.users[user]}])
+        return found
+
+    monkeypatch.setattr(listing, "strangers", meanwhile)
+    run(world)
+    assert len(world.crm.contacts) == 1
