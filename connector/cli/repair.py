@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from connector.cli import words
 from connector.cli.common import Config, Json, out, print_json, print_rows, store_of, work_of
 from connector.cli.look import Who
 from connector.errors import Rejected
@@ -60,8 +61,10 @@ def parked_retry(
     with store_of(config).write() as tx:
         rows = [row for row in tx.parked.rows() if everything or row.id in (ids or [])]
         _all_found(ids or [], [row.id for row in rows])
-        repair.retry(tx, rows)
-    out.print(f"{len(rows)} will be tried again")
+        rung = repair.retry(tx, rows)
+    out.print(f"{rung} will be tried again")
+    if rung < len(rows):
+        out.print(f"{len(rows) - rung} dropped: the link was cut, or has ended otherwise, since it was parked")
 
 
 def parked_drop(
@@ -89,7 +92,9 @@ def quarantine_list(limit: Limit = 100, config: Config = None, as_json: Json = F
             [{**row, "received_at": row["received_at"].isoformat(), "body": row["body"].decode(errors="replace")} for row in rows]
         )
     elif rows:
-        table = [(r["id"], r["source"], r["sender_id"], r["received_at"].isoformat()[:19], r["reason"]) for r in rows]
+        table = [
+            (r["id"], r["source"], r["sender_id"], r["received_at"].isoformat()[:19], words.quarantine(r["reason"])) for r in rows
+        ]
         print_rows(("id", "source", "sender's id", "received", "reason"), table)
     else:
         out.print("nothing is in quarantine")
@@ -156,20 +161,15 @@ def link_relink(
     """Bring a link back, or point it to another contact; the user's id moves there, too."""
     _, work = work_of(config)
     with work.store.read() as tx:
-        former = _one(tx, who_)
-        target = repair.relinkable(tx, former, contact)
-    if former.contact_id != target:
-        work.crm.check_portal()
-        repair.hand_back(work, former)
-    with work.store.write() as tx:
-        repair.relink(tx, link := _one(tx, former.name), contact)
+        link = _one(tx, who_)
+    repair.relink(work, link, contact)
     out.print(f"{link.name} is linked again", markup=False)
 
 
 def _one(tx: Tx, who_: str) -> Link:
     found = who.find(tx, who_)
     if not found:
-        raise Rejected(f"{who_}: nobody; give an email address, a contact id or provider:user_id")
+        raise Rejected(who.nobody(tx, who_))
     if len(found) > 1:
         raise Rejected(f"{who_}: {len(found)} links; name one of {', '.join(link.name for link in found)}")
     return found[0]

@@ -1,0 +1,24 @@
+"""Codes that are kept in the database, in words for people."""
+
+QUARANTINE = {
+    "not_an_object": "is no JSON object",
+    "not_an_array": "is no list of events",
+    "bad_type": "has no `type` (up to 64 characters, no spaces)",
+    "bad_event": "has no name of an event",
+    "no_user_id": "names no user: the id is missing",
+    "bad_user_id": "the user's id is empty, too long, or no text",
+    "unstorable_text": "has characters that cannot be stored (NUL, or half a character)",
+    "another_shop": "is about another shop",
+    "not_this_topic": "does not look like its topic",
+    "unknown_portal": "is about another HubSpot account than crm.portal_id",
+    "bad_subscription_type": "has no subscriptionType",
+    "bad_merge_ids": "tells of a merge, and not of which contacts",
+    "bad_object_id": "the contact's id is missing or no number",
+    "bad_property_name": "tells of an edit, and not of which property",
+}
+
+
+def quarantine(reason: str | None) -> str:
+    """Why a delivery cannot be read. A reason may begin with who says so."""
+    before, colon, code = (reason or "").rpartition(": ")
+    return before + colon + QUARANTINE.get(code, code)
