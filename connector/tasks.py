@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.assembly import build
 from connector.doorbell import Doorbell
@@ -22,10 +23,16 @@ from connector.settings import Settings, load_settings
 from connector.store.keyed import require_key
 from connector.sync import pace, recent, subscriptions, sweep
 from connector.sync.reconcile import reconcile
-from connector.sync.work import Work
+from connector.sync.work import Work, place
 
 TIDY = 3600
 """Seconds between two rounds of deleting what was kept long enough."""
+
+LONG = {"soft_time_limit": 24 * 3600, "time_limit": 24 * 3600 + 600}
+"""For tasks that take as long as a base is large: next to no limit. Celery takes None for its own, short one."""
+
+BUSY = {"soft_time_limit": 780, "time_limit": 840}
+"""For tasks that end by themselves after some minutes; within Redis' visibility_timeout."""
 
 log = structlog.get_logger()
 
@@ -150,14 +157,23 @@ def _schedule(settings: Settings) -> dict[str, Any]:
 
 
 def _quietly(name: str, do: Callable[[], int]) -> int:
-    """A task never fails through the broker: what could not be done is due still, and the next ring or sweep finds it."""
+    """A task never fails through the broker: what could not be done is due still, and the next ring or sweep finds it.
+
+    A mistake of ours fails it; Celery logs what it is raised with, so that is without the message: it may hold a person's data.
+    """
     try:
         return do()
     except Locked:
         log.info("task.locked", task=name)
+        return 0
     except ConnectorError as error:
         log.warning("task.postponed", task=name, why=str(error))
-    return 0
+        return 0
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        mistake = RuntimeError(f"unexpected {type(error).__name__} at {place(error)}")
+    raise mistake
 
 
 @app.task(name="connector.work_off")
@@ -184,7 +200,7 @@ def _users(work: Work, names: list[str]) -> int:
     return sum(_quietly(f"listing {name}", partial(recent.users, work, name)) for name in names)
 
 
-@app.task(name="connector.recent", time_limit=None, soft_time_limit=None)
+@app.task(name="connector.recent", **LONG)
 def notice_recent() -> int:
     """Notice what changed lately on either side. Returns how many links were rung."""
 
@@ -198,7 +214,7 @@ def notice_recent() -> int:
     return _quietly("recent", do)
 
 
-@app.task(name="connector.poll", time_limit=None, soft_time_limit=None)
+@app.task(name="connector.poll", **LONG)
 def poll() -> int:
     """Notice changed users of providers that send no webhooks. Returns how many links were rung."""
 
@@ -212,7 +228,7 @@ def poll() -> int:
     return _quietly("poll", do)
 
 
-@app.task(name="connector.subscriptions")
+@app.task(name="connector.subscriptions", **BUSY)
 def look_at_subscriptions() -> int:
     """Look at subscription statuses in turn: opt-outs made in the CRM ring no bell. Returns how many links were rung."""
 
@@ -225,14 +241,14 @@ def look_at_subscriptions() -> int:
     return _quietly("subscriptions", do)
 
 
-@app.task(name="connector.tidy")
+@app.task(name="connector.tidy", **BUSY)
 def tidy() -> int:
     """Delete deliveries and history kept long enough. Returns how many rows went."""
     keep = runtime.settings.retention
-    return _quietly("tidy", lambda: sweep.forget(runtime.work, timedelta(days=keep.deliveries), timedelta(days=keep.history)))
+    return _quietly("tidy", lambda: sweep.expire(runtime.work, timedelta(days=keep.deliveries), timedelta(days=keep.history)))
 
 
-@app.task(name="connector.full_reconcile", time_limit=None, soft_time_limit=None)
+@app.task(name="connector.full_reconcile", **LONG)
 def full_reconcile() -> int:
     """Compare everybody. Returns how many links were looked at."""
 

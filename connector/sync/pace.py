@@ -40,7 +40,7 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
     while True:
         took = intake.take(work)
         with work.store.read() as tx:
-            waiting = tx.links.waiting()
+            waiting = tx.links.waiting(providers=work.mappings)
         if not took and not waiting:
             return []
         now = time.monotonic()

@@ -1,6 +1,8 @@
 """Which subscription types the CRM has, and a rolling look at everybody's statuses: opt-outs made there ring no bell."""
 
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,14 +15,17 @@ from connector.sync.work import Work
 PAUSED = "paused:subscriptions"
 """The mark that says why subscriptions are closed to us."""
 
-PLACE, PASSED = "subscriptions:place", "subscriptions:passed"
-"""Marks: the last link looked at, and when everybody had been."""
+PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscriptions:passed"
+"""Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
 
 PAGE = 1000
 """Links looked at in one go; ten calls."""
 
 PAGES = 100
 """Pages in one round at most: 1,000 calls, a minute of the budget."""
+
+ROUND = 120.0
+"""Seconds after which a round ends: where each address is a call of its own, so many pages would keep all others waiting."""
 
 PROBES = 5
 """Links that try whether subscriptions are open again."""
@@ -29,21 +34,22 @@ log = structlog.get_logger()
 
 
 def roll(work: Work, pages: int = PAGES) -> int:
-    """Look at the statuses of the next active links, `pages` of them. Returns how many were rung.
+    """Look at the statuses of the next active links, `pages` of them at most. Returns how many were rung.
 
     Starts again from the first link once the last was reached; one round takes as long as that takes, see `lag`.
     """
     if not any(mapping.consents for mapping in work.mappings.values()):
         return 0
     rung = _try_again(work)
+    ends = time.monotonic() + ROUND
     for _ in range(pages):
         links = _next(work)
         rung += _look(work, [link for link in links if link.provider in work.mappings])
         with work.store.write() as tx:
             if len(links) < PAGE:
-                tx.cursors.set(PASSED)
+                tx.cursors.set(PASSED, str((tx.now - (_under_way(tx) or tx.now)).total_seconds()))
             tx.cursors.set(PLACE, str(links[-1].id) if len(links) == PAGE else "0")
-        if len(links) < PAGE:
+        if len(links) < PAGE or time.monotonic() > ends:
             break
     return rung
 
@@ -56,9 +62,18 @@ def _try_again(work: Work) -> int:
 
 
 def _next(work: Work) -> list[Link]:
-    with work.store.read() as tx:
-        place = tx.cursors.get(PLACE)
-        return tx.links.after(int(place[0]) if place else 0, PAGE, LinkState.ACTIVE)
+    with work.store.write() as tx:
+        found = tx.cursors.get(PLACE)
+        place = int(found[0]) if found else 0
+        if not place and _under_way(tx) is None:
+            tx.cursors.set(BEGAN)
+        return tx.links.after(place, PAGE, LinkState.ACTIVE)
+
+
+def _under_way(tx: Tx) -> datetime | None:
+    """When the look at everybody began that has not come to its end yet."""
+    began, passed = tx.cursors.get(BEGAN), tx.cursors.get(PASSED)
+    return began[1] if began and (passed is None or began[1] > passed[1]) else None
 
 
 def _look(work: Work, links: list[Link]) -> int:
@@ -68,8 +83,11 @@ def _look(work: Work, links: list[Link]) -> int:
     links = [link for link in links if link.id in addresses and types[link.provider]]
     if not links:
         return 0
-    found = work.crm.statuses(list(dict.fromkeys(addresses[link.id] for link in links)))
+    asked = list(dict.fromkeys(addresses[link.id] for link in links))
+    found = work.crm.statuses(asked)
+    out = work.crm.opted_out_of_all(asked) if work.crm.optouts_apart else None
     moved = [link for link in links if _moved(work, link, types[link.provider], found.get(addresses[link.id], {}))]
+    moved += [link for link in links if out is not None and link not in moved and _turned(work, link, addresses[link.id] in out)]
     with work.store.write() as tx:
         for link in moved:
             tx.links.notice(link.id, {"recheck": True, "cause": None}, tx.now)
@@ -92,6 +110,14 @@ def _moved(work: Work, link: Link, types: Mapping[str, str], found: Mapping[str,
     return False
 
 
+def _turned(work: Work, link: Link, out: bool) -> bool:
+    """Whether somebody opted out of everything since it was last asked, or takes mail again."""
+    named = [one.consent for one in work.mappings[link.provider].consents if one.subscription]
+    standings = [decoded(link.consents[name]) for name in named if name in link.consents]
+    heard = [one.heard.get("optout_all", Statement(UNKNOWN)).state for one in standings if one.now.state is GRANTED]
+    return any((state is REVOKED) is not out for state in heard)
+
+
 def _address(link: Link) -> str | None:
     email = link.contact.properties.get("email") if link.contact else None
     return email.strip().lower() or None if email else None
@@ -112,12 +138,21 @@ def lag(tx: Tx, every: float) -> dict[str, Any]:
     """How late an opt-out made in the CRM may be noticed: {"last_pass_at", "lag_seconds", "paused"}.
 
     every: seconds between two rounds; 0: there are none. last_pass_at: when everybody had been looked at. lag_seconds: the worst
-    case, of everybody's rounds and the minute one may take; None where there is none to tell. paused: why, when it is closed.
+    case: as long as the last look at everybody took, the pause until the next one, and a minute to pass on what is found; None
+    where there is none to tell. paused: why, when it is closed.
     """
     passed, paused = tx.cursors.get(PASSED), tx.cursors.get(PAUSED)
-    rounds = max(1, -(-tx.links.counts()[LinkState.ACTIVE] // (PAGES * PAGE)))
     return {
         "last_pass_at": passed and passed[1].isoformat(),
-        "lag_seconds": every * rounds + 60 if every else None,
+        "lag_seconds": round(_taking(tx, every) + every) + 60 if every else None,
         "paused": paused[0] or None if paused else None,
     }
+
+
+def _taking(tx: Tx, every: float) -> float:
+    """Seconds that a look at everybody takes: as measured the last time; before that, as long as it has taken, or full rounds."""
+    passed, began = tx.cursors.get(PASSED), _under_way(tx)
+    if passed and passed[0]:
+        return float(passed[0])
+    rounds = -(-tx.links.counts()[LinkState.ACTIVE] // (PAGES * PAGE))
+    return max(every * max(0, rounds - 1), (tx.now - began).total_seconds() if began else 0.0)

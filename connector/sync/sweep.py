@@ -1,15 +1,19 @@
 """What nobody rang for: due rows whose ring was lost, leases whose worker died, rows kept long enough."""
 
 import os
-import socket
+from collections.abc import Callable
 from datetime import timedelta
 
-from connector.sync import activities
+from connector.store import Tx
+from connector.sync import activities, health
 from connector.sync.sender import LOCK
-from connector.sync.work import Work
+from connector.sync.work import Work, here
 
 SWEPT = "sweep"
 """The mark that says when the last sweep was."""
+
+SLICE = 5000
+"""Rows that are deleted in one transaction."""
 
 
 def sweep(work: Work) -> int:
@@ -23,24 +27,39 @@ def sweep(work: Work) -> int:
             if not alive(holder.rpartition("/")[0]):
                 tx.runs.unlock(name, holder)
         tx.cursors.set(SWEPT)
-        return tx.inbox.waiting() + tx.links.waiting() + activities.waiting(work, tx)
+        health.tell(tx)
+        return tx.inbox.waiting() + tx.links.waiting(providers=work.mappings) + activities.waiting(work, tx)
 
 
-def forget(work: Work, deliveries: timedelta, history: timedelta) -> int:
+def expire(work: Work, deliveries: timedelta, history: timedelta) -> int:
     """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went.
 
-    Events that nobody was linked for go with the deliveries, those that were sent with the history.
+    Events that nobody was linked for go with the deliveries, those that were sent with the history. Some rows at a time: other
+    writers have their turn between two transactions, and none takes longer than a database allows.
     """
-    with work.store.write() as tx:
-        gone = tx.inbox.forget(tx.now - deliveries) if deliveries else 0
-        gone += activities.tidy(work, tx, deliveries, history)
-        return gone + (tx.history.forget(tx.now - history) if history else 0)
+    gone = _in_slices(work, lambda tx: activities.tidy(work, tx, deliveries, SLICE))
+    if deliveries:
+        gone += _in_slices(work, lambda tx: tx.inbox.expire(tx.now - deliveries, SLICE))
+    if history:
+        gone += _in_slices(work, lambda tx: tx.activities.expire(tx.now - history, SLICE))
+        gone += _in_slices(work, lambda tx: tx.history.expire(tx.now - history, SLICE))
+    return gone
+
+
+def _in_slices(work: Work, some: Callable[[Tx], int]) -> int:
+    gone = 0
+    while True:
+        with work.store.write() as tx:
+            rows = some(tx)
+        gone += rows
+        if not rows:
+            return gone
 
 
 def alive(owner: str) -> bool:
-    """Whether the process that holds a lease (`host/pid`) may be running. Of another host nobody knows: its lease must lapse."""
-    host, _, pid = owner.rpartition("/")
-    if host != socket.gethostname() or not pid.isdigit():
+    """Whether the process that holds a lease (`here()/pid`) may be running. Elsewhere nobody knows: its lease must lapse."""
+    place, _, pid = owner.rpartition("/")
+    if place != here() or not pid.isdigit():
         return True
     try:
         os.kill(int(pid), 0)

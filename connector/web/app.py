@@ -44,17 +44,17 @@ def make_app(settings: Settings, work: Work, ring: Callable[[], None], broker: C
     checks: dict[str, Check] = {
         "database": lambda: require_current(work.store),
         "broker": broker,
-        "work": lambda: require_moving(work.store, patience),
+        "work": lambda: require_moving(work, patience),
     }
     app = Starlette(routes=[*routes, *health_routes(checks)])
     app.router.redirect_slashes = False
     return app
 
 
-def require_moving(store: Store, patience: timedelta) -> None:
+def require_moving(work: Work, patience: timedelta) -> None:
     """Raises Unavailable when what is due, or the sweep, has waited longer than `patience`: no worker really works."""
-    with store.read() as tx:
-        waiting = [one for one in (tx.inbox.oldest_due(), tx.links.oldest_due()) if one]
+    with work.store.read() as tx:
+        waiting = [one for one in (tx.inbox.oldest_due(), tx.links.oldest_due(work.mappings)) if one]
         swept = tx.cursors.get(SWEPT)
         if waiting and tx.now - min(waiting) > patience:
             raise Unavailable("something has been due for too long: is a worker running?")
