@@ -18,6 +18,7 @@ from connector.providers import registry
 from connector.providers.base import Provider
 from connector.settings import Settings
 from connector.store import Store
+from connector.sync.beyond import refused
 from connector.sync.work import Work, silent
 
 
@@ -44,7 +45,8 @@ def _require_extras(settings: Settings) -> None:
         scheme = url.partition(":")[0].partition("+")[0]
         module, extra = wanted.get(scheme, ("", ""))
         if module and find_spec(module) is None:
-            raise ConfigError(f"{key}: {scheme}:// needs an extra: pip install 'crm-connector[{extra}]'")
+            way_out = f"pip install -c constraints.txt -e '.[{extra}]'"
+            raise ConfigError(settings.placed(f"{key}: {scheme}:// needs a package that is not installed: {way_out}"))
 
 
 def load_mappings(settings: Settings) -> dict[str, Mapping]:
@@ -63,8 +65,14 @@ def load_mappings(settings: Settings) -> dict[str, Mapping]:
 
 def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str, Provider]:
     """The configured identity providers. Raises ConfigError when a mapping asks for what its provider cannot do."""
-    providers = {name: registry.build(name, provider) for name, provider in settings.providers.items()}
-    findings = [finding for name, provider in providers.items() for finding in beyond(provider, mappings[name])]
+    providers: dict[str, Provider] = {}
+    findings: list[str] = []
+    for name, provider in settings.providers.items():
+        try:
+            providers[name] = registry.build(name, provider)
+        except ConfigError as error:
+            findings += map(settings.placed, error.findings)
+    findings += [finding for name, provider in providers.items() for finding in beyond(provider, mappings[name])]
     if findings:
         raise ConfigError(findings)
     return providers
@@ -72,24 +80,10 @@ def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str
 
 def beyond(provider: Provider, mapping: Mapping) -> list[str]:
     """What a mapping asks of its provider that the provider, as configured, cannot do."""
-    can = provider.capabilities
     own = f"{provider.name}_user_id"
-    found = [f"{mapping.path}:{field.line}: {own}: carries the user's id, the connector writes it itself; leave it out"
+    found = [f"{mapping.where(field, 'contact')}: {own}: carries the user's id, the connector writes it itself; leave it out"
              for field in mapping.fields if field.contact == own]  # fmt: skip
-    if mapping.lifecycle.contact_created == "create_user" and not can.create:
-        found.append(
-            f"{mapping.path}: lifecycle.contact_created: create_user, but {provider.name} cannot create users (api_url?)"
-        )
-    if mapping.lifecycle.contact_deleted == "delete_user" and not can.delete:
-        found.append(
-            f"{mapping.path}: lifecycle.contact_deleted: delete_user, but {provider.name} cannot delete users (api_url?)"
-        )
-    found += [
-        f"{mapping.path}:{field.line}: {field.user}: direction: to_user, but {provider.name} takes no updates (api_url?)"
-        for field in mapping.fields
-        if field.direction == "to_user" and not can.update
-    ]
-    return found
+    return [*found, *refused(provider, mapping)]
 
 
 def open_crm(settings: Settings) -> HubSpot:

@@ -13,8 +13,11 @@ from connector.errors import ConfigError
 from connector.sync import portal
 from connector.sync import setup as portal_setup
 from connector.sync.portal import Grade
-from connector.sync.provider_check import Proof, prove
+from connector.sync.provider_check import Proof, one_way, prove
 from connector.sync.setup import Lacks
+
+NAMES = {"list_changed": "changed-since"}
+"""Capabilities that docs/providers calls otherwise."""
 
 
 def add_to(program: typer.Typer) -> None:
@@ -38,14 +41,15 @@ def check(
         proof = _prove(config, provider) if live and provider else None
     except ConfigError as error:
         findings = error.findings
-    findings = [*findings, f"providers.{provider}: {proof.wrong}"] if proof and proof.wrong else findings
+    findings = [*findings, _wrong(config, provider, proof)] if provider and proof and proof.wrong else findings
     if as_json:
         can = {"capabilities": proof.can} if proof else {}
         print_json({"ok": not findings, "findings": findings, "warnings": warnings, **can})
         raise typer.Exit(3 if findings else 0)
     if proof:
         out.print(f"{provider}: {proof.asked or 'it is only listened to'}", markup=False)
-        print_rows(("can", ""), [(name, "yes" if able else "no") for name, able in proof.can.items()])
+        if not proof.wrong:  # who is not let in can do nothing yet
+            print_rows(("can", ""), [(NAMES.get(name, name), "yes" if able else "no") for name, able in proof.can.items()])
     for warning in warnings:
         out.print(f"warning: {warning}", markup=False)
     if findings:
@@ -59,12 +63,19 @@ def _check(config: Path | None, live: bool, provider: str | None) -> tuple[list[
     names = chosen(settings, provider)
     work = build(settings)
     quiet_logs(logging.ERROR)  # what is denied is told in findings
-    warnings, findings = list(settings.warnings), list[str]()
+    warnings, findings = [*settings.warnings, *one_way(work)], list[str]()
     if live:
-        work.crm.check_portal()
+        portal.require_account(settings, work)
         for one in portal.examine(work, names, work.crm.access()):
             (warnings if one.grade is Grade.NOTE else findings).append(str(one))
     return warnings, findings
+
+
+def _wrong(config: Path | None, provider: str, proof: Proof) -> str:
+    """What came of asking a provider, at the place of the setting that is probably wrong."""
+    settings = settings_of(config)
+    secret = "client_secret" if settings.providers[provider].client_secret else "api_key"
+    return settings.placed(f"providers.{provider}.{secret if proof.refused else 'api_url'}: {proof.wrong}")
 
 
 def _prove(config: Path | None, provider: str) -> Proof:
@@ -85,9 +96,9 @@ def setup(
     """
     if plan and apply:
         raise typer.BadParameter("--plan or --apply, not both")
-    _, work = work_of(config)
+    settings, work = work_of(config)
     quiet_logs(logging.ERROR)
-    work.crm.check_portal()
+    portal.require_account(settings, work)
     lacks = portal_setup.missing(work)
     told = portal_setup.make(work, lacks, add_options) if apply else lacks
     if apply and not told.refused:

@@ -1,13 +1,12 @@
 """What the mappings need of a portal, each with the line that asks for it. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connector.crm.base import EventSchema, event_property
 from connector.engine.readings import ADDITIONAL
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, Part
 from connector.mapping.model import Mapping as FieldMapping
-from connector.yamlfile import shown
 
 OBJECT_PROPERTIES = ("event_id", "kind", "occurred_at", "provider", "entry_point", "user_id", "details")
 """Of the custom object that stands for an event; `event_id` is unique."""
@@ -42,9 +41,13 @@ class SubscriptionNeed:
 
 @dataclass(frozen=True, slots=True)
 class EventNeed:
-    """The custom object or custom event that stands for identity events. details: what the mapping takes along."""
+    """The custom object or custom event that stands for identity events. details: what the mapping takes along.
+
+    where: where it is named. kind_where: where it says that it is an object, or an event.
+    """
 
     where: str
+    kind_where: str
     schema: EventSchema
     details: tuple[str, ...]
 
@@ -102,10 +105,9 @@ SETUP_SCOPES = {"contacts": "crm.schemas.contacts.write", "custom_object": "crm.
 """Needed by `setup --apply` only."""
 
 
-def place(mapping: FieldMapping, part: Part | None = None) -> str:
-    """file:line of a part of a mapping; without one, of the whole."""
-    file = shown(mapping.path) if mapping.path else "mapping"
-    return f"{file}:{max(1, part.line if part else 1)}"
+def place(mapping: FieldMapping, part: Part | None = None, *keys: str) -> str:
+    """file:line:column of what stands under the first of these keys that a part has; without a part, of the whole mapping."""
+    return mapping.where(part, *keys)
 
 
 def properties(mapping: FieldMapping) -> Iterator[PropertyNeed]:
@@ -114,12 +116,13 @@ def properties(mapping: FieldMapping) -> Iterator[PropertyNeed]:
     for rule in mapping.rules:
         if rule.contact != ADDITIONAL:
             direction = consents[rule.user].direction if rule.user in consents else rule.direction
-            yield PropertyNeed(place(mapping, rule), rule, direction.writes_contact)
+            key = "property" if rule.user in consents else "contact"
+            yield PropertyNeed(place(mapping, rule, key), rule, direction.writes_contact)
 
 
 def subscriptions(mapping: FieldMapping) -> Iterator[SubscriptionNeed]:
     """Every subscription type that the mapping names."""
-    return (SubscriptionNeed(place(mapping, one), one) for one in mapping.consents if one.subscription)
+    return (SubscriptionNeed(place(mapping, one, "subscription"), one) for one in mapping.consents if one.subscription)
 
 
 def events(mappings: Mapping[str, FieldMapping]) -> list[EventNeed]:
@@ -128,9 +131,10 @@ def events(mappings: Mapping[str, FieldMapping]) -> list[EventNeed]:
     for mapping in mappings.values():
         if mapping.events.as_ in KINDS:
             schema = EventSchema(mapping.events.as_, mapping.events.object)
-            known = found.get(schema) or EventNeed(place(mapping, mapping.events), schema, ())
+            where, kind_where = place(mapping, mapping.events, "object", "as"), place(mapping, mapping.events, "as")
+            known = found.get(schema) or EventNeed(where, kind_where, schema, ())
             details = tuple(dict.fromkeys([*known.details, *mapping.events.details]))
-            found[schema] = EventNeed(known.where, schema, details)
+            found[schema] = replace(known, details=details)
     return list(found.values())
 
 
@@ -148,5 +152,5 @@ def _scopes(mapping: FieldMapping) -> Iterator[ScopeNeed]:
     yield from (ScopeNeed(where, "contacts", "contacts", *one) for one in CONTACTS)
     for need in subscriptions(mapping):
         yield from (ScopeNeed(need.where, need.consent.consent, "subscriptions", *one) for one in SUBSCRIPTIONS)
-    kind, where = mapping.events.as_, place(mapping, mapping.events)
+    kind, where = mapping.events.as_, place(mapping, mapping.events, "as")
     yield from (ScopeNeed(where, f"events.as: {kind}", kind, *one) for one in EVENTS.get(kind, ()))

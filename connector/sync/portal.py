@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from enum import IntEnum
 
 from connector.crm.base import Access, Property
-from connector.errors import ConfigError, Denied
+from connector.errors import ConfigError, Denied, Paused
 from connector.mapping.model import Field, FieldType
 from connector.mapping.model import Mapping as FieldMapping
+from connector.settings import Settings
 from connector.sync import demands
 from connector.sync.demands import EventNeed, PropertyNeed, ScopeNeed, SubscriptionNeed
 from connector.sync.work import Work
@@ -42,7 +43,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about the portal. where: file:line of what asks for it. what: the property, consent or other part."""
+    """One thing about the portal. where: file:line:column of what asks for it. what: the property, consent or other part."""
 
     where: str
     what: str
@@ -52,6 +53,16 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}: {self.wrong}; {self.way_out}"
+
+
+def require_account(settings: Settings, work: Work) -> None:
+    """Raises ConfigError, with the place of the setting, when the token belongs to another portal, or HubSpot refuses it."""
+    try:
+        work.crm.check_portal()
+    except ConfigError as error:
+        raise ConfigError([settings.placed(one) for one in error.findings]) from None
+    except Paused as error:
+        raise type(error)(settings.placed(str(error)), error.retry_in) from None
 
 
 def require_fit(work: Work) -> list[Finding]:
@@ -76,9 +87,9 @@ def examine(work: Work, names: Sequence[str], access: Access) -> list[Finding]:
     return sorted(dict.fromkeys(found), key=lambda one: _place(one.where))
 
 
-def _place(where: str) -> tuple[str, int]:
-    file, _, line = where.rpartition(":")
-    return file, int(line)
+def _place(where: str) -> tuple[str, int, int]:
+    file, line, column = where.rsplit(":", 2)
+    return file, int(line), int(column)
 
 
 def _scopes(mappings: Mapping[str, FieldMapping], access: Access) -> Iterator[Finding]:
@@ -112,7 +123,7 @@ def _properties(work: Work, mappings: Mapping[str, FieldMapping]) -> Iterator[Fi
     for name, mapping in mappings.items():
         yield from id_property(work, name, portal)
         for need in demands.properties(mapping):
-            yield from _property(need, portal.get(need.rule.contact))
+            yield from _property(need, portal)
 
 
 def closed(mapping: FieldMapping) -> Finding:
@@ -133,10 +144,13 @@ def id_property(work: Work, provider: str, portal: Mapping[str, Property]) -> It
         yield Finding(where, name, "is read-only in the portal", "archive or rename it there, then " + APPLY)
 
 
-def _property(need: PropertyNeed, known: Property | None) -> Iterator[Finding]:
+def _property(need: PropertyNeed, portal: Mapping[str, Property]) -> Iterator[Finding]:
     rule, name = need.rule, need.rule.contact
+    known = portal.get(name)
     if known is None:
-        yield Finding(need.where, name, "the portal has no such property", f"{APPLY}, or correct the name")
+        near = get_close_matches(name, portal, 1, 0.8)
+        way_out = f"did you mean {near[0]}? If not, {APPLY}" if near else f"{APPLY}, or correct the name"
+        yield Finding(need.where, name, "the portal has no such property", way_out)
         return
     if need.writes and known.read_only:
         wrong = "is calculated by the portal" if known.calculated else "is read-only in the portal"
@@ -148,8 +162,9 @@ def _property(need: PropertyNeed, known: Property | None) -> Iterator[Finding]:
         wrong = f"the portal has no option {', '.join(map(repr, missing))}"
         yield Finding(need.where, name, wrong, f"add it there, or with: {ADD_OPTIONS}", Grade.BORNE)
     elif rule.type is FieldType.TEXT and known.type == ENUMERATION and need.writes:
-        wrong = "has options in the portal, and refuses any other text"
-        yield Finding(need.where, name, wrong, "type: choice holds what is no option", Grade.NOTE)
+        wrong = "is a list of options in HubSpot, which refuses any other text, and the mapping sends it text"
+        way_out = "write type: choice for this field: then a value that is no option is held, and told, and nothing is refused"
+        yield Finding(need.where, name, wrong, way_out, Grade.NOTE)
 
 
 def missing_options(rule: Field, known: Property) -> list[str]:
@@ -165,6 +180,8 @@ def _type_problem(need: PropertyNeed, known: Property) -> tuple[str, str] | None
     another = "change type, or name another property" if need.from_fields else "name another property"
     if known.type not in READABLE.get(rule.type, {known.type}):
         return f"is of type {known.type} in the portal, which cannot hold a {rule.type.value}", another
+    if rule.type is FieldType.BOOL and known.type == "string" and not need.from_fields:
+        return "is a text in the portal, and has to be a yes or no there", another
     if known.type != ENUMERATION or not need.writes:
         return None
     if rule.type is FieldType.SET and known.field_type != MANY:
@@ -261,7 +278,7 @@ def event_closed(need: EventNeed, access: Access) -> Finding | None:
     lacking = [one for one in scopes if access.scopes is not None and one not in access.scopes]
     what, instead = f"events.as: {need.schema.kind}", "or set events.as: note or none"
     if seen[0] in lacking:
-        return Finding(need.where, what, f"{kind}s are closed to the token", f"{_grant(lacking)}, {instead}")
+        return Finding(need.kind_where, what, f"{kind}s are closed to the token", f"{_grant(lacking)}, {instead}")
     wanted = lacking if access.scopes is not None else scopes
     also = f" and the scopes {', '.join(wanted)}" if wanted else ""
-    return Finding(need.where, what, f"the account has no {kind}s", f"they take an Enterprise account{also}; {instead}")
+    return Finding(need.kind_where, what, f"the account has no {kind}s", f"they take an Enterprise account{also}; {instead}")

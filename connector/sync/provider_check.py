@@ -1,10 +1,19 @@
 """Does an identity provider let us in? One harmless question about somebody who does not exist, and what it can do."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from connector.errors import Missing, Paused, Permanent
 from connector.providers.base import Capabilities, Provider
+from connector.sync.beyond import warned
+from connector.sync.work import Work
+
+
+def one_way(work: Work) -> list[str]:
+    """What goes one way although the defaults say both: a warning each, for `check`, `up` and `doctor`."""
+    return [line for name, mapping in work.mappings.items() for line in warned(work.providers[name], mapping)]
+
 
 NOBODY = "nobody@connector.invalid"
 NO_ID = "connector-check-nobody"
@@ -15,11 +24,13 @@ class Proof:
     """What came of it.
 
     asked: the question, in words; None for a provider that is only listened to. wrong: why it failed, with the way out.
+    refused: the status with which our credentials were refused; "" when they were not.
     """
 
     capabilities: Capabilities
     asked: str | None
     wrong: str | None = None
+    refused: str = ""
 
     @property
     def can(self) -> dict[str, bool]:
@@ -40,7 +51,9 @@ def prove(provider: Provider) -> Proof:
     except Paused as error:
         if str(error).endswith("429"):
             raise
-        return Proof(can, asked, f"{error}: it does not let us in; check the credentials, and what they may do")
+        status = re.search(r": (\d{3})\b", str(error))
+        told = f"{error}: it does not let us in; check the credentials, and what they may do"
+        return Proof(can, asked, told, status[1] if status else "no status")
     except Permanent as error:
         return Proof(can, asked, f"{error}: it does not take the question; check the addresses in the configuration")
     return Proof(can, asked)

@@ -29,7 +29,18 @@ events:
   types: [user.created, user.login]
   details: [entry_point, ip_country]
 """
-INTERESTS, SHOE, TYPOLOGIES, CONSENT, COMMUNICABLE, EVENTS = (f"members.yaml:{line}" for line in (5, 9, 10, 12, 17, 19))
+
+
+def at(line, word):
+    """Where the last of these words stands in a line of the mapping."""
+    return f"members.yaml:{line}:{MAPPING.splitlines()[line - 1].rindex(word) + 1}"
+
+
+INTERESTS, SHOE, TYPOLOGIES, CONSENT = at(6, "interests"), at(9, "shoe_size"), at(10, "member_types"), at(13, "Newsletter")
+CONSENT_PROPERTY, COMMUNICABLE = at(16, "newsletter_consent"), at(17, "communicable, any")
+EVENTS, OBJECT = at(19, "custom_object"), at(20, "identity_event")
+FIRST = "members.yaml:3:5"
+WHOLE = "members.yaml:1:1"
 OF_SUBSCRIPTIONS = {
     "communication_preferences.read_write", "communication_preferences.statuses.batch.read",
     "communication_preferences.statuses.batch.write",

@@ -13,11 +13,16 @@ from connector.sandbox.schema import Property
 from .portals import (
     COMMUNICABLE,
     CONSENT,
+    CONSENT_PROPERTY,
     EVENTS,
+    FIRST,
     INTERESTS,
+    OBJECT,
     OF_SUBSCRIPTIONS,
     SHOE,
     TYPOLOGIES,
+    WHOLE,
+    at,
     ready,
     remap,
     stack,
@@ -27,7 +32,6 @@ from .portals import (
 __all__ = ["ready", "stack"]
 
 ROOT = Path(__file__).parents[2]
-FIRST = "members.yaml:3"
 
 
 def calculated(name, kind):
@@ -53,10 +57,10 @@ def subscription(name):
 
 LACKS = "the portal has no such property; create it with: connector setup --apply"
 WRONG = [
-    ("the id property is missing", gone("members_user_id"), f"members.yaml:1: members_user_id: {LACKS}"),
+    ("the id property is missing", gone("members_user_id"), f"{WHOLE}: members_user_id: {LACKS}"),
     ("a field's property is missing", gone("shoe_size"), f"{SHOE}: shoe_size: {LACKS}, or correct the name"),
     ("the typologies' property is missing", gone("member_types"), f"{TYPOLOGIES}: member_types: {LACKS}"),
-    ("a consent's property is missing", gone("newsletter_consent"), f"{CONSENT}: newsletter_consent: {LACKS}"),
+    ("a consent's property is missing", gone("newsletter_consent"), f"{CONSENT_PROPERTY}: newsletter_consent: {LACKS}"),
     ("communicable is missing", gone("communicable"), f"{COMMUNICABLE}: communicable: {LACKS}"),
     (
         "read-only",
@@ -132,7 +136,7 @@ WRONG = [
     (
         "no custom object of this name",
         lambda stack: remap(stack, "object: identity_event", "object: other_event"),
-        f"{EVENTS}: custom object other_event: the portal has no such custom object; create it with: connector setup",
+        f"{OBJECT}: custom object other_event: the portal has no such custom object; create it with: connector setup",
     ),
     (
         "no custom events",
@@ -150,6 +154,42 @@ def test_what_does_not_fit_is_told_and_nothing_starts(ready, stack, spoil, line)
     assert any(one.startswith(line) for one in err.splitlines()), err
     code, _, again = ready("up")
     assert (code, [one for one in again.splitlines() if one.startswith("members.yaml")]) == (3, err.splitlines())
+
+
+def test_a_misspelt_property_is_asked_about_before_it_is_made(ready, stack):
+    remap(stack, "contact: firstname", "contact: fristname")
+    place = at(4, "firstname")
+    assert ready("check", "--live")[2] == (
+        f"{place}: fristname: the portal has no such property; "
+        "did you mean firstname? If not, create it with: connector setup --apply\n"
+    )
+
+
+def test_text_for_a_list_of_options_is_a_note_that_says_what_to_change(ready, stack):
+    stack.portal.add_property("firstname", "enumeration", "select", options=["Ada"])
+    code, out, _ = ready("check", "--live")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"warning: {at(4, 'firstname')}: firstname: is a list of options in HubSpot, which refuses any other text, and the "
+        "mapping sends it text; "
+        "write type: choice for this field: then a value that is no option is held, and told, and nothing is refused",
+    )
+
+
+def test_settings_that_the_portal_refuses_are_told_with_their_place(ready, stack, monkeypatch):
+    text = (stack.folder / "config.yaml").read_text()
+    line = text.splitlines().index(next(one for one in text.splitlines() if "access_token" in one)) + 1
+    column = text.splitlines()[line - 1].index("portal-token") + 1
+    monkeypatch.setenv("CONNECTOR_CRM__PORTAL_ID", "999")
+    for command in (("check", "--live"), ("setup",), ("up",), ("reconcile",)):
+        code, _, err = ready(*command)
+        assert (code, err.partition(": crm.portal_id is 999, but")[0]) == (3, "CONNECTOR_CRM__PORTAL_ID")
+    monkeypatch.delenv("CONNECTOR_CRM__PORTAL_ID")
+    (stack.folder / "config.yaml").write_text(text.replace("portal-token", "another-token"))
+    code, _, err = ready("check", "--live")
+    assert (code, err) == (
+        4, f"config.yaml:{line}:{column}: hubspot: account: read: 401 credentials refused: correct crm.access_token\n",
+    )  # fmt: skip
 
 
 def test_json_has_the_same_lines(ready, stack):

@@ -37,8 +37,8 @@ def test_for_people(check):
     assert (code, complaint) == (0, "")
     lines = told.splitlines()
     assert "members: looked for an address that nobody has" in lines
-    assert [line.split() for line in lines if line.startswith(("list_changed", "membership"))] == [
-        ["list_changed", "yes"], ["membership", "no"],
+    assert [line.split() for line in lines if line.startswith(("changed-since", "membership"))] == [
+        ["changed-since", "yes"], ["membership", "no"],
     ]  # fmt: skip
 
 
@@ -53,6 +53,9 @@ def test_a_wrong_key(check):
     code, told, _ = check("--json", key="another-key-0001")
     found = json.loads(told)
     assert (code, found["ok"]) == (3, False)
-    assert found["findings"][-1].startswith("providers.members: members: find by email: 401: it does not let us in")
-    code, _, complaint = check(key="another-key-0001")
+    assert found["findings"][-1].startswith(
+        "CONNECTOR_PROVIDERS__MEMBERS__API_KEY: providers.members.api_key: members: find by email: 401: it does not let us in"
+    )
+    code, told, complaint = check(key="another-key-0001")
     assert (code, "it does not let us in" in complaint) == (3, True)
+    assert "yes" not in told

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .portals import CONSENT, EVENTS, INTERESTS, SHOE, ready, remap, stack, told
+from .portals import CONSENT_PROPERTY, EVENTS, FIRST, INTERESTS, OBJECT, SHOE, WHOLE, ready, remap, stack, told
 
 __all__ = ["ready", "stack"]
 
@@ -35,9 +35,9 @@ def test_each_row_names_the_line_that_asks_for_it(connector):
     out = connector("setup")[1]
     lines = {line.split()[0]: line.split()[-1] for line in out.splitlines() if "members.yaml" in line}
     assert lines["interests"] == INTERESTS
-    assert lines["newsletter_consent"] == CONSENT
-    assert lines["identity_event"] == EVENTS
-    assert lines["members_user_id"] == "members.yaml:1"
+    assert lines["newsletter_consent"] == CONSENT_PROPERTY
+    assert lines["identity_event"] == OBJECT
+    assert lines["members_user_id"] == WHOLE
 
 
 def test_what_was_made_is_as_the_mapping_says(connector, stack):
@@ -84,7 +84,7 @@ def test_a_custom_event_is_made_and_completed(connector, stack):
     assert connector("check", "--live")[0] == 0
     remap(stack, "[entry_point, ip_country]", "[entry_point, ip_country, browser]")
     code, _, err = connector("check", "--live")
-    assert (code, f"{EVENTS}: custom event identity_event: lacks the properties browser; add them with" in err) == (3, True)
+    assert (code, f"{OBJECT}: custom event identity_event: lacks the properties browser; add them with" in err) == (3, True)
     assert connector("setup", "--apply")[0] == 0
     assert connector("check", "--live")[0] == 0
 
@@ -116,21 +116,21 @@ def test_without_the_scope_to_make_objects_the_line_says_so(connector, stack):
     stack.portal.scopes.discard("crm.schemas.custom.write")
     code, _, err = connector("setup", "--apply")
     assert code == 3
-    assert err.startswith(f"{EVENTS}: custom object identity_event: ")
+    assert err.startswith(f"{OBJECT}: custom object identity_event: ")
     assert "crm.schemas.custom.write" in err
 
 
 def test_without_the_scope_to_read_properties_nothing_is_guessed(connector, stack):
     stack.portal.scopes.discard("crm.schemas.contacts.read")
     code, _, err = connector("setup", "--apply")
-    assert (code, "members.yaml:3: properties:" in err, "grant it crm.schemas.contacts.read" in err) == (3, True, True)
+    assert (code, f"{FIRST}: properties:" in err, "grant it crm.schemas.contacts.read" in err) == (3, True, True)
 
 
 def test_an_id_property_that_is_not_unique_cannot_be_mended_from_here(connector, stack):
     stack.portal.add_property("members_user_id")
     code, _, err = connector("setup", "--apply")
     assert code == 3
-    assert "members.yaml:1: members_user_id: exists in the portal but is not unique; archive or rename it there" in err
+    assert f"{WHOLE}: members_user_id: exists in the portal but is not unique; archive or rename it there" in err
     assert stack.portal.schema.get("communicable")
 
 

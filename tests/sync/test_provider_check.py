@@ -58,6 +58,11 @@ def test_who_is_only_listened_to_is_not_asked():
     assert (proof.asked, proof.wrong, proof.capabilities) == (None, None, Capabilities())
 
 
+@pytest.mark.parametrize(("url", "key", "refused"), [(True, "another-key-0001", "401"), (True, API_KEY, ""), (False, None, "")])
+def test_credentials_that_are_refused_are_told_apart(vendor, url, key, refused):
+    assert prove(provider(vendor.url if url else None, key)).refused == refused
+
+
 class Reader:
     """A provider that can be read, or listed, and no more."""
 
