@@ -1,4 +1,4 @@
-"""Is everything in order: the configuration, the database and what it remembers, the broker, the portal.
+"""Is everything in order: the configuration, the database and what it remembers, the broker, the portal, the providers.
 
 Changes nothing, but that a SQLite database gets the newest schema, as with every command. What cannot be asked leaves out what
 depends on it; the rest is told.
@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from connector.errors import Unavailable
 from connector.settings import Settings
 from connector.store.ledger import Progress
-from connector.sync import doctor_database, doctor_portal
+from connector.sync import doctor_database, doctor_portal, doctor_providers
 from connector.sync.checks import Check, State, split
+from connector.sync.provider_check import one_way
 from connector.sync.work import Work
 
 
@@ -21,6 +22,7 @@ def examine(settings: Settings, work: Work, broker: Callable[[str], Check], prog
     usable = not any(one.state in (State.PROBLEM, State.UNREACHABLE) for one in database)
     found += [*database, broker(settings.broker_url), *doctor_portal.portal(settings, work)]
     try:
+        found += doctor_providers.providers(settings, work, usable)
         return [*found, *(doctor_database.remembered(settings, work, progress) if usable else ())]
     except Unavailable as error:
         return [*found, split("database", State.UNREACHABLE, str(error))]
@@ -32,7 +34,7 @@ def worst(checks: Sequence[Check]) -> State:
 
 
 def _configuration(settings: Settings, work: Work) -> list[Check]:
-    if settings.warnings:
-        return [Check("configuration", State.WARNING, one) for one in settings.warnings]
+    if warnings := [*settings.warnings, *one_way(work)]:
+        return [Check("configuration", State.WARNING, one) for one in warnings]
     mappings = len(set(settings.providers))
     return [Check("configuration", State.OK, f"read, with {mappings} provider{'' if mappings == 1 else 's'}")]

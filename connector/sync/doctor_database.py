@@ -9,7 +9,7 @@ from connector.settings import Settings
 from connector.store import Tx
 from connector.store.about import about
 from connector.store.inbox import CRM
-from connector.store.keyed import UNKEYED
+from connector.store.keyed import EARLY, LATE, UNKEYED, used
 from connector.store.ledger import Progress
 from connector.store.migrate import require_current, upgrade
 from connector.sync import demands, subscriptions
@@ -18,12 +18,16 @@ from connector.sync.checks import Check, State, ago, span, split
 from connector.sync.status import status
 from connector.sync.sweep import SWEPT
 from connector.sync.work import Work
+from connector.yamlfile import shown
 
 DRIFTS, BREAKS = 2.0, 60.0
 """Seconds between two clocks that are worth a word, and that do harm: leases and due times follow the database's."""
 
 LISTED = 1000
 """Held links that are looked through."""
+
+LEFT = timedelta(hours=1)
+"""How long the records of erased people's events may take to go."""
 
 STALE = 60.0
 """Seconds a sweep may be late, beyond a few of its rounds."""
@@ -39,14 +43,20 @@ def database(work: Work) -> list[Check]:
             require_current(store)
         told = about(store)
     except Unavailable as error:
-        return [Check("database", State.UNREACHABLE, str(error).removeprefix("database: "), "start it, or correct database_url")]
+        said = str(error).removeprefix("database: ")
+        return [Check("database", State.UNREACHABLE, said, "" if "database_url" in said else "start it, or correct database_url")]
     except ConfigError as error:
         return [split("database", State.PROBLEM, str(error))]
     journal = f", journal {told.journal}" if told.journal else ""
     detail = f"{told.kind} {told.version}{journal}, schema {told.schema}"
     if told.journal not in ("", "wal"):
         return [Check("database", State.PROBLEM, detail, "put it on a local disk, where SQLite can use journal wal")]
-    return [Check("database", State.OK, detail), _clock(told.ahead)]
+    found = [Check("database", State.OK, detail), _clock(told.ahead)]
+    if told.open_to_all:
+        names = [shown(path) for path in told.open_to_all]
+        what = f"every user of this machine can read {names[0]}"
+        found.insert(1, Check("database", State.WARNING, what, f"chmod 600 {' '.join(names)}"))
+    return found
 
 
 def _clock(ahead: float) -> Check:
@@ -66,6 +76,7 @@ def remembered(settings: Settings, work: Work, progress: Progress | None) -> Ite
         if any(True for mapping in work.mappings.values() for _ in demands.subscriptions(mapping)):
             yield _rolling(settings, tx)
         yield from _paused(tx)
+        yield from _left_behind(tx)
     yield from _waiting(settings, work)
 
 
@@ -77,8 +88,7 @@ def _ledger(settings: Settings, tx: Tx, progress: Progress | None) -> Iterator[C
         yield split("hash_key", State.PROBLEM, str(error))
         return
     if settings.keyed is None:
-        way_out = "set it; once consents are recorded, to the value that the table cursor holds under this name"
-        yield split("hash_key", State.WARNING, f"{UNKEYED}; {way_out}")
+        yield Check("hash_key", State.WARNING, UNKEYED, LATE if used(tx) else EARLY)
     head, findings = tx.ledger.head(), tx.ledger.verify(progress)
     if findings:
         yield Check("ledger", State.PROBLEM, ", ".join(findings), "somebody changed the table consent: compare it with a backup")
@@ -145,6 +155,14 @@ def _paused(tx: Tx) -> Iterator[Check]:
         yield split("paused: subscriptions", State.PROBLEM, mark[0])
     for sink, why in sorted(tx.troubles.paused().items()):
         yield split("paused: activities" + ("" if sink == "crm" else f" to {sink}"), State.PROBLEM, why)
+
+
+def _left_behind(tx: Tx) -> Iterator[Check]:
+    """Records of events of erased people that should be gone from the CRM."""
+    for why, count in sorted(tx.removals.overdue(tx.now - LEFT).items()):
+        detail = f"{count} records of their events are still in the CRM: {why or 'nobody has tried to remove them'}"
+        way_out = "remove those that the log names, or what stands in the way: each is tried again within a day"
+        yield Check("erased people", State.PROBLEM, detail, way_out if why else "is the connector running, with events.as set?")
 
 
 def _waiting(settings: Settings, work: Work) -> Iterator[Check]:

@@ -14,6 +14,8 @@ from connector.sync.work import Work
 DRIFTS, BREAKS = 30.0, 120.0
 """Seconds between HubSpot's clock and ours that are worth a word, and that do harm: signatures are good for five minutes."""
 
+WAY_OUT = "look at crm.base_url and the network"
+
 NEARLY = 0.8
 """The part of a limit from which on it is worth a word."""
 
@@ -23,9 +25,11 @@ def portal(settings: Settings, work: Work) -> list[Check]:
     try:
         return list(_portal(settings, work))
     except Paused as error:
-        return [Check("crm", State.PROBLEM, str(error), "look at crm.access_token, and at HubSpot's limits")]
+        detail = settings.placed(str(error))
+        return [Check("crm", State.PROBLEM, detail, "look at crm.access_token, and at HubSpot's limits")]
     except Transient as error:
-        return [Check("crm", State.UNREACHABLE, str(error), "look at the network, crm.base_url and status.hubspot.com")]
+        detail = str(error).removesuffix(f": {WAY_OUT}")
+        return [Check("crm", State.UNREACHABLE, detail, f"{WAY_OUT}, and at status.hubspot.com")]
     except ConnectorError as error:
         return [split("crm", State.PROBLEM, str(error))]
 
@@ -35,7 +39,7 @@ def _portal(settings: Settings, work: Work) -> Iterator[Check]:
     access = work.crm.access()
     if access.portal_id != settings.crm.portal_id:
         detail = f"crm.portal_id is {settings.crm.portal_id}, but crm.access_token belongs to portal {access.portal_id}"
-        yield Check("crm", State.PROBLEM, detail, "correct one of the two")
+        yield Check("crm", State.PROBLEM, settings.placed(detail), "correct one of the two")
         return
     yield Check("crm", State.OK, f"portal {access.portal_id} at {settings.crm.base_url}")
     if access.clock:

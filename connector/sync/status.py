@@ -9,11 +9,12 @@ from connector.sync.sweep import SWEPT
 
 
 def status(store: Store, every: float = 0) -> dict[str, Any]:
-    """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "subscriptions",
-    "last_sweep_at"}.
+    """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "removals", "subscriptions",
+    "last_sweep_at", "outages"}.
 
     every: `schedule.subscriptions`. `due` counts what is due now, deliveries and links; `held` questions that wait for a
-    person, links and fields.
+    person, links and fields; `removals` records of events of erased people that are still in the CRM; `outages`
+    sides that links wait for, as {"provider", "why", "since", "links"}, where `provider` is None for the CRM.
     """
     with store.read() as tx:
         links = tx.links.counts()
@@ -29,6 +30,11 @@ def status(store: Store, every: float = 0) -> dict[str, Any]:
             "parked": tx.parked.count(),
             "drift": drift,
             "activities": tx.activities.counts(),
+            "removals": tx.removals.count(),
             "subscriptions": subscriptions.lag(tx, every),
             "last_sweep_at": swept[1].isoformat() if swept else None,
+            "outages": [
+                {"provider": one.provider or None, "why": one.why, "since": one.since.isoformat(), "links": one.links}
+                for one in tx.troubles.outages()
+            ],
         }

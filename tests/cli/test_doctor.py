@@ -17,7 +17,7 @@ from connector.sync.sweep import SWEPT
 
 from ..e2e.stack import SECRET, free_port
 from ..queue.test_workers import redis_server
-from .portals import CONSENT, EVENTS, OF_SUBSCRIPTIONS, SHOE, ready, remap, stack, told
+from .portals import CONSENT, EVENTS, FIRST, OF_SUBSCRIPTIONS, SHOE, ready, remap, stack, told
 
 __all__ = ["ready", "stack"]
 
@@ -185,7 +185,7 @@ def test_scopes_that_are_needed_and_not_granted_are_named_with_their_line(doctor
     code, found = doctor()
     assert (code, found["scopes"]["state"]) == (1, "problem")
     assert found["scopes"]["detail"] == (
-        f"the token lacks crm.objects.contacts.write (members.yaml:3), crm.objects.custom.write ({EVENTS})"
+        f"the token lacks crm.objects.contacts.write ({FIRST}), crm.objects.custom.write ({EVENTS})"
     )
 
 
@@ -282,6 +282,18 @@ def test_a_part_that_is_open_again_is_not_mentioned(doctor, store):
     assert (code, "paused: subscriptions" in found) == (0, False)
 
 
+def test_records_of_erased_people_that_stay_in_the_crm_are_told(doctor, store):
+    with store.write() as tx:
+        tx.removals.add("members", [("crm", "1"), ("crm", "2")])
+    assert doctor()[0] == 0
+    with store.write() as tx:
+        tx.removals.postpone_due("crm", ["members"], tx.now, "hubspot: 403 missing scopes")
+        tx.connection.execute(text("update removal set since = since - 7200"))
+    code, found = doctor()
+    assert (code, found["erased people"]["state"]) == (1, "problem")
+    assert found["erased people"]["detail"] == "2 records of their events are still in the CRM: hubspot: 403 missing scopes"
+
+
 def test_the_ledger_shows_its_end_and_any_change(doctor, store):
     consented(store)
     with store.read() as tx:
@@ -300,6 +312,87 @@ def test_another_hash_key_is_told_from_forgery(doctor, store, monkeypatch):
     assert (code, found["hash_key"]["state"], "ledger" in found) == (1, "problem", False)
     assert "not the one that the consents and erasures in this database were recorded with" in found["hash_key"]["detail"]
     assert UNKNOWN_KEY not in str(found)
+
+
+def test_a_key_that_is_not_set_can_be_set_before_the_first_consent_only(doctor, store):
+    told = doctor()[1]["hash_key"]
+    assert told["detail"].startswith("not set: the key stands in the database")
+    assert told["way_out"] == "set one before the first start"
+    consented(store)
+    assert doctor()[1]["hash_key"]["way_out"].startswith("this database has consents or erasures already: leave it")
+
+
+def test_a_database_that_everybody_can_read(doctor, stack):
+    (stack.folder / "connector.db").chmod(0o644)
+    code, found = doctor()
+    assert (code, found["database"]["state"]) == (0, "warning")
+    assert found["database"]["detail"] == "every user of this machine can read connector.db"
+    assert found["database"]["way_out"] == "chmod 600 connector.db"
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_database_that_cannot_be_opened_is_named(doctor, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", f"sqlite:///{tmp_path / 'gone' / 'c.db'}")
+    code, found = doctor()
+    assert (code, found["database"]["state"]) == (4, "unreachable")
+    assert "gone/c.db cannot be opened (No such file or directory): make the folder " in found["database"]["detail"]
+
+
+def waits(store, call="user.read", why="401", provider="members"):
+    """A link waits since a moment ago, because its side fails."""
+    with store.write() as tx:
+        tx.links.create([{"provider": "members", "user_id": "u-1"}])
+        link = tx.links.by_users("members", ["u-1"])["u-1"]
+        tx.connection.execute(
+            text("update link set failed_since = :now where id = :id"), {"now": tx.now.timestamp(), "id": link.id}
+        )
+        tx.troubles.fails(provider, call, why)
+        return f"{tx.now:%H:%M} UTC"
+
+
+class TestProviders:
+    def test_one_that_lets_us_in(self, doctor):
+        assert doctor()[1]["provider members"] == {
+            "name": "provider members", "state": "ok", "detail": "lets us in", "way_out": "",
+        }  # fmt: skip
+
+    def test_one_that_refuses_the_key(self, doctor, store, monkeypatch):
+        since = waits(store)
+        monkeypatch.setenv("CONNECTOR_PROVIDERS__MEMBERS__API_KEY", "another-key-0001")
+        code, found = doctor()
+        told = found["provider members"]
+        assert (code, told["state"]) == (1, "problem")
+        assert told["detail"] == f"refuses api_key (401) since {since}; 1 link waits"
+        assert told["way_out"] == "correct providers.members.api_key and restart"
+        assert "another-key" not in str(found)
+
+    def test_one_that_is_down(self, doctor, stack):
+        stack.sides[1].stop()
+        code, found = doctor()
+        told = found["provider members"]
+        assert (code, told["state"]) == (1, "problem")
+        assert told["detail"] == f"{stack.sides[1].url} cannot be reached (connection refused)"
+        assert told["way_out"] == "look at the addresses under providers.members and the network"
+
+    def test_one_that_lets_us_in_again(self, doctor, store):
+        since = waits(store)
+        told = doctor()[1]["provider members"]
+        assert (told["state"], told["detail"]) == ("warning", f"lets us in now; 1 link waits since {since} (401)")
+
+    def test_one_that_is_only_listened_to(self, doctor, stack):
+        config = stack.folder / "config.yaml"
+        config.write_text(config.read_text().replace(f", api_url: {stack.sides[1].url}, api_key: identity-token", ""))
+        remap(stack, "version: 1", "version: 1\ndefaults: {direction: to_contact}")
+        assert doctor()[1]["provider members"]["detail"] == "is only listened to"
+
+    def test_status_says_what_links_wait_for(self, ready, store):
+        waits(store)
+        assert [(one["provider"], one["why"], one["links"]) for one in told(ready("status", "--json"))["outages"]] == [
+            ("members", "401", 1)
+        ]
+        assert [line.split(maxsplit=3) for line in ready("status")[1].splitlines() if "for a side" in line] == [
+            ["for", "a", "side", "1 (members: 401)"]
+        ]
 
 
 def test_a_key_that_is_set_needs_no_word(doctor, monkeypatch):
