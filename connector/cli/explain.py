@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, work_of
+from connector.cli.common import Config, Json, out, print_json, print_line, work_of
 from connector.cli.look import Who, text
 from connector.sync import explain as why
 from connector.sync import who
@@ -47,9 +47,9 @@ def _print_chain(one: dict[str, Any]) -> None:
     for step in one["chain"]:
         facts = [f"{name} {text(step[name])}" for name in ("base", "user", "contact") if step[name] is not None]
         answer = f"answer: {step['answer']}" if step["answer"] and step["answer"] != step["rule"] else ""
-        print(f"  {str(step['at'])[:19]}  {step['kind']:<16} {step['delivery'] or ''}".rstrip())
+        print_line(f"  {str(step['at'])[:19].replace('T', ' ')}  {step['kind']:<16} {step['delivery'] or ''}".rstrip())
         for line in filter(None, [step["rule"], ", ".join(facts), _wrote(step["effect"]), step["mapping"], answer]):
-            print(f"    {line}")
+            print_line(f"    {line}", 6)
 
 
 def _wrote(effect: dict[str, Any] | None) -> str:

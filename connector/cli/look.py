@@ -4,7 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_pairs, print_rows, settings_of, store_of, work_of
+from connector.cli.common import (
+    Config,
+    Json,
+    out,
+    print_json,
+    print_line,
+    print_pairs,
+    print_rows,
+    settings_of,
+    store_of,
+    work_of,
+)
 from connector.sync import who
 from connector.sync.status import status as status_of
 
@@ -26,6 +37,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
     oldest = f", the oldest for {told['oldest_due_seconds']} s" if told["due"] else ""
     print_pairs("deliveries", told["inbox"])
     print_pairs("links", told["links"])
+    sides = ", ".join(f"{one['provider'] or 'HubSpot'}: {one['why']}" for one in told["outages"])
+    waiting = {"for a side": f"{sum(one['links'] for one in told['outages'])} ({sides})"} if sides else {}
     print_pairs(
         "waiting",
         {
@@ -33,9 +46,11 @@ def status(config: Config = None, as_json: Json = False) -> None:
             "held": f"{told['held']} (connector link list)",
             "parked": f"{told['parked']} (connector parked list)",
             "drift": f"{told['drift']} (fields that differ and are left alone)",
-        },
+        }
+        | waiting,
     )
-    print_pairs("activities", told["activities"])
+    left = {"to take back": told["removals"]} if told["removals"] else {}
+    print_pairs("activities", told["activities"] | left)
     print_pairs("subscriptions", {name.replace("_", " "): value for name, value in _lag(told["subscriptions"]).items()})
     out.print(f"last sweep {told['last_sweep_at'] or 'never: is `connector up` running?'}", markup=False)
 
@@ -67,30 +82,58 @@ def show(who_: Who, config: Config = None, as_json: Json = False) -> int:
 
 def _print(one: dict[str, Any]) -> None:
     link = one["link"]
-    why = f" ({link['reason']})" if link["reason"] else ""
-    out.print(f"{link['name']} <-> contact {link['contact_id'] or 'none'}: {link['state']}{why}", markup=False, style="bold")
+    why = f" ({link['reason']})" if link["reason"] and not link["waits"] else ""
+    print_line(f"{link['name']} <-> contact {link['contact_id'] or 'none'}: {link['state']}{why}", 2, style="bold")
+    if link["waits"]:
+        print_line(link["waits"], 2)
+    for row in one["parked"]:
+        print_line(f"parked: {row['what']}: {row['reason']} (connector parked list)", 2)
+    if one["user"] or one["contact"]:
+        _print_sides(one)
+    if one["history"]:
+        out.print("history", style="bold")
+        for entry in one["history"]:
+            _print_event(entry)
+
+
+def _print_sides(one: dict[str, Any]) -> None:
+    seen = [f"{side} as seen at {_time(one['link'][f'{side}_seen_at'])}" for side in ("user", "contact") if one[side]]
+    out.print(f"{', '.join(seen)} (UTC)", markup=False)
     rows = [
         (f["user"], f["contact"], f["direction"], text(f["user_value"]), text(f["base"]), text(f["contact_value"]), f["state"])
         for f in one["fields"]
     ]
     print_rows(("user field", "property", "direction", "user", "base", "contact", "state"), rows)
     if one["consents"]:
-        told = [(c["consent"], c["state"], c["at"], c["source"], c["held"], _heard(c["heard"])) for c in one["consents"]]
+        told = [
+            (c["consent"], c["state"], _time(c["at"]) if c["at"] else None, c["source"], c["held"], _heard(c["heard"]))
+            for c in one["consents"]
+        ]
         print_rows(("consent", "state", "since", "source", "held", "heard"), told)
-    if one["history"]:
-        out.print("history", style="bold")
-        print_rows(("at", "what", "cause", "details"), [_event(entry) for entry in one["history"]])
+        passed = one["link"]["statuses_seen_at"]
+        last = f"{_time(passed)} (UTC)" if passed else "not yet"
+        print_line(
+            f"subscription statuses of everybody last read: {last}; an opt-out made in HubSpot since may be missing here", 2
+        )
+
+
+def _time(iso: str | None) -> str:
+    """A time as the history shows it."""
+    return str(iso)[:19].replace("T", " ") if iso else "a time not known"
 
 
 def _heard(heard: dict[str, str]) -> str:
     return ", ".join(f"{voice}: {state}" for voice, state in heard.items())
 
 
-def _event(entry: dict[str, Any]) -> tuple[str, str, str, str]:
-    changes = "; ".join(f"{_place(c)}: {text(c['from'])} -> {text(c['to'])} ({c['rule']})" for c in entry["changes"])
+def _print_event(entry: dict[str, Any]) -> None:
+    """An entry of the history: a line for it, and one for each change."""
     cause = entry["delivery"] or (f"run {entry['run']}" if entry["run"] else "")
-    told = entry["answer"] if entry["kind"] == "unheard" else changes or entry["answer"]
-    return str(entry["at"])[:19], entry["kind"], cause, told or ""
+    unheard = entry["kind"] == "unheard"
+    answer = entry["answer"] if unheard or not entry["changes"] else ""
+    print_line("  ".join(filter(None, (_time(entry["at"]), entry["kind"], cause, answer))), 21)
+    for change in () if unheard else entry["changes"]:
+        print_line(f"    {_place(change)}: {text(change['from'])} -> {text(change['to'])} ({change['rule']})", 6)
 
 
 def _place(change: dict[str, Any]) -> str:

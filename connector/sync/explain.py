@@ -13,11 +13,13 @@ from connector.engine.normalise import Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
 from connector.engine.readings import contact_reading, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, Mapping
-from connector.model import Link, LinkState, Value
+from connector.model import ConsentState, Link, LinkState, Value
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.ledger import LedgerRow
-from connector.sync.who import effective, field_state
+from connector.sync import unlisted
+from connector.sync.beyond import unwritable
+from connector.sync.who import effective, field_state, in_words, waits
 from connector.sync.work import Work
 
 ALL = 10_000
@@ -88,8 +90,11 @@ def _evidence(tx: Tx, link: Link, consent: Consent | None) -> Iterator[dict[str,
 
 
 def _told(row: LedgerRow) -> str:
-    when = f" at {row.occurred_at.isoformat()}" if row.occurred_at else ", at a time nobody told"
-    return f"{row.state.value}{when}, says {row.source or 'nobody in particular'}"
+    when = f" at {row.occurred_at.isoformat()}" if row.occurred_at else ""
+    who = f", says {row.source}" if row.source else ""
+    missing = " and ".join(f"no {name}" for name, told in (("time", when), ("source", who)) if not told)
+    weak = ": cannot lift an opt-out" if row.state is ConsentState.GRANTED else ""
+    return f"{row.state.value}{when}{who}" + (f" ({missing} given{weak})" if missing else "")
 
 
 def _effects(tx: Tx, link: Link, mapping: Mapping, about: str, rule: Field | None) -> Iterator[dict[str, Any]]:
@@ -135,21 +140,31 @@ def _now(work: Work, tx: Tx, link: Link, rule: Field | None, consent: Consent | 
     line = consent.line if consent else rule.line if rule else 0
     where = f"{mapping.path}:{line}" if line else None
     if link.state is not LinkState.ACTIVE:
-        why = f"the link is {link.state.value}: {link.reason or 'it was not settled yet'}"
-        return _link_of_chain(tx.now, "now", link.cause, where, f"nothing is done, because {why}")
+        why = f"the link is {link.state.value}: {in_words(link.reason or 'it was not settled yet')}"
+        return _link_of_chain(tx.now, "now", link.cause, where, waits(link, tx.now) or f"nothing is done, because {why}")
     if consent is not None:
-        return _consent_now(tx.now, link, where, consent)
-    assert rule is not None
-    parked = tx.parked.of_links([link.id]).get(link.id, [])
-    return _field_now(tx.now, link, where, rule, _planned(work, tx, link), field_state(rule, link, parked))
+        now = _consent_now(tx.now, link, where, consent)
+    else:
+        assert rule is not None
+        parked = tx.parked.of_links([link.id]).get(link.id, [])
+        planned = _planned(work, tx, link)
+        now = _field_now(tx.now, link, where, rule, planned, field_state(rule, link, parked))
+        if rule.user == TYPOLOGIES and (passed_over := unlisted.of(mapping, link.user)):
+            now["rule"] += f"; the user also has {', '.join(passed_over)}, which is not in typologies.values"
+    if waiting := waits(link, tx.now):
+        now |= {"delivery": link.cause, "rule": f"{waiting}; as last seen: {now['rule']}"}
+    return now
 
 
 def _planned(work: Work, tx: Tx, link: Link) -> Plan:
     """What would follow if both sides were as they were last seen."""
     mapping = work.mappings[link.provider]
-    can = work.providers[link.provider].capabilities
+    provider = work.providers[link.provider]
     types = {one.subscription: one.subscription for one in mapping.consents if one.subscription}
-    policy = Policy(mapping, work.id_property(link.provider), can.update, timedelta(0), tx.now, types, readable=True)
+    policy = Policy(
+        mapping, work.id_property(link.provider), provider.capabilities.update, timedelta(0), tx.now, types, readable=True,
+        unwritable=unwritable(provider, mapping),
+    )  # fmt: skip
     return plan(link, Seen(link.user, link.contact), policy)
 
 
@@ -158,12 +173,13 @@ def _field_now(at: datetime, link: Link, where: str | None, rule: Field, planned
     base = link.base.get(rule.user)
     if one is None:
         return _link_of_chain(at, "now", None, where, f"{state}; nothing is decided about it", base)
-    if one.rule.startswith("withheld") or state in ("agreed", "drift"):
+    if state == "waits":
+        told = one.rule
+    elif one.rule.startswith("withheld") or state in ("agreed", "drift"):
         told = f"nothing is done, because {one.rule}"
     else:
         told = f"{state}; {one.rule}"
-    due = f"; to be settled at {link.due_at.isoformat()}" if link.due_at else ""
-    return _link_of_chain(at, "now", None, where, told + due, base, one.sides.user.value, one.sides.contact.value)
+    return _link_of_chain(at, "now", None, where, told, base, one.sides.user.value, one.sides.contact.value)
 
 
 def _consent_now(at: datetime, link: Link, where: str | None, consent: Consent) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Finding people by what operators know of them, and showing both sides of a link."""
 
+import re
+from datetime import datetime
 from typing import Any
 
 from connector.engine.compare import elements
@@ -7,11 +9,13 @@ from connector.engine.consent import decoded
 from connector.engine.normalise import Unreadable
 from connector.engine.readings import contact_reading, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field
-from connector.model import ConsentState, Link, Value
+from connector.model import ConsentState, Link, LinkState, Value
 from connector.store import Tx
 from connector.store.history import Entry
+from connector.store.links import ANSWERABLE
 from connector.store.notes import ParkedRow
 from connector.sync.forget import erased_name
+from connector.sync.subscriptions import PASSED
 from connector.sync.work import Work
 
 
@@ -31,18 +35,26 @@ def nobody(tx: Tx, who: str) -> str:
     provider, _, user_id = who.partition(":")
     if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]) or tx.tombstones.users(provider, [user_id]):
         return f"{who}: erased; nothing is kept but a keyed hash"
-    return f"{who}: nobody; give an email address, a contact id or provider:user_id"
+    if "@" in who and ":" not in who.split("@")[0]:
+        return f"{who}: nobody had this email address, user or contact, when the connector last saw them"
+    if ":" in who:
+        known = "" if tx.links.page(provider, 0, 1, list(LinkState)) else f"; no user of a provider {provider} is known at all"
+        return f"{who}: nobody; the connector knows no user of {provider} with the id {user_id}{known}"
+    return f"{who}: nobody; the connector knows no contact with this id. Else give an email address, or provider:user_id"
 
 
 def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
     """A link as JSON: {"link", "user", "contact", "base", "fields": [...], "consents": [...], "history": [...]}."""
     parked = tx.parked.of_links([link.id]).get(link.id, [])
     mapping = work.mappings.get(link.provider)
+    passed = tx.cursors.get(PASSED)
     return {
         "link": {
             "name": link.name, "provider": link.provider, "user_id": link.user_id, "contact_id": link.contact_id,
             "state": link.state.value, "reason": link.reason, "due_at": link.due_at and link.due_at.isoformat(),
-            "attempts": link.attempts,
+            "attempts": link.attempts, "failed_since": _iso(link.failed_since), "waits": waits(link, tx.now),
+            "user_seen_at": _iso(link.user_seen_at), "contact_seen_at": _iso(link.contact_seen_at),
+            "statuses_seen_at": _iso(passed and passed[1]),
         },
         "user": link.user and {"id": link.user.id, "updated_at": _iso(link.user.updated_at), **link.user.values},
         "contact": link.contact and {"id": link.contact.id, **link.contact.properties},
@@ -52,6 +64,29 @@ def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
         "parked": [{"what": row.what, "reason": row.reason, "since": _iso(row.since)} for row in parked],
         "history": [_entry(entry) for entry in tx.history.of_link(link.id)],
     }  # fmt: skip
+
+
+def waits(link: Link, now: datetime) -> str | None:
+    """Why a link that is to be looked at again was not yet, and when it will be; None when nothing is to be done."""
+    if link.due_at is None or link.state not in ANSWERABLE:
+        return None
+    again = f"next try {clock(link.due_at, now, '%H:%M:%S')}" if link.due_at > now else "to be tried now"
+    if link.failed_since is not None:
+        why = f": {in_words(link.reason)}" if link.reason else ""
+        return f"waits since {clock(link.failed_since, now)}{why}; {again}"
+    if link.state is LinkState.PENDING and link.reason:
+        return f"pending: {link.reason}; {again}"
+    return f"to be looked at {clock(link.due_at, now, '%H:%M:%S') if link.due_at > now else 'now'}"
+
+
+def in_words(reason: str) -> str:
+    """A failed call's last word, for people."""
+    return re.sub(r": (401|403)$", r": it refused our credentials (\1)", reason)
+
+
+def clock(moment: datetime, now: datetime, form: str = "%H:%M") -> str:
+    """A time for people: of today without the date."""
+    return f"{moment:{form if moment.date() == now.date() else '%Y-%m-%d ' + form}} UTC"
 
 
 def _field(rule: Field, link: Link, parked: list[ParkedRow]) -> dict[str, Any]:
@@ -82,7 +117,8 @@ def _value(read: Any, rule: Field, record: Any) -> Value:
 
 
 def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
-    """agreed, withheld: why, held: why, parked: why, drift (differs, and the mapping leaves it), or differs (to be settled)."""
+    """agreed, withheld: why, held: why, parked: why, drift (differs, and the mapping leaves it), differs (to be settled), or
+    waits: something happened since both sides were last seen, and they were not compared yet."""
     if rule.purpose and effective(link, rule.purpose) is not ConsentState.GRANTED:
         return f"withheld: no consent for {rule.purpose}"
     if rule.user in link.held:
@@ -90,6 +126,8 @@ def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
     for row in parked:
         if row.what in (rule.contact, f"user.{rule.user}"):
             return f"parked: {row.reason}"
+    if link.due_at is not None and link.state in ANSWERABLE:
+        return "waits"
     if rule.user in link.drift:
         return "drift"
     return "agreed" if _agree(rule, link) else "differs"

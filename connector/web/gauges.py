@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from connector.errors import Unavailable
 from connector.store import Store
 from connector.sync.status import status
+from connector.sync.unlisted import MARK
+
+UNLISTED = "Typologies of compared users that `typologies.values` of the mapping does not list"
 
 
 class Gauges(Collector):
@@ -26,6 +29,7 @@ class Gauges(Collector):
             told = status(self._store)
             with self._store.read() as tx:
                 paused = tx.troubles.paused()
+                unlisted = tx.cursors.beginning(MARK)
         except Unavailable:
             return
         for name, label in (("inbox", "state"), ("links", "state"), ("activities", "state")):
@@ -36,3 +40,7 @@ class Gauges(Collector):
         for name in ("due", "oldest_due_seconds", "held", "parked", "drift"):
             yield GaugeMetricFamily(f"connector_{name}", f"`{name}` of connector status", value=told[name])
         yield GaugeMetricFamily("connector_activities_paused", "Sinks that take no identity events for now", value=len(paused))
+        typologies = CounterMetricFamily("connector_typologies_unlisted", UNLISTED, labels=["provider"])
+        for provider, count in unlisted.items():
+            typologies.add_metric([provider], float(count))
+        yield typologies

@@ -102,3 +102,20 @@ def test_an_unknown_field_names_those_there_are(world):
     world.run()
     with pytest.raises(UnknownField, match="firstname"):
         told(world, user, "fristname")
+
+
+@pytest.mark.parametrize(("more", "told"), [
+    ({"source": None}, " (no source given: cannot lift an opt-out)"),
+    ({"at": None}, "granted, says entrypoint:main (no time given: cannot lift an opt-out)"),
+    ({"source": None, "at": None}, "granted (no time and no source given: cannot lift an opt-out)"),
+    ({"source": None, "state": "revoked"}, " (no source given)"),
+])  # fmt: skip
+def test_what_a_statement_lacks_is_told(world, more, told):
+    user = world.idp.register(USER, consents=[{**GRANTED, "at": world.clock().isoformat(), "source": "entrypoint:main", **more}])
+    world.run()
+    assert told_evidence(world, user).endswith(told)
+
+
+def told_evidence(world, user):
+    """What the first row of the ledger says."""
+    return next(one for one in told(world, user, "newsletter")["chain"] if one["kind"] == "consent")["rule"]
