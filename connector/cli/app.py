@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -29,11 +31,26 @@ GLOBAL = ("--config", "--json")
 
 program = typer.Typer(
     name="connector",
-    help="Keeps an identity provider's users and a HubSpot portal's contacts in agreement, both ways.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"connector {version('crm-connector')}")
+        raise typer.Exit
+
+
+@program.callback()
+def _program(
+    tell_version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Keeps an identity provider's users and a HubSpot portal's contacts in agreement, both ways."""
+
 
 for module in (demo, up, check, doctor, reconcile, import_, look, explain, people, repair, database, sandbox):
     module.add_to(program)
@@ -56,7 +73,8 @@ def run(arguments: list[str]) -> int:
         if not arguments or error.format_message().strip() == "":
             return USAGE  # the help was printed
         hint = error.ctx.command_path if error.ctx else "connector"
-        return _complain(f"{error.format_message().rstrip('.')}; see: {hint} --help", USAGE)
+        message = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+        return _complain(f"{message}; see: {hint} --help", USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except ConnectorError as error:

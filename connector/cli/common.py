@@ -2,8 +2,10 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connector.assembly import build
-from connector.errors import ConfigError
+from connector.errors import ConfigError, Locked
 from connector.settings import Settings, load_settings
 from connector.store import Store
 from connector.store.keyed import require_key
@@ -24,6 +26,8 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ProviderName = Annotated[str | None, typer.Option("--provider", metavar="NAME", help="Only this identity provider.")]
+
+Port = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -67,6 +71,12 @@ def chosen(settings: Settings, provider: str | None) -> list[str]:
     return [provider]
 
 
+def taken(host: str, port: int, error: OSError) -> Locked:
+    """What to say when a port cannot be had."""
+    why = (error.strerror or str(error)).partition(" (")[0]  # what comes then repeats the address
+    return Locked(f"cannot listen on {host}:{port} ({why}): another one running? choose a --port")
+
+
 def print_json(value: Any) -> None:
     """One JSON document."""
     print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
@@ -77,16 +87,60 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     out.print(f"[bold]{title}[/bold]")
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
-        out.print(f"  {name:<{width}}  {value}", markup=False)
+        print_line(f"  {name:<{width}}  {value}", width + 4)
+
+
+def print_line(line: str, indent: int = 0, style: str | None = None) -> None:
+    """One line; on a terminal it goes on `indent` further in, broken between words. Elsewhere it stays one, for `grep`."""
+    if out.is_terminal:
+        line = "\n".join(_folded(line, out.width, indent))
+    out.print(line, markup=False, style=style)
+
+
+def _folded(text: str, width: int, indent: int = 0) -> list[str]:
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "drop_whitespace": True}
+    return textwrap.wrap(text, width, subsequent_indent=" " * indent, **options) or [""]
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Aligned columns; long texts are not cut, so that `grep` finds them."""
+    """Aligned columns, a line a row, so that `grep` finds it.
+
+    On a terminal that is too narrow for that, cells are folded between words; when even that is too wide, each row is a block.
+    """
     table = [[str(cell) if cell is not None else "" for cell in row] for row in [columns, *rows]]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
+    narrowed = _narrowed(table, widths, out.width - 2 * (len(columns) - 1)) if out.is_terminal else widths
+    if narrowed is None:
+        for row in table[1:]:
+            _print_block(table[0], row)
+        return
     for number, row in enumerate(table):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        out.print(line, markup=False, style="bold" if number == 0 else None)
+        cells = [_folded(cell, width) if width < len(cell) else [cell] for cell, width in zip(row, narrowed, strict=True)]
+        for line in zip_longest(*cells, fillvalue=""):
+            told = "  ".join(cell.ljust(width) for cell, width in zip(line, narrowed, strict=True)).rstrip()
+            out.print(told, markup=False, style="bold" if number == 0 else None)
+
+
+NARROWEST = 14
+"""Characters to which a column with longer texts is narrowed, at least."""
+
+
+def _narrowed(table: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> list[int] | None:
+    """Widths that fit into `room`, with cells folded between words; None when there are none."""
+    longest = [max(len(word) for row in table for word in row[i].split() or [""]) for i in range(len(widths))]
+    least = [min(width, max(word, NARROWEST)) for width, word in zip(widths, longest, strict=True)]
+    if sum(least) > room:
+        return None
+    found = list(widths)
+    while sum(found) > room:
+        found[max(range(len(found)), key=lambda i: found[i] if found[i] > least[i] else -1)] -= 1
+    return found
+
+
+def _print_block(columns: Sequence[str], row: Sequence[str]) -> None:
+    """A row as names and values, without the blank ones."""
+    print_line(row[0], style="bold")
+    print_line("  " + ", ".join(f"{name} {cell}" for name, cell in list(zip(columns, row, strict=True))[1:] if cell), 2)
 
 
 @contextmanager

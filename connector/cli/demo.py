@@ -5,21 +5,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from connector.assembly import build
 from connector.cli import demo_vendors
-from connector.cli.common import out, ready
+from connector.cli.common import Port, out, ready
 from connector.cli.logs import quiet_logs
 from connector.cli.traffic import Outcome, Traffic, play
 from connector.model import Link
@@ -42,8 +41,8 @@ def add_to(program: typer.Typer) -> None:
 
 
 def demo(
-    port: Annotated[int, typer.Option("--port", help="Port of the connector; 0 takes a free one.")] = 8000,
-    duration: Annotated[float | None, typer.Option("--duration", metavar="S", help="End after S seconds.")] = None,
+    port: Port = 8000,
+    duration: Annotated[float | None, typer.Option("--duration", metavar="S", min=0, help="End after S seconds.")] = None,
     providers: Annotated[
         str, typer.Option("--providers", metavar="A,B", help=f"Vendors to play as well: {', '.join(demo_vendors.KNOWN)}.")
     ] = "",
@@ -126,7 +125,7 @@ class _Demo:
         self._portal.webhook_url = f"{url}/webhooks/hubspot"
         self._idp.webhook_url = f"{url}/webhooks/identity/members"
         out.print(f"listening on {url}", markup=False)
-        out.print(f"  HubSpot sandbox    {self._sides[0].url}\n  identity sandbox   {self._sides[1].url}", markup=False)
+        out.print(f"  HubSpot sandbox      {self._sides[0].url}\n  identity sandbox     {self._sides[1].url}", markup=False)
         for line in self._vendors.aim(url):
             out.print(line, markup=False)
         self._ready.set()
@@ -139,9 +138,12 @@ class _Demo:
         try:
             with screen:
                 self._play(screen, min(TRAFFIC, duration or TRAFFIC))
-                screen.tell(self._summary())
+                goes_on = not self._stopped.is_set() and (ends is None or time.monotonic() < ends)
+                screen.tell(self._summary(), goes_on)
                 while not self._stopped.wait(0.2) and (ends is None or time.monotonic() < ends):
                     pass
+                if goes_on:
+                    screen.end(self._summary())
         except Exception as error:
             self._failed.append(error)
         finally:
@@ -154,6 +156,8 @@ class _Demo:
             if time.monotonic() >= ends or self._stopped.is_set():
                 return
             outcome = play(step, self._stopped.is_set)
+            if outcome.seconds is None and self._stopped.is_set():
+                return  # it was on its way
             self._directions[step.side] += outcome.seconds is not None
             self._lost += outcome.seconds is None
             seen, did = self._since(seen, patience=0.4)
@@ -178,7 +182,7 @@ class _Demo:
         lost = f"; {self._lost} did not arrive" if self._lost else ""
         return (
             f"{to_crm} changes reached the CRM, {to_user} reached the identity provider, "
-            f"{self._portal.count()} HubSpot calls{lost}. Ctrl-C ends the demo."
+            f"{self._portal.count()} HubSpot calls{lost}."
         )
 
 
@@ -190,7 +194,7 @@ def _free_port() -> int:
 
 
 def _words(entry: Entry, link: Link | None) -> str:
-    names = ", ".join((change["side"] == "contact" and change["property"]) or change["field"] for change in entry.changes)
+    names = ", ".join(map(_change, entry.changes))
     where = f"contact {link.contact_id}" if link and link.contact_id else "contact"
     place = "in HubSpot" if entry.changes and entry.changes[0]["side"] == "contact" else "at the identity provider"
     consent = f"{names.replace('consent.', '')} {place}"
@@ -210,6 +214,15 @@ def _words(entry: Entry, link: Link | None) -> str:
     return texts.get(entry.kind, f"{entry.kind}: {entry.answer or ''}")
 
 
+def _change(change: Mapping[str, Any]) -> str:
+    """What was written; of a set, what it gained and lost."""
+    name = str((change["side"] == "contact" and change["property"]) or change["field"])
+    before, after = ([*value] if isinstance(value, list | tuple) else [] for value in (change["from"], change["to"]))
+    gained, lost = [one for one in after if one not in before], [one for one in before if one not in after]
+    told = [f"{word} {', '.join(ones)}" for word, ones in (("gained", gained), ("lost", lost)) if ones and change["from"]]
+    return " ".join([name, " and ".join(told)]).rstrip()
+
+
 COLOURS = {"user": "cyan", "crm": "magenta"}
 SIDES = {"user": "identity provider", "crm": "HubSpot"}
 
@@ -217,6 +230,9 @@ SIDES = {"user": "identity provider", "crm": "HubSpot"}
 def _line(outcome: Outcome, did: list[str]) -> tuple[str, str, str, str]:
     took = f"{outcome.seconds * 1000:.0f} ms" if outcome.seconds is not None else "did not arrive"
     return SIDES[outcome.step.side], f"{outcome.step.who} {outcome.step.what}", "; ".join(did) or "nothing", took
+
+
+END = "Ctrl-C ends the demo."
 
 
 class _Lines:
@@ -232,17 +248,19 @@ class _Lines:
         side, what, done, took = _line(outcome, did)
         print(f"{time.strftime('%H:%M:%S')}  {side}: {what} -> {done} ({took})", flush=True)
 
-    def tell(self, text: str) -> None:
-        print(text, flush=True)
+    def tell(self, text: str, goes_on: bool) -> None:
+        print(f"{text} {END}" if goes_on else text, flush=True)
+
+    def end(self, text: str) -> None:
+        """It was told."""
 
 
 class _Screen:
-    """A table that grows on the terminal."""
+    """Lines that scroll by on the terminal, and a note under them."""
 
     def __init__(self) -> None:
-        self._rows: deque[tuple[str, Outcome, list[str]]] = deque(maxlen=24)
-        self._note = "traffic for a minute ..."
-        self._live = Live(self._table(), console=out, refresh_per_second=8)
+        self._console = Console(highlight=False)  # wide texts are folded here
+        self._live = Live(Text("traffic for a minute ...", "dim"), console=self._console, refresh_per_second=8)
 
     def __enter__(self) -> "_Screen":
         self._live.start()
@@ -252,22 +270,24 @@ class _Screen:
         self._live.stop()
 
     def show(self, outcome: Outcome, did: list[str]) -> None:
-        self._rows.append((time.strftime("%H:%M:%S"), outcome, did))
-        self._live.update(self._table())
+        self._console.print(_row(outcome, did))
 
-    def tell(self, text: str) -> None:
-        self._note = text
-        self._live.update(self._table())
+    def tell(self, text: str, goes_on: bool) -> None:
+        self._live.update(Text(f"{text} {END}" if goes_on else text, "dim"))
 
-    def _table(self) -> Group:
-        table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
-        for name, ratio in (("at", 0), ("side", 0), ("what happened there", 3), ("what the connector did", 4), ("took", 0)):
-            table.add_column(name, ratio=ratio or None, no_wrap=not ratio, justify="right" if name == "took" else "left")
-        for at, outcome, did in self._rows:
-            side, what, done, took = _line(outcome, did)
-            colour = COLOURS[outcome.step.side]
-            arrived = outcome.seconds is not None
-            table.add_row(
-                at, Text(side, colour), Text(what), Text(done, "green"), Text(took, "green" if arrived else "bold red")
-            )  # fmt: skip
-        return Group(table, Text(self._note, "dim"))
+    def end(self, text: str) -> None:
+        """The note is the last line: nothing goes on."""
+        self.tell(text, goes_on=False)
+
+
+def _row(outcome: Outcome, did: list[str]) -> Table:
+    """One change: where and what; under it what the connector did; at the margin how long that took."""
+    side, what, done, took = _line(outcome, did)
+    table = Table.grid(expand=True, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    table.add_column(no_wrap=True, justify="right")
+    at = Text(time.strftime("%H:%M:%S"), "dim")
+    body = Text.assemble((f"{side}: ", COLOURS[outcome.step.side]), what, "\n", (f"-> {done}", "green"))
+    table.add_row(at, body, Text(took, "green" if outcome.seconds is not None else "bold red"))
+    return table

@@ -40,7 +40,7 @@ class Vendors:
         """Have them tell the connector at this address; what they are and where, in lines for people."""
         for one in self._vendors:
             one.side.webhook_url = f"{url}/webhooks/identity/{one.kind}"
-            yield f"  {one.kind + ' sandbox':<18} {one.server.url}"
+            yield f"  {one.kind + ' sandbox':<20} {one.server.url}"
 
     def steps(self, others: Iterator[Step]) -> Iterator[Step]:
         """What happens at each of them and elsewhere, in turn."""

@@ -19,6 +19,7 @@ from connector.sync import erase as erasing
 from connector.sync import export as exporting
 from connector.sync import who
 from connector.sync.erase import Outcome
+from connector.sync.people import LEFT
 
 
 def add_to(program: typer.Typer) -> None:
@@ -138,6 +139,8 @@ def _complain(outcomes: list[Outcome], users_left: list[Link]) -> None:
         raise Unavailable(
             f"{', '.join(late)}: not finished, HubSpot may be out of reach; it stays due and a running worker completes it"
         )
+    if left := [one.link for one in outcomes if LEFT in one.contact]:
+        raise Rejected(f"{', '.join(left)}: {LEFT}; see: connector doctor")
     if users_left:
         names = ", ".join(link.name for link in users_left)
         raise Rejected(f"{names}: the provider cannot erase users, or there is none; do it there by hand")

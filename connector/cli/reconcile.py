@@ -9,6 +9,7 @@ import typer
 from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_pairs, progress, work_of
 from connector.errors import Braked
 from connector.sync import setup as portal
+from connector.sync.portal import require_account
 from connector.sync.reconcile import reconcile as run_reconcile
 
 
@@ -20,7 +21,9 @@ def add_to(program: typer.Typer) -> None:
 
 def reconcile(
     provider: ProviderName = None,
-    full: Annotated[bool, typer.Option("--full", help="Compare everybody (the default in this version).")] = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare everybody: what this command always does.", show_default=False)
+    ] = True,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +44,7 @@ def backfill(
 def _run(config: Path | None, as_json: bool, provider: str | None, backfill: bool, first: int) -> None:
     settings, work = work_of(config)
     names = chosen(settings, provider)
-    work.crm.check_portal()
+    require_account(settings, work)
     portal.require_id_properties(work)
     with progress(quiet=as_json) as tell:
         result = run_reconcile(work, time.sleep, names, tell, backfill, first)

@@ -1,10 +1,10 @@
 """`sandbox hubspot|identity`: one side alone, to try a mapping without an account."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import out
+from connector.cli.common import Port, out, taken
 
 SECRET = "whsec_c2FuZGJveC1zZWNyZXQtc2FuZGJveC1zZWNyZXQ="
 
@@ -22,7 +22,7 @@ def add_to(program: typer.Typer) -> None:
 
 
 def hubspot(
-    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 9001,
+    port: Port = 9001,
     host: Host = "127.0.0.1",
     token: Token = "sandbox-token",
     portal_id: Annotated[int, typer.Option("--portal-id")] = 12345678,
@@ -31,14 +31,13 @@ def hubspot(
 ) -> None:
     """A HubSpot portal, unkind on purpose. `GET /` says what it holds."""
     from connector.sandbox.portal import Portal
-    from connector.sandbox.server import run
 
     portal = Portal(token=token, portal_id=portal_id, client_secret=client_secret, webhook_url=webhook_url)
-    run(portal.app, host, port, ready=_ready)
+    _serve(portal.app, host, port)
 
 
 def identity(
-    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 9002,
+    port: Port = 9002,
     host: Host = "127.0.0.1",
     token: Token = "sandbox-token",
     secret: Annotated[str, typer.Option("--secret", help="Signs the webhooks: whsec_ and base64.")] = SECRET,
@@ -46,14 +45,19 @@ def identity(
 ) -> None:
     """An identity provider that speaks the generic profile. `GET /` says what it holds."""
     from connector.sandbox.identity import IdentityProvider
-    from connector.sandbox.server import run
 
     try:
         provider = IdentityProvider(token=token, secret=secret, webhook_url=webhook_url)
     except ValueError:
         raise typer.BadParameter("--secret: expected whsec_ and base64 of 24 bytes or more") from None
-    run(provider.app, host, port, ready=_ready)
+    _serve(provider.app, host, port)
 
 
-def _ready(url: str) -> None:
-    out.print(f"listening on {url}", markup=False)
+def _serve(app: Any, host: str, port: int) -> None:
+    """Serve until interrupted. Raises Locked when the port is taken."""
+    from connector.sandbox.server import run
+
+    try:
+        run(app, host, port, ready=lambda url: out.print(f"listening on {url}", markup=False))
+    except OSError as error:
+        raise taken(host, port, error) from None

@@ -16,7 +16,7 @@ from celery.beat import Service as Beat
 from celery.platforms import SecurityWarning
 
 from connector import tasks
-from connector.errors import Locked
+from connector.cli.common import taken
 from connector.settings import Settings
 from connector.sync.sweep import sweep
 from connector.sync.work import Work
@@ -24,6 +24,9 @@ from connector.web.app import make_app
 
 THREADS = 4
 """Batches under way at once: their time is spent waiting for the CRM."""
+
+TWICE = 1.0
+"""Seconds within which two signals count as one."""
 
 log = structlog.get_logger()
 
@@ -44,7 +47,7 @@ class Service:
         app = make_app(settings, work, tasks.runtime.doorbell.ring, tasks.require_broker)
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", access_log=False, server_header=False, date_header=False,
-            timeout_graceful_shutdown=10, h11_max_incomplete_event_size=65_536,
+            timeout_graceful_shutdown=10, h11_max_incomplete_event_size=65_536, lifespan="off",
         )  # fmt: skip
         self._server = _Server(config, self._announce)
         self._stopping = threading.Event()
@@ -120,7 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as error:
-        raise Locked(f"cannot listen on {host}:{port} ({error.strerror}): another one running? choose a --port") from None
+        raise taken(host, port, error) from None
     return listening
 
 
@@ -140,7 +143,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, announce: Callable[[str], None]) -> None:
         super().__init__(config)
         self._announce = announce
+        self._asked_at = 0.0
         self.url = ""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End. `timeout` and terminals may send a signal twice at once: only a later one is impatience."""
+        now = time.monotonic()
+        if not self.should_exit or now - self._asked_at > TWICE:
+            self._asked_at = now
+            super().handle_exit(sig, frame)
 
     async def startup(self, sockets: Any = None) -> None:
         """Bind, then announce."""

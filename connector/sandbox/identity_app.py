@@ -198,6 +198,7 @@ def _page(provider: "IdentityProvider") -> Endpoint:
         """curl -X POST {url}/sandbox/users -d '{"email": "ada@example.com", "first_name": "Ada"}'""",
         """curl -X PATCH {url}/sandbox/users/ada@example.com -d '{"first_name": "Augusta"}'""",
         """curl -X PUT {url}/sandbox/users/ada@example.com/consents/newsletter -d '{"state": "granted"}'""",
+        """curl -X PUT {url}/sandbox/users/ada@example.com/memberships/press -d '{}'""",
         """curl -X PUT {url}/sandbox/webhook -d '{"url": "http://127.0.0.1:8000/webhooks/identity/members"}'""",
     ]
     columns = ("id", "email", "first_name", "last_name", "updated_at")

@@ -23,6 +23,8 @@ CONSENT = ("scope", "channel", "state", "level", "source", "at", "text_version")
 LOGIN = {"entry_point": "main", "ip_country": "ES"}
 """What a login tells beside the user."""
 MEMBERSHIP = ("kind", "active", "since", "until")
+ENTRIES = {"consents": '{"purpose": "newsletter", "state": "granted"}', "memberships": '{"key": "consumer"}'}
+"""Lists a user comes with, and what an entry looks like."""
 
 User = dict[str, Any]
 Tell = Callable[[str, User, Mapping[str, Any]], None]
@@ -96,7 +98,11 @@ class People:
 
     def add(self, values: Mapping[str, Any], user_id: str | None = None) -> Person:
         """Register a user. Raises Refused."""
-        given = {name: value for name, value in values.items() if name not in ("consents", "memberships")}
+        given = {name: value for name, value in values.items() if name not in ENTRIES}
+        for name, shape in ENTRIES.items():
+            entries = values.get(name) or []
+            if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+                raise Refused(400, "bad_request", f"{name} is a list of objects such as {shape}.")
         self._check(given, None)
         now = self._now()
         user: User = {"id": user_id or f"u-{uuid.uuid4().hex[:12]}", **dict.fromkeys(WRITABLE)}

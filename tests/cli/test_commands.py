@@ -72,7 +72,7 @@ def test_check_live_names_the_line_of_a_property_the_portal_lacks(connector, sta
     finally:
         (stack.folder / "members.yaml").write_text(good)
     assert code == 3
-    assert "members.yaml:7: last_name_of_all: the portal has no such property" in err
+    assert "members.yaml:7:32: last_name_of_all: the portal has no such property" in err
 
 
 def test_another_portal_is_refused(connector, monkeypatch):
@@ -152,7 +152,8 @@ def test_show_of_nobody_is_exit_1(connector):
 def test_status_has_the_shape_scripts_rely_on(connector):
     told = json.loads(connector("status", "--json")[1])
     assert set(told) == {
-        "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "subscriptions", "last_sweep_at",
+        "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "removals", "subscriptions",
+        "last_sweep_at", "outages",
     }  # fmt: skip
     assert set(told["inbox"]) == {"pending", "done", "quarantined"}
     assert set(told["subscriptions"]) == {"last_pass_at", "lag_seconds", "paused"}
@@ -284,4 +285,4 @@ def test_the_connectors_own_property_is_not_to_be_mapped(connector, stack):
     finally:
         (stack.folder / "members.yaml").write_text(good)
     assert code == 3
-    assert "members.yaml:7: members_user_id: carries the user's id" in err
+    assert "members.yaml:7:32: members_user_id: carries the user's id" in err

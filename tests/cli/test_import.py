@@ -37,3 +37,14 @@ def test_wrong_usage(stack, connector):
     assert connector("import", "users", "none.csv", "--provider", "members")[0] == 2
     assert connector("import", "users", "broken.csv", "--provider", "nobody")[0] == 3
     assert connector("import")[0] == 2
+
+
+def test_users_whom_the_provider_does_not_know_are_named(stack, connector):
+    user = stack.idp.register({"email": "known@example.com", "first_name": "Kay", "last_name": "Known", "country": "ES"})
+    (stack.folder / "some.csv").write_text(f"id\nu-9\n{user}\n")
+    code, told, _ = connector("import", "users", "some.csv", "--provider", "members")
+    named = [line.split() for line in told.splitlines() if "unknown" in line]
+    assert (code, named) == (1, [["unknown", "to", "members", "1", "(u-9)"]])
+    told = json.loads(connector("import", "users", "some.csv", "--provider", "members", "--json")[1])
+    assert told["unknown"] == ["u-9"]
+    assert connector("show", "members:u-9")[1].splitlines()[0] == "members:u-9 <-> contact none: pending"

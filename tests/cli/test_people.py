@@ -171,3 +171,12 @@ def test_another_hash_key_is_exit_3(connector, person, monkeypatch):
     code, _, err = connector("status")
     assert code == 3
     assert err.startswith("hash_key: not the one that the consents and erasures in this database were recorded with")
+
+
+def test_of_somebody_erased_no_fields_are_shown(connector, person):
+    email, user, _ = person
+    assert "user field" in connector("show", email)[1]
+    assert connector("erase", email)[0] == 0
+    told = connector("show", f"members:{user}")[1]
+    assert "user field" not in told
+    assert "history" in told

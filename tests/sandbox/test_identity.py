@@ -244,3 +244,13 @@ def test_the_page_lists_users(people, users, url):
 def test_a_secret_that_is_no_standard_webhooks_secret_is_refused():
     with pytest.raises(ValueError, match="whsec_"):
         IdentityProvider(secret="secret")
+
+
+@pytest.mark.parametrize("body", [
+    {"memberships": ["consumer"]}, {"consents": ["newsletter"]}, {"consents": {"newsletter": True}}, {"memberships": "consumer"},
+])  # fmt: skip
+def test_entries_that_are_no_objects_are_refused_in_words(people, url, body):
+    for path in ("/users", "/sandbox/users"):
+        reply = Api(url, people.token)("POST", path, {**ADA, **body})
+        assert (reply.status_code, reply.json()["error"]) == (400, "bad_request")
+        assert reply.json()["message"].startswith(f"{next(iter(body))} is a list of objects such as")
