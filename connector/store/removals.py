@@ -57,6 +57,10 @@ class Removals:
         """Nothing that is due can be taken back for now."""
         self._postpone(self._due(sink, providers), until, reason)
 
+    def ring(self) -> None:
+        """Try all of them now."""
+        self._db.execute(update(removal).values(due_at=self._tx.now))
+
     def count(self) -> int:
         """How many records are still there."""
         return self._db.execute(select(func.count()).select_from(removal)).scalar_one()

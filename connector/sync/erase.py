@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from connector.errors import Rejected, Transient
 from connector.model import Link, LinkState
 from connector.store import Tx
-from connector.sync import batch
+from connector.sync import activities, batch
 from connector.sync.brakes import APPROVED
 from connector.sync.forget import forgotten
+from connector.sync.people import LEFT
 from connector.sync.work import Work
 
 PATIENCE = timedelta(seconds=120)
@@ -60,6 +61,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
     with work.store.write() as tx:
         run = tx.runs.start("erase", ",".join(sorted({link.provider for link in links})))
         tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True, "reason": APPROVED})
+        tx.removals.ring()
         ends = tx.now + PATIENCE
     try:
         work.crm.check_portal()
@@ -69,14 +71,24 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
                 batch.settle(work, leased)
             else:
                 sleep(0.05)
+        _take_back(work)
     except Transient:
         pass  # it stays due; the outcome tells
     with work.store.write() as tx:
-        outcomes = [_outcome(tx, link) for link in links]
+        left = tx.removals.count() > 0
+        outcomes = [_outcome(tx, link, left) for link in links]
         done = all(one.copies for one in outcomes)
         tx.runs.finish(run, "done" if done else "stopped", {"erased": sum(one.copies for one in outcomes)})
         tx.links.end_run(run)
     return outcomes
+
+
+def _take_back(work: Work) -> None:
+    """Once more at the records of events that could not be removed before."""
+    with work.store.read() as tx:
+        left = tx.removals.count()
+    if left:
+        activities.send(work)
 
 
 def _done(work: Work, run: int) -> bool:
@@ -89,10 +101,12 @@ def _now(work: Work) -> datetime:
         return tx.now
 
 
-def _outcome(tx: Tx, link: Link) -> Outcome:
+def _outcome(tx: Tx, link: Link, left: bool) -> Outcome:
+    """left: records of events are still in the CRM, of somebody."""
     now = tx.links.get(link.id)
     if now is None or now.state is LinkState.ERASED:
         contact = (now.reason or "").partition("; ")[2] if now else ""
+        contact = contact if left else contact.partition(f"; {LEFT}")[0]
         by_others = "nothing was left to do" if now is None or forgotten(link) else "contact erased"  # so the CRM says meanwhile
         return Outcome(link.name, contact or by_others, copies=True)
     parked = tx.parked.of_links([link.id]).get(link.id, [])
