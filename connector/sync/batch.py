@@ -81,7 +81,7 @@ def _see(work: Work, batch: list[Case]) -> None:
 
 def _write(work: Work, batch: list[Case]) -> None:
     """Carry out what was decided."""
-    people.forget(work, _open(batch, Step.FORGET_PERSON))
+    people.forget(work, _open(batch, Step.FORGET_PERSON), batch)
     consents.write_subscriptions(work, [*_linked(batch), *_open(batch, Step.STAY_HELD)])
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))

@@ -3,13 +3,15 @@
 First the records of what they did, then their contact; our own copies go when it is recorded.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from connector.crm.base import BATCH, EventSchema, Write
 from connector.engine.readings import ADDITIONAL, additional_emails
 from connector.errors import ConnectorError, Denied, Transient
-from connector.model import Link, LinkState
+from connector.model import Contact, Link, LinkState
 from connector.store.activities import CRM, Activity
+from connector.store.rows import contact_columns
 from connector.sync.case import Case, in_turn
 from connector.sync.contacts import WRITING
 from connector.sync.observe import SHARING
@@ -19,12 +21,12 @@ from connector.sync.work import Work
 LEFT = "the records of their events are still in the CRM, and go once that is possible"
 
 
-def forget(work: Work, batch: list[Case]) -> None:
-    """Remove these people from the CRM. A contact that another link needs stays."""
-    for case in in_turn(work, batch, "contact.erase"):
+def forget(work: Work, going: list[Case], batch: list[Case]) -> None:
+    """Remove these people of a batch from the CRM. A contact that another link needs stays."""
+    for case in in_turn(work, going, "contact.erase"):
         try:
             _remove_events(work, case)
-            kind = _remove_contact(work, case)
+            kind = _remove_contact(work, case, batch)
         except ConnectorError as error:
             case.failed(WRITING, error, "contact.erase")
             continue
@@ -62,14 +64,15 @@ def _unheard(work: Work, link: Link, schema: EventSchema, rows: list[Activity]) 
     return [one.record_id for one in outcomes if one.record_id]
 
 
-def _remove_contact(work: Work, case: Case) -> str:
+def _remove_contact(work: Work, case: Case, batch: list[Case]) -> str:
     """Returns what was done, in words."""
     contact_id = _contact_id(work, case.link)
     if contact_id is None:
         return "there was no contact"
     case.values["contact_id"] = contact_id
-    if _shared(work, case, contact_id):
+    if others := _others(work, case, contact_id):
         _take_id_off(work, case.link, contact_id)
+        _see_without_id(work, case.link, others, batch)
         return "the contact stays, another user is linked to it"
     if case.link.erasure and case.mapping.lifecycle.user_erased == "archive_contact":
         work.crm.archive([contact_id])
@@ -88,6 +91,25 @@ def _take_id_off(work: Work, link: Link, contact_id: str) -> None:
             raise outcome.error
 
 
+def _see_without_id(work: Work, link: Link, others: Iterable[Link], batch: list[Case]) -> None:
+    """Nor does what others last saw of it."""
+    name = work.id_property(link.provider)
+
+    def without(contact: Contact | None) -> Contact | None:
+        if contact is None or contact.properties.get(name) != link.user_id:
+            return None
+        return replace(contact, properties={**contact.properties, name: ""})
+
+    for case in batch:
+        if case.link.id != link.id and (seen := without(case.seen.contact)):
+            case.seen = replace(case.seen, contact=seen)
+    with work.store.write() as tx:
+        for other in others:
+            known = tx.links.locked(other.id)
+            if known and (seen := without(known.contact)):
+                tx.links.notice(known.id, contact_columns(seen), tx.now)
+
+
 def _contact_id(work: Work, link: Link) -> str | None:
     """The contact of a link; one whose creation was never answered carries the user's id."""
     if link.contact_id is not None or link.user_id is None:
@@ -96,8 +118,8 @@ def _contact_id(work: Work, link: Link) -> str | None:
     return next((one.id for one in found.get(link.user_id, [])), None)
 
 
-def _shared(work: Work, case: Case, contact_id: str) -> bool:
-    """Whether the contact is somebody else's, too: by a link to it, or by the address of a contact it was merged with untold."""
+def _others(work: Work, case: Case, contact_id: str) -> list[Link]:
+    """Whose the contact is, too: by a link to it, or by the address of a contact it was merged with untold."""
     found = work.crm.read([contact_id], ["email", ADDITIONAL]).get(contact_id)
     merged = found is not None and found.id != contact_id
     ids = {contact_id, *([found.id] if found else [])}
@@ -105,4 +127,5 @@ def _shared(work: Work, case: Case, contact_id: str) -> bool:
     with work.store.read() as tx:
         links = [one for known in tx.links.by_contacts(ids).values() for one in known]
         links += [one for email in sorted(emails - {""}) for one in tx.links.by_email(email)]
-    return any(one.id != case.link.id and one.user_id and one.state in SHARING and not one.erasure for one in links)
+    found_by_id = {one.id: one for one in links if one.user_id and one.state in SHARING and not one.erasure}
+    return [one for one in found_by_id.values() if one.id != case.link.id]

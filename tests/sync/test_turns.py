@@ -101,8 +101,7 @@ def test_an_answer_about_one_consent_says_nothing_about_another_whose_answer_was
 
     def half(rows, still):
         return [
-            StatusOutcome(one.ref, Unavailable("no answer")) if ":newsletter:" in one.ref else one
-            for one in write(rows, still)
+            StatusOutcome(one.ref, Unavailable("no answer")) if ":newsletter:" in one.ref else one for one in write(rows, still)
         ]
 
     world.crm.write_statuses = half
