@@ -4,13 +4,13 @@ The rules (docs/decisions/0007-consents.md): opted out wins; unknown is not "no"
 an opt-out only when its own time is later and it comes with its source; what equals what a voice said before is no news, so our
 own writes are never taken for evidence.
 
-A voice is a place that says something: `user` (the provider), `subscription` (the CRM's status of the address), `property` (the
-contact's own yes/no copy), `optout` and `optout_all` (what the CRM keeps on the contact about opt-outs).
+A voice is a place that says something, see `Voice`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from connector.mapping.model import Consent
@@ -18,8 +18,26 @@ from connector.model import ConsentState, Statement
 
 GRANTED, REVOKED, UNKNOWN = ConsentState.GRANTED, ConsentState.REVOKED, ConsentState.UNKNOWN
 NOTHING = Statement(UNKNOWN)
-CRM_VOICES = ("subscription", "property", "optout", "optout_all")
-STATUSES = ("subscription", "former subscription")
+
+
+class Voice(StrEnum):
+    """A place that says something; another provider's user linked to the same contact is one more, `provider NAME`.
+
+    SUBSCRIPTION, FORMER: the CRM's status of the address, and of the one before. PROPERTY: the contact's own yes/no copy.
+    OPTOUT, OPTOUT_ALL: what the CRM keeps about opt-outs. MOVED says since when the address is this person's.
+    """
+
+    USER = "user"
+    SUBSCRIPTION = "subscription"
+    FORMER = "former subscription"
+    PROPERTY = "property"
+    OPTOUT = "optout"
+    OPTOUT_ALL = "optout_all"
+    MOVED = "moved"
+
+
+CRM_VOICES = (Voice.SUBSCRIPTION, Voice.PROPERTY, Voice.OPTOUT, Voice.OPTOUT_ALL)
+STATUSES = (Voice.SUBSCRIPTION, Voice.FORMER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +111,9 @@ class Ruling:
     @property
     def takes_away(self) -> bool:
         """Whether an effect takes a grant away that a side holds."""
-        return self.now.state is REVOKED and (
-            (self.to_user and self._state("user") is GRANTED) or (self.to_subscription and self._state("subscription") is GRANTED)
-        )
+        from_user = self.to_user and self._state(Voice.USER) is GRANTED
+        from_crm = self.to_subscription and self._state(Voice.SUBSCRIPTION) is GRANTED
+        return self.now.state is REVOKED and (from_user or from_crm)
 
     def _state(self, voice: str) -> ConsentState:
         return self.said.get(voice, self.before.heard.get(voice, NOTHING)).state
@@ -149,12 +167,12 @@ def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bo
         return False
     known = before.heard.get(name)
     if known is not None and known.state is said.state:
-        if name == "user" and said.state is REVOKED and said.at is None:  # said once more, nobody knows when
+        if name == Voice.USER and said.state is REVOKED and said.at is None:  # said once more, nobody knows when
             return known.at is not None
         return said.at is not None and known.at is not None and said.at > known.at
     if said.state is REVOKED:
         return True
-    if name == "property" and voices.readable:
+    if name == Voice.PROPERTY and voices.readable:
         return False
     if voices.ours.get(name) is GRANTED:
         return False

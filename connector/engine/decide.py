@@ -149,7 +149,7 @@ def _decide_set(field: Field, sides: Sides) -> Decision:
         field, sides, _set_verdict(sides), "merged element by element" if writes else "nothing to add or remove", agreed=agreed,
         settled=sides.known or not field.enforce or user.value is not None or contact.value is None,
         writes_contact=writes_contact, writes_user=writes_user,
-        to_contact=_with_strange(to_contact, contact.strange), to_user=to_user,
+        to_contact=with_strange(to_contact, contact.strange), to_user=to_user,
         held=f"{', '.join(strange)} {why}" if strange else None,
         drift=to_contact != to_user,
     )  # fmt: skip
@@ -182,7 +182,7 @@ def _set_verdict(sides: Sides) -> Verdict:
     return compare(sides.base if sides.known else None, sides.user.value, sides.contact.value)
 
 
-def _with_strange(value: Value, strange: tuple[str, ...]) -> Value:
+def with_strange(value: Value, strange: tuple[str, ...]) -> Value:
     """A contact's set with the options the mapping does not know, which must survive our writing."""
     return tuple(sorted({*(value if isinstance(value, tuple) else ()), *strange})) or None
 

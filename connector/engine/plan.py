@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from connector.engine.consent import Ruling
+from connector.engine.consent import Ruling, Voice
 from connector.engine.decide import Decision, Sides, Times, decide
 from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
 from connector.engine.readings import additional_emails, contact_reading, user_reading
@@ -171,8 +171,8 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
 def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
     """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile."""
     out = ConsentState.REVOKED
-    found = [one for one in rulings(link, seen, policy) if one.now.state is out and "user" in one.said]
-    found = [replace(one, to_user=False) for one in found if one.said["user"].state is out]
+    found = [one for one in rulings(link, seen, policy) if one.now.state is out and Voice.USER in one.said]
+    found = [replace(one, to_user=False) for one in found if one.said[Voice.USER].state is out]
     return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(found))
 
 

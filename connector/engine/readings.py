@@ -107,7 +107,7 @@ def same_user(mapping: Mapping, one: User, other: User) -> bool:
     """Whether two observations of a user are alike in everything the mapping looks at."""
     if (one.memberships or ()) != (other.memberships or ()) or (one.consents or ()) != (other.consents or ()):
         return False
-    return all(_safe(user_reading, rule, one) == _safe(user_reading, rule, other) for rule in mapping.fields)
+    return all(safely(user_reading, rule, one) == safely(user_reading, rule, other) for rule in mapping.fields)
 
 
 def tells_nothing_new(mapping: Mapping, contact: Contact, name: str, text: str | None) -> bool:
@@ -116,7 +116,7 @@ def tells_nothing_new(mapping: Mapping, contact: Contact, name: str, text: str |
         return (text or "false") == (contact.properties.get(name) or "false")
     rules = [rule for rule in mapping.rules if rule.contact == name]
     told = Contact(contact.id, {name: text})
-    return all(_safe(contact_reading, rule, told) == _safe(contact_reading, rule, contact) for rule in rules)
+    return all(safely(contact_reading, rule, told) == safely(contact_reading, rule, contact) for rule in rules)
 
 
 def watches(mapping: Mapping, name: str) -> bool:
@@ -131,7 +131,8 @@ def whole(mapping: Mapping, user: User) -> bool:
     return all(rule.user == "id" or rule.user in user.values for rule in mapping.fields)
 
 
-def _safe(read: Any, rule: Field, record: Any) -> Any:
+def safely(read: Callable[[Field, Any], Reading], rule: Field, record: Any) -> Any:
+    """A reading to compare with another one of the same record; what cannot be read is told by its error."""
     try:
         return read(rule, record)
     except Unreadable as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from connector.engine import consent as lattice
 from connector.engine.compare import as_set, elements
-from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voices, decoded
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, Voices, decoded
 from connector.engine.decide import Decision, Sides
 from connector.engine.normalise import Reading, Unreadable
 from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent, user_reading
@@ -23,9 +23,6 @@ EVERYTHING = "opt-out of everything"
 ALL = "the address opted out of everything in the CRM; only the person can lift that"
 AHEAD = timedelta(minutes=10)
 """How far clocks may differ before a time counts as one from the future."""
-
-SUBSCRIPTION, FORMER, MOVED = "subscription", "former subscription", "moved"
-"""Voices: the status of the address, and of the one before. `moved` says since when the address is this person's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +61,12 @@ def in_question(link: Link, found: tuple[Ruling, ...], seen: "Seen", policy: "Po
 
 def _asks(ruling: Ruling, link: Link, seen: "Seen") -> bool:
     before = ruling.before
-    if "subscription" not in before.heard or before.address != seen.address:
+    if Voice.SUBSCRIPTION not in before.heard or before.address != seen.address:
         return True
     if not ruling.news:
-        return ruling.now.state is GRANTED and before.heard["subscription"].state is not GRANTED and not before.held
+        return ruling.now.state is GRANTED and before.heard[Voice.SUBSCRIPTION].state is not GRANTED and not before.held
     at, agreed = ruling.now.at, link.settled_at
-    withdrawn = ruling.news == ("user",) and ruling.now.state is REVOKED and ruling.said["user"].state is REVOKED
+    withdrawn = ruling.news == (Voice.USER,) and ruling.now.state is REVOKED and ruling.said[Voice.USER].state is REVOKED
     return not (withdrawn and at is not None and agreed is not None and at > agreed)
 
 
@@ -92,22 +89,22 @@ def all_in_question(link: Link, found: tuple[Ruling, ...], seen: "Seen", policy:
 
 def not_kept(ruling: Ruling) -> bool:
     """Whether the CRM accepted our writing of what stands, a grant, and kept its older opt-out all the same."""
-    heard = ruling.before.heard.get(SUBSCRIPTION, NOTHING)
+    heard = ruling.before.heard.get(Voice.SUBSCRIPTION, NOTHING)
     ours = heard.state is GRANTED and heard.at is None and ruling.before.now == ruling.now
-    return ruling.to_subscription and ruling.now.state is GRANTED and ours and ruling.said[SUBSCRIPTION].state is REVOKED
+    return ruling.to_subscription and ruling.now.state is GRANTED and ours and ruling.said[Voice.SUBSCRIPTION].state is REVOKED
 
 
 def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Ruling:
     before, not_before = standing(link, consent.consent), seen.not_before
     if before.address != seen.address:
         before, not_before = _moved(before, seen, policy)
-    elif MOVED in before.heard and SUBSCRIPTION not in before.heard:
-        not_before = before.heard[MOVED].at
+    elif Voice.MOVED in before.heard and Voice.SUBSCRIPTION not in before.heard:
+        not_before = before.heard[Voice.MOVED].at
     said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
     type_id = _type_of(consent, policy)
     ours = _ours(consent, link)
     if any(one.type_id == type_id and one.wrote_grant for one in seen.others):
-        ours[SUBSCRIPTION] = GRANTED
+        ours[Voice.SUBSCRIPTION] = GRANTED
     voices = Voices(said, policy.readable and type_id is not None, ours, not_before)
     return _effects(lattice.rule(consent, before, voices), seen, policy)
 
@@ -121,9 +118,9 @@ def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, 
     """The person has another address: what was heard of the old one says nothing of it, and a grant found there was given
     by whoever had it before. The new one gets the person's consents; only an opt-out found there counts, and one that was
     made at the old one and not heard yet."""
-    heard = {name: said for name, said in before.heard.items() if name in ("user", "property")}
-    heard[FORMER] = before.heard.get(SUBSCRIPTION, NOTHING)
-    heard |= {MOVED: Statement(UNKNOWN, policy.now)} if before.address else {}
+    heard = {name: said for name, said in before.heard.items() if name in (Voice.USER, Voice.PROPERTY)}
+    heard[Voice.FORMER] = before.heard.get(Voice.SUBSCRIPTION, NOTHING)
+    heard |= {Voice.MOVED: Statement(UNKNOWN, policy.now)} if before.address else {}
     return replace(before, heard=heard, address=seen.address), policy.now if before.address else seen.not_before
 
 
@@ -131,27 +128,27 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
     """Each voice that can be heard now."""
     said: dict[str, Statement] = {}
     if seen.user is not None and seen.user.consents is not None:
-        said["user"] = user_consent(consent.consent, seen.user)
+        said[Voice.USER] = user_consent(consent.consent, seen.user)
     type_id = _type_of(consent, policy)
     said |= {f"provider {one.provider}": one.now for one in seen.others if one.type_id == type_id}
     if seen.statuses is not None and type_id is not None:
-        said[SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(SUBSCRIPTION, NOTHING))
-        former = _status(seen.former.get(type_id, NOTHING), before.heard.get(FORMER, NOTHING))
-        said |= {FORMER: former} if former.state is REVOKED else {}
-    if consent.subscription and seen.opted_out and (seen.opted_out_at or "optout_all" in before.heard):
-        said["optout_all"] = Statement(REVOKED, seen.opted_out_at, f"hubspot: {EVERYTHING}")
+        said[Voice.SUBSCRIPTION] = _status(seen.statuses.get(type_id, NOTHING), before.heard.get(Voice.SUBSCRIPTION, NOTHING))
+        former = _status(seen.former.get(type_id, NOTHING), before.heard.get(Voice.FORMER, NOTHING))
+        said |= {Voice.FORMER: former} if former.state is REVOKED else {}
+    if consent.subscription and seen.opted_out and (seen.opted_out_at or Voice.OPTOUT_ALL in before.heard):
+        said[Voice.OPTOUT_ALL] = Statement(REVOKED, seen.opted_out_at, f"hubspot: {EVERYTHING}")
     if seen.contact is None:
         return said
     if consent.property and CONSENT + consent.consent not in seen.written:
-        said["property"] = _flag(consent.property, seen, "property", GRANTED, REVOKED)
-    if type_id is not None and SUBSCRIPTION not in said:
-        said["optout"] = _flag(f"{OPTED_OUT}_{type_id}", seen, "opt-out", REVOKED, UNKNOWN)
+        said[Voice.PROPERTY] = _flag(consent.property, seen, "property", GRANTED, REVOKED)
+    if type_id is not None and Voice.SUBSCRIPTION not in said:
+        said[Voice.OPTOUT] = _flag(f"{OPTED_OUT}_{type_id}", seen, "opt-out", REVOKED, UNKNOWN)
     if consent.subscription:
         everything = _flag(OPTED_OUT, seen, EVERYTHING, REVOKED, UNKNOWN)
-        status = said.get(SUBSCRIPTION, NOTHING)
+        status = said.get(Voice.SUBSCRIPTION, NOTHING)
         same = everything.state is status.state is REVOKED and everything.at is None
-        if everything.state is REVOKED or "optout_all" not in said:
-            said["optout_all"] = replace(everything, at=status.at) if same else everything
+        if everything.state is REVOKED or Voice.OPTOUT_ALL not in said:
+            said[Voice.OPTOUT_ALL] = replace(everything, at=status.at) if same else everything
     return said
 
 
@@ -181,7 +178,7 @@ def _ours(consent: Consent, link: Link) -> dict[str, ConsentState]:
         for change in intent["changes"]:
             if change["field"] != CONSENT + consent.consent:
                 continue
-            voice = "user" if change["side"] == "user" else "property" if change["property"] else SUBSCRIPTION
+            voice = Voice.USER if change["side"] == "user" else Voice.PROPERTY if change["property"] else Voice.SUBSCRIPTION
             ours[voice] = GRANTED if change["to"] in (True, GRANTED) else REVOKED
     return ours
 
@@ -199,7 +196,7 @@ def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
     followed = consent.direction.writes_contact or state is REVOKED
     reachable = policy.readable and _type_of(consent, policy) is not None and bool(seen.address)
     to_subscription = (
-        followed and reachable and not held and _differs(ruling) and (state is REVOKED or SUBSCRIPTION in ruling.said)
+        followed and reachable and not held and _differs(ruling) and (state is REVOKED or Voice.SUBSCRIPTION in ruling.said)
         and not _was_refused(ruling.name, ruling.now, seen)
     )  # fmt: skip
     return replace(ruling, held=held, to_user=to_user, to_subscription=to_subscription)
@@ -208,13 +205,13 @@ def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
 def _user_lacks(ruling: Ruling, seen: "Seen") -> bool:
     """Whether the provider has to be told. A grant is not put in the place of a question that the person has not answered
     there, nor of a grant that is not there any more: nobody consented anew."""
-    told = ruling.said.get("user")
+    told = ruling.said.get(Voice.USER)
     if told is None or told.state is ruling.now.state:
         return False
     if ruling.now.state is REVOKED or told.state is REVOKED:
         return True
     asked = seen.user is not None and has_entry(ruling.consent.consent, seen.user)
-    return not asked and ruling.before.heard.get("user", NOTHING).state is not GRANTED
+    return not asked and ruling.before.heard.get(Voice.USER, NOTHING).state is not GRANTED
 
 
 def _held(ruling: Ruling, seen: "Seen") -> str | None:
@@ -222,15 +219,15 @@ def _held(ruling: Ruling, seen: "Seen") -> str | None:
     if ruling.now.state is not GRANTED:
         return None
     out = ruling.said if seen.opted_out is False else {**ruling.before.heard, **ruling.said}
-    if seen.opted_out or out.get("optout_all", NOTHING).state is REVOKED:
+    if seen.opted_out or out.get(Voice.OPTOUT_ALL, NOTHING).state is REVOKED:
         return ALL
     return ruling.before.why if ruling.before.refused == ruling.now and _differs(ruling) else None
 
 
 def _differs(ruling: Ruling) -> bool:
     """Whether the address's status is another than what stands. Unknown after our own writing is what we wrote."""
-    said = _last(ruling, SUBSCRIPTION)
-    heard = ruling.before.heard.get(SUBSCRIPTION, NOTHING)
+    said = _last(ruling, Voice.SUBSCRIPTION)
+    heard = ruling.before.heard.get(Voice.SUBSCRIPTION, NOTHING)
     return (said if said.state is not UNKNOWN else heard).state is not ruling.now.state
 
 
@@ -253,7 +250,8 @@ def _type_of(consent: Consent, policy: "Policy") -> str | None:
 
 
 def _property_of(voice: str, consent: Consent, policy: "Policy") -> str | None:
-    names = {"property": consent.property, "optout": f"{OPTED_OUT}_{_type_of(consent, policy)}", "optout_all": OPTED_OUT}
+    of_type = f"{OPTED_OUT}_{_type_of(consent, policy)}"
+    names: dict[str, str | None] = {Voice.PROPERTY: consent.property, Voice.OPTOUT: of_type, Voice.OPTOUT_ALL: OPTED_OUT}
     return names.get(voice)
 
 

@@ -21,8 +21,9 @@ from connector.store.inbox import Stored
 from connector.sync.sender import Sender
 from connector.sync.work import Work
 
-PATIENCE = timedelta(seconds=1)
-"""How long events wait for company: a record on the contact is not urgent, and calls are scarce."""
+PATIENCE, IN_A_BURST = timedelta(seconds=1), timedelta(seconds=5)
+"""How long events wait for company: a record on the contact is not urgent, and calls are scarce. The second while links are due,
+which may bring some."""
 
 _waiting_already = threading.Lock()
 
@@ -142,7 +143,8 @@ def _ready(work: Work, sink: Sink) -> int:
 def _worth(work: Work, sink: Sink) -> bool:
     with work.store.read() as tx:
         count, oldest = tx.activities.ready(sink.name, sink.providers, EVENTS)
-        return count >= EVENTS or (oldest is not None and oldest < tx.now - PATIENCE)
+        patience = IN_A_BURST if tx.links.waiting(providers=work.mappings) else PATIENCE
+        return count >= EVENTS or (oldest is not None and oldest < tx.now - patience)
 
 
 def _calm(work: Work, provider: str | None = None, user_ids: Iterable[str] = ()) -> bool:

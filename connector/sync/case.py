@@ -1,15 +1,14 @@
 """One link on its way through a batch: what was seen of it, what was planned, what became of it."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from connector.engine.consent import Ruling
-from connector.engine.decide import Decision
-from connector.engine.normalise import Reading, Unreadable
+from connector.engine.consent import Ruling, Voice
+from connector.engine.decide import Decision, with_strange
 from connector.engine.plan import Plan, Policy, Seen, plan
-from connector.engine.readings import contact_reading, user_consent, user_reading
+from connector.engine.readings import contact_reading, safely, user_consent, user_reading
 from connector.errors import ConnectorError, Fenced, Paused, Permanent, Rejected
 from connector.mapping.model import Field
 from connector.mapping.model import Mapping as FieldMapping
@@ -182,7 +181,9 @@ class Case:
             if one.field.contact not in asked:
                 continue
             got = contact_reading(one.field, now)
-            if got.value == one.to_contact or (one.field.type == "set" and _full(got.value, got.strange) == one.to_contact):
+            if got.value == one.to_contact or (
+                one.field.type == "set" and with_strange(got.value, got.strange) == one.to_contact
+            ):
                 self.on_contact.add(one.field.user)
             elif got.value == one.sides.contact.value or (created and got.value is None):
                 self.refused[one.field.contact] = ("the CRM accepted the write but did not change the value", one.to_contact)
@@ -219,7 +220,7 @@ class Case:
         self.seen = replace(self.seen, user=user, user_gone=False)
 
 
-USER_CONSENT, SUBSCRIPTION = "user.consent", "subscription.write"
+USER_CONSENT, STATUS = "user.consent", "subscription.write"
 """Kinds of effects on consents."""
 
 
@@ -230,8 +231,8 @@ def _effect(intent: Mapping[str, Any]) -> tuple[str, str]:
 def described_consent(one: Ruling, side: str) -> dict[str, Any]:
     """The history's words for a consent written to the provider ("user") or to the CRM's subscription ("contact")."""
     voices = {voice: said.state.value for voice, said in {**one.before.heard, **one.said}.items()}
-    crm = voices.get("subscription") or voices.get("property")
-    before = voices.get("user") if side == "user" else voices.get("subscription")
+    crm = voices.get(Voice.SUBSCRIPTION) or voices.get(Voice.PROPERTY)
+    before = voices.get(Voice.USER) if side == "user" else voices.get(Voice.SUBSCRIPTION)
     return {
         "field": one.name, "property": None, "side": side, "from": before, "to": one.now.state.value,
         "base": one.before.now.state.value, "user": voices.get("user"), "contact": crm, "rule": one.rule,
@@ -241,7 +242,7 @@ def described_consent(one: Ruling, side: str) -> dict[str, Any]:
 
 def _contact_moved(rules: Iterable[Field], before: Contact, now: Contact) -> bool:
     """Whether one of these properties changed between reading a contact and the answer to our writing."""
-    return any(_safe(contact_reading, rule, before) != _safe(contact_reading, rule, now) for rule in rules)
+    return any(safely(contact_reading, rule, before) != safely(contact_reading, rule, now) for rule in rules)
 
 
 def user_moved(rules: Iterable[Field], consents: Iterable[str], before: User | None, now: User) -> bool:
@@ -249,15 +250,8 @@ def user_moved(rules: Iterable[Field], consents: Iterable[str], before: User | N
     if before is None:
         return False
     told = [rule for rule in rules if rule.user in before.values and rule.user in now.values]
-    fields = any(_safe(user_reading, rule, before) != _safe(user_reading, rule, now) for rule in told)
+    fields = any(safely(user_reading, rule, before) != safely(user_reading, rule, now) for rule in told)
     return fields or any(user_consent(name, before) != user_consent(name, now) for name in consents)
-
-
-def _safe(read: Callable[[Field, Any], Reading], rule: Field, record: Any) -> Any:
-    try:
-        return read(rule, record)
-    except Unreadable as error:
-        return str(error)
 
 
 def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:
@@ -303,10 +297,6 @@ def in_turn(work: Work, batch: list[Case], kind: str) -> Iterator[Case]:
     """These cases one by one, for a call each; those that are not ours any more when their turn comes are left out."""
     for case in batch:
         yield from still_ours(work, [case], kind)
-
-
-def _full(value: Value, strange: tuple[str, ...]) -> Value:
-    return tuple(sorted({*(value if isinstance(value, tuple) else ()), *strange})) or None
 
 
 def _described_id(name: str, contact: Contact | None, user_id: str | None) -> dict[str, Any]:

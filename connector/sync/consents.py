@@ -5,21 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.crm.base import StatusOutcome, StatusWrite
-from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, decoded, encoded, without_time
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, decoded, encoded, without_time
 from connector.engine.plan import Step
 from connector.engine.readings import additional_emails, user_consent
-from connector.engine.rulings import FORMER, NOT_KEPT, REFUSED, SUBSCRIPTION, Other, not_kept, worth
+from connector.engine.rulings import NOT_KEPT, REFUSED, Other, not_kept, worth
 from connector.errors import ConnectorError, Denied, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
 from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement, User
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
-from connector.sync import case as kinds
 from connector.sync import subscriptions, users
-from connector.sync.case import Case, described_consent, still_ours
+from connector.sync.case import STATUS, USER_CONSENT, Case, described_consent, still_ours
 from connector.sync.work import Work
 
-READING, WRITING = "subscription.read", "subscription.write"
+READING, WRITING = "subscription.read", STATUS
 """The kinds of call these are."""
 
 
@@ -108,7 +107,7 @@ def _others(work: Work, link: Link) -> list[Other]:
         standing = decoded(link.consents.get(one.consent))
         type_id = types.get(one.subscription or "")
         if type_id is not None and standing.now.state is not UNKNOWN:
-            wrote = _wrote(link, one.consent, standing.heard.get(SUBSCRIPTION, NOTHING))
+            wrote = _wrote(link, one.consent, standing.heard.get(Voice.SUBSCRIPTION, NOTHING))
             told.append(Other(link.provider, type_id, standing.now, wrote))
     return told
 
@@ -164,7 +163,7 @@ def _buried(work: Work, batch: list[Case]) -> dict[str, Any]:
 
 def _never_heard(case: Case) -> bool:
     """Whether the status of some consent is read for the first time."""
-    return any(SUBSCRIPTION not in decoded(case.link.consents.get(one.consent)).heard for one in case.mapping.consents)
+    return any(Voice.SUBSCRIPTION not in decoded(case.link.consents.get(one.consent)).heard for one in case.mapping.consents)
 
 
 def _close(batch: list[Case], why: str) -> None:
@@ -192,7 +191,7 @@ def write_subscriptions(work: Work, batch: list[Case]) -> None:
         outcomes = work.crm.write_statuses([row.write for row in rows.values()], lambda refs: _still_ours(work, rows, refs))
     except Denied as error:
         for row in rows.values():
-            row.case.heard(kinds.SUBSCRIPTION, row.ruling.consent.consent)
+            row.case.heard(STATUS, row.ruling.consent.consent)
         _close(writing, str(error))
         return
     except Transient as error:
@@ -264,7 +263,7 @@ def _still_ours(work: Work, rows: Mapping[str, _Row], refs: Sequence[str]) -> se
     """Just before a call: those of its rows that are still ours to write. What they are about to change is put down."""
     going = [rows[ref] for ref in refs]
     for row in going:
-        row.case.intend(kinds.SUBSCRIPTION, row.ruling)
+        row.case.intend(STATUS, row.ruling)
     ours = {case.link.id for case in still_ours(work, list({row.case.link.id: row.case for row in going}.values()))}
     return {row.write.ref for row in going if row.case.link.id in ours}
 
@@ -275,10 +274,10 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
     if isinstance(case.error, Fenced):
         return
     if isinstance(error, Transient):
-        case.failed(WRITING, error, kinds.SUBSCRIPTION, ruling.consent.consent)
+        case.failed(WRITING, error, STATUS, ruling.consent.consent)
         return
     case.answered.add(WRITING)
-    case.heard(kinds.SUBSCRIPTION, ruling.consent.consent)
+    case.heard(STATUS, ruling.consent.consent)
     told = [described_consent(ruling, "contact")]
     if error is None:
         case.on_subscription.add(ruling.consent.consent)
@@ -326,7 +325,7 @@ def _tell_user(work: Work, case: Case) -> ConnectorError | None:
     for ruling in _to_user(case):
         name, user = ruling.consent.consent, case.seen.user
         told = replace(ruling.now, source=ruling.now.source or "hubspot")
-        case.intend(kinds.USER_CONSENT, ruling)
+        case.intend(USER_CONSENT, ruling)
         if not still_ours(work, [case]):
             return case.error
         try:
@@ -336,11 +335,11 @@ def _tell_user(work: Work, case: Case) -> ConnectorError | None:
             case.note("refused", [described_consent(ruling, "user")], answer=str(error))
         except ConnectorError as error:
             if isinstance(error, Paused | Permanent):
-                case.heard(kinds.USER_CONSENT, name)
+                case.heard(USER_CONSENT, name)
             return error
         else:
             _confirm(case, ruling, answer)
-        case.heard(kinds.USER_CONSENT, name)
+        case.heard(USER_CONSENT, name)
     return None
 
 
@@ -368,18 +367,18 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     """Each voice as it was heard; what we wrote ourselves as written, without a time."""
     name, heard = ruling.consent.consent, dict(ruling.before.heard)
     heard |= {voice: said for voice, said in ruling.said.items() if not _keeps(voice, heard.get(voice), said)}
-    heard.pop(FORMER, None)
+    heard.pop(Voice.FORMER, None)
     ours = without_time(ruling.now)
     if name in case.on_subscription:
-        heard[SUBSCRIPTION] = ours
+        heard[Voice.SUBSCRIPTION] = ours
         if ruling.now.state is REVOKED:
-            heard["optout"] = Statement(REVOKED)
+            heard[Voice.OPTOUT] = Statement(REVOKED)
     if ruling.name in case.on_contact:
-        heard["property"] = Statement(ruling.effective)
+        heard[Voice.PROPERTY] = Statement(ruling.effective)
     if name in case.told:
-        heard["user"] = case.told[name]
+        heard[Voice.USER] = case.told[name]
     if case.seen.opted_out is not None:
-        heard["optout_all"] = Statement(REVOKED) if case.seen.opted_out else NOTHING
+        heard[Voice.OPTOUT_ALL] = Statement(REVOKED) if case.seen.opted_out else NOTHING
     refused = ruling.before.refused if ruling.before.refused == ruling.now else None
     return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
 
@@ -389,7 +388,7 @@ def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
     counts; or the provider does not know any more what it said, which is not taken back by that."""
     if known is None:
         return False
-    forgot = voice == "user" and said.state is UNKNOWN
+    forgot = voice == Voice.USER and said.state is UNKNOWN
     return forgot or (known.at is None and known.state is said.state)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.engine.compare import as_set, elements
-from connector.engine.consent import Standing, decoded
+from connector.engine.consent import Standing, Voice, decoded
 from connector.engine.normalise import Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
 from connector.engine.readings import contact_reading, user_reading
@@ -185,7 +185,7 @@ def _field_now(at: datetime, link: Link, where: str | None, rule: Field, planned
 def _consent_now(at: datetime, link: Link, where: str | None, consent: Consent) -> dict[str, Any]:
     standing = decoded(link.consents.get(consent.consent))
     heard = {name: said.state.value for name, said in standing.heard.items()}
-    crm = heard.get("subscription") or heard.get("property")
+    crm = heard.get(Voice.SUBSCRIPTION) or heard.get(Voice.PROPERTY)
     return _link_of_chain(at, "now", None, where, _stands(link, consent, standing), None, heard.get("user"), crm)
 
 

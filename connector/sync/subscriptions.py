@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, decoded
+from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, Voice, decoded
 from connector.model import UNTOLD, Link, LinkState, Statement
 from connector.store import Tx
 from connector.sync.work import Work
@@ -100,7 +100,7 @@ def _moved(work: Work, link: Link, types: Mapping[str, str], found: Mapping[str,
         if type_id is None:
             continue
         before = decoded(link.consents.get(one.consent))
-        heard = before.heard.get("subscription", Statement(UNKNOWN))
+        heard = before.heard.get(Voice.SUBSCRIPTION, Statement(UNKNOWN))
         said = found.get(type_id, Statement(UNKNOWN))
         newer = said.at is not None and heard.at is not None and said.at > heard.at
         if said.state in (GRANTED, REVOKED) and (said.state is not heard.state or newer):
@@ -114,7 +114,7 @@ def _turned(work: Work, link: Link, out: bool) -> bool:
     """Whether somebody opted out of everything since it was last asked, or takes mail again."""
     named = [one.consent for one in work.mappings[link.provider].consents if one.subscription]
     standings = [decoded(link.consents[name]) for name in named if name in link.consents]
-    heard = [one.heard.get("optout_all", Statement(UNKNOWN)).state for one in standings if one.now.state is GRANTED]
+    heard = [one.heard.get(Voice.OPTOUT_ALL, Statement(UNKNOWN)).state for one in standings if one.now.state is GRANTED]
     return any((state is REVOKED) is not out for state in heard)
 
 

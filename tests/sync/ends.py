@@ -38,9 +38,10 @@ class Ends(Oracle):
 
     def check_always(self):
         assert not self.world.crm.wrong, self.world.crm.wrong[0]
-        super().check_always()
+        links = super().check_always()
         self._nothing_of_a_typology_is_removed()
-        self._addresses_of_nobody()
+        self._addresses_of_nobody(links)
+        return links
 
     def no_resurrection(self, links):
         """Who was restored with the contact lives again; the others do not."""
@@ -50,9 +51,8 @@ class Ends(Oracle):
                     self.ended.pop(one.user_id, None)
         super().no_resurrection(links)
 
-    def _addresses_of_nobody(self):
+    def _addresses_of_nobody(self, links):
         """From when on a status of an address says nothing about who has it next."""
-        links = self.links()
         self.evidence.remember(links)
         for one in links:
             before, now = self.held.get(one.id), one.contact and one.contact.properties.get("email")
@@ -95,9 +95,8 @@ class Ends(Oracle):
     # at the end
 
     def check_end(self):
-        self.check_always()
+        links = self.check_always()
         self.nothing_is_lost()
-        links = self.links()
         self._everybody_erased_is_gone(links)
         living = [one for one in links if one.state != LinkState.ERASED]
         self.everybody_is_up_to_date(living)

@@ -36,13 +36,14 @@ class Oracle:
     # what people do
 
     def look(self):
-        """Take in what was written on either side since the last look."""
+        """Take in what was written on either side since the last look. Returns all links."""
         for side, author, record, values in self.world.everything[self._read :]:
             self._note(side, author, record, values)
         self._read = len(self.world.everything)
         links = self.links()
         self.bases = {("idp", one.user_id): one.base for one in links}
         self.bases |= {("crm", self.world.crm._now(one.contact_id)): one.base for one in links}
+        return links
 
     def _note(self, side, author, record, values):
         if "" in values:  # a deletion: those who are created anew get every value again
@@ -97,12 +98,12 @@ class Oracle:
 
     def check_always(self):
         """Safety: nothing here may be wrong even for a moment."""
-        self.look()
-        links = self.links()
+        links = self.look()
         self.no_duplicates(links)
         self.no_resurrection(links)
         assert self.ours <= self.budget, f"we wrote {self.ours} values for {self.budget} that people wrote"
         self.bases_were_agreed(links)
+        return links
 
     def no_duplicates(self, links):
         """At most one live contact per user id; one active link per user and per contact."""

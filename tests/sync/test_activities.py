@@ -56,6 +56,23 @@ def test_a_kind_the_mapping_does_not_name_leaves_no_record(linked):
     assert len(of(world, user)) == 1
 
 
+def test_events_wait_longer_for_company_while_links_are_due(linked):
+    world, user, _ = linked
+    login(world, user, "evt-2")
+    world.work_off()
+    link = world.link(user)
+    with world.store.write() as tx:
+        tx.links.notice(link.id, {}, tx.now)
+    world.clock.pass_(2)
+    assert activities.follow(world.work) == 0
+    world.clock.pass_(4)
+    assert activities.follow(world.work) == 1
+    login(world, user, "evt-3")
+    world.work_off()
+    world.clock.pass_(2)
+    assert activities.follow(world.work) == 1
+
+
 def test_an_event_that_is_delivered_again_is_recorded_once(linked):
     world, user, _ = linked
     for _ in range(3):
