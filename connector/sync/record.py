@@ -18,7 +18,7 @@ from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.links import ANSWERABLE
 from connector.store.rows import email_of
-from connector.sync import consents, health, unlisted
+from connector.sync import health, standings, unlisted
 from connector.sync.brakes import APPROVED
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import Search, barred, forget, search
@@ -141,8 +141,8 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
-        tx.ledger.append(consents.ledger_rows(tx, case))
-        consents.bury_former(tx, case)
+        tx.ledger.append(standings.ledger_rows(tx, case))
+        standings.bury_former(tx, case)
     if case.values.get("state") is LinkState.ERASED:
         removed = case.decided.step is Step.FORGET_PERSON and case.mapping.events.as_ != "none" and not case.left
         forget(tx, row, before=before, removed=removed)
@@ -189,7 +189,7 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     values: dict[str, Any] = {
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
-        "intent": case.unheard, "reread": False, "recheck": bool(case.closed), "consents": consents.remembered(case),
+        "intent": case.unheard, "reread": False, "recheck": bool(case.closed), "consents": standings.remembered(case),
         **_seen_at(tx, case),
     }  # fmt: skip
     _tell_doubts(case)
@@ -317,7 +317,7 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     if case.queued:
         return {"due_at": tx.now + timedelta(seconds=getattr(error, "retry_in", 0.5))}
     since = link.failed_since or tx.now
-    values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": consents.remembered(case)}
+    values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": standings.remembered(case)}
     values["reason"] = _why(link, str(error))
     values |= {"reread": True} | ({"refetch": True} if case.values.get("refetch") else {})
     if "user_id" in case.values and link.user_id:

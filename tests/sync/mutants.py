@@ -15,7 +15,7 @@ from connector.engine.normalise import Reading
 from connector.store import inbox
 from connector.store.links import Links
 from connector.store.tombstones import Tombstones
-from connector.sync import consents, intake, record
+from connector.sync import consents, intake, record, standings
 
 from .fakes import FakeIdp
 from .lives import live, story
@@ -132,8 +132,8 @@ def agree_on_what_was_refused(patch):
 
 def take_our_writes_for_evidence(patch):
     """The time the CRM puts to what we wrote counts as the person's."""
-    patch.setattr(consents, "without_time", lambda one: one)
-    patch.setattr(consents, "_keeps", lambda voice, known, said: False)
+    patch.setattr(standings, "without_time", lambda one: one)
+    patch.setattr(standings, "_keeps", lambda voice, known, said: False)
 
 
 def let_unknown_overwrite(patch):

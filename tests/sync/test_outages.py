@@ -179,7 +179,7 @@ def test_a_row_that_cannot_be_recorded_keeps_its_history(tmp_path, monkeypatch):
             raise ValueError(f"no column holds {case.seen.user.values['email']}")
         return []
 
-    monkeypatch.setattr("connector.sync.consents.ledger_rows", broken)
+    monkeypatch.setattr("connector.sync.standings.ledger_rows", broken)
     with structlog.testing.capture_logs() as logs:
         assert world.settle() == 4
     assert [world.link(user).state for user in users] == ["active", "pending", "active", "active"]
@@ -214,7 +214,7 @@ def test_a_row_of_which_not_even_the_failure_can_be_recorded_keeps_its_lease(wor
 def test_a_row_that_can_never_be_recorded_is_parked(tmp_path, monkeypatch):
     world = World(tmp_path, retries=Retries(attempts=3))
     user = world.idp.register(USER)
-    monkeypatch.setattr("connector.sync.consents.ledger_rows", lambda tx, case: 1 / 0)
+    monkeypatch.setattr("connector.sync.standings.ledger_rows", lambda tx, case: 1 / 0)
     for _ in range(10):
         world.later(HOUR)
     reason = "cannot be recorded: unexpected ZeroDivisionError; gave up after 3 attempts"

@@ -1,0 +1,80 @@
+"""What is remembered of a batch's consents: what stands and who said what, the proof, and addresses that somebody left."""
+
+from typing import Any
+
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, encoded, without_time
+from connector.model import Statement
+from connector.store import Tx
+from connector.store.ledger import LedgerRow
+from connector.sync.case import Case
+
+
+def remembered(case: Case) -> dict[str, Any]:
+    """What was settled about each consent, for the link's row. What was not looked at stays as it was."""
+    plan = case.plan
+    if plan is None or plan.asks or plan.asks_all:
+        return dict(case.link.consents)
+    return dict(case.link.consents) | {one.consent.consent: encoded(_standing(case, one)) for one in plan.rulings}
+
+
+def _standing(case: Case, ruling: Ruling) -> Standing:
+    """Each voice as it was heard; what we wrote ourselves as written, without a time."""
+    name, heard = ruling.consent.consent, dict(ruling.before.heard)
+    heard |= {voice: said for voice, said in ruling.said.items() if not _keeps(voice, heard.get(voice), said)}
+    heard.pop(Voice.FORMER, None)
+    ours = without_time(ruling.now)
+    if name in case.on_subscription:
+        heard[Voice.SUBSCRIPTION] = ours
+        if ruling.now.state is REVOKED:
+            heard[Voice.OPTOUT] = Statement(REVOKED)
+    if ruling.name in case.on_contact:
+        heard[Voice.PROPERTY] = Statement(ruling.effective)
+    if name in case.told:
+        heard[Voice.USER] = case.told[name]
+    if case.seen.opted_out is not None:
+        heard[Voice.OPTOUT_ALL] = Statement(REVOKED) if case.seen.opted_out else NOTHING
+    refused = ruling.before.refused if ruling.before.refused == ruling.now else None
+    return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
+
+
+def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
+    """Whether what was heard stays: a voice repeats what we wrote there, and the time it puts to it, that of our writing, never
+    counts; or the provider does not know any more what it said, which is not taken back by that."""
+    if known is None:
+        return False
+    forgot = voice == Voice.USER and said.state is UNKNOWN
+    return forgot or (known.at is None and known.state is said.state)
+
+
+def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:
+    """What is new about the person's consents, for the ledger."""
+    plan = case.plan
+    if plan is None or plan.asks or plan.asks_all or not case.link.user_id:
+        return []
+    subject = tx.ledger.subject(case.link.provider, case.link.user_id)
+    return [_ledger_row(case, subject, one) for one in plan.rulings if one.now != one.before.now]
+
+
+def _ledger_row(case: Case, subject: str, ruling: Ruling) -> LedgerRow:
+    now, consent = ruling.now, ruling.consent
+    basis = consent.legal_basis.value if consent.legal_basis and now.state is GRANTED else None
+    return LedgerRow(
+        link_id=case.link.id, provider=case.link.provider, subject=subject, purpose=consent.consent, state=now.state,
+        occurred_at=now.at, source=now.source, entry_point=now.entry_point, legal_basis=basis,
+        text_version=now.text_version, delivery=case.link.cause,
+    )  # fmt: skip
+
+
+def bury_former(tx: Tx, case: Case) -> None:
+    """An address the person had before says nothing about whoever has it next."""
+    plan = case.plan
+    former = set(addresses_before(case)) if plan and plan.rulings else set()
+    left = {case.seen.address} if case.moved and case.seen.address else set()
+    for address in former - {case.seen.address} | left:
+        tx.tombstones.moved(address)
+
+
+def addresses_before(case: Case) -> list[str]:
+    """The addresses that the consents of the mapping hung on."""
+    known = [case.link.consents.get(one.consent) for one in case.mapping.consents]
+    return [one["address"] for one in known if one and one.get("address")]
