@@ -29,7 +29,7 @@ CONTACT_KINDS = (
 
 
 class LinkState(StrEnum):
-    """Where a link stands. Only `active` synchronises; everything after `held` is final until a person relinks."""
+    """Where a link stands. Only `active` synchronises; everything after `held` is final: see FINAL."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -38,6 +38,19 @@ class LinkState(StrEnum):
     DELETED = "deleted"
     MERGED = "merged"
     ERASED = "erased"
+
+
+ANSWERABLE = (LinkState.PENDING, LinkState.ACTIVE)
+"""States in which a hint makes a link due; the others wait for a person or for ever."""
+
+SHARING = (LinkState.ACTIVE, LinkState.HELD)
+"""States in which a link has a say in what becomes of its contact."""
+
+LIVING = (*ANSWERABLE, LinkState.HELD)
+"""States that a link can be worked on in. In the others it has ended, and nothing is left to do but an erasure."""
+
+FINAL = tuple(one for one in LinkState if one not in LIVING)
+"""States no delivery about the user brings a link back from."""
 
 
 class ConsentState(StrEnum):

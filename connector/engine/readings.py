@@ -110,6 +110,11 @@ def same_user(mapping: Mapping, one: User, other: User) -> bool:
     return all(safely(user_reading, rule, one) == safely(user_reading, rule, other) for rule in mapping.fields)
 
 
+def newer(one: User, other: User) -> bool:
+    """Whether `one` is a later observation than `other`; without a time on either side nobody knows."""
+    return one.updated_at is not None and (other.updated_at is None or one.updated_at > other.updated_at)
+
+
 def tells_nothing_new(mapping: Mapping, contact: Contact, name: str, text: str | None) -> bool:
     """Whether a property already has this value on the contact as last seen: an echo, or a repeat."""
     if name.startswith(OPTED_OUT):

@@ -10,18 +10,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
-from connector.model import Contact, Link, LinkState, User
+from connector.model import ANSWERABLE, LIVING, Contact, Link, LinkState, User
 from connector.store.rows import contact_columns, email_of, from_row, user_columns
 from connector.store.tables import Json, Moment, alias, link
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
-
-ANSWERABLE = (LinkState.PENDING, LinkState.ACTIVE)
-"""States in which a hint makes a link due; the others wait for a person or for ever."""
-
-LIVING = (*ANSWERABLE, LinkState.HELD)
-"""States that a link can be worked on in. In the others it has ended, and nothing is left to do but an erasure."""
 
 LOST_TOGETHER = 2
 """Leases lost in company; after that a link goes alone, so that the one that kills its worker takes nobody along."""

@@ -5,10 +5,9 @@ from typing import Any
 
 from connector.engine.plan import CONTACT_DELETED
 from connector.engine.readings import OPTED_OUT, tells_nothing_new, watches
-from connector.model import Change, Link, LinkState
+from connector.model import ANSWERABLE, Change, Link, LinkState
 from connector.store import Tx
 from connector.store.inbox import CRM, Stored
-from connector.store.links import ANSWERABLE
 from connector.sync.forget import NOTHING, Search, contact_ids, forget
 from connector.sync.work import Work
 

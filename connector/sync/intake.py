@@ -12,13 +12,12 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.engine.consent import REVOKED, decoded
-from connector.engine.readings import same_user, whole
+from connector.engine.readings import newer, same_user, whole
 from connector.errors import BadDelivery, Unavailable
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import CONTACT_KINDS, USER_KINDS, Change, Link, LinkState, User
+from connector.model import ANSWERABLE, CONTACT_KINDS, FINAL, USER_KINDS, Change, Link, LinkState, User
 from connector.store import Tx
 from connector.store.inbox import CRM, Stored
-from connector.store.links import ANSWERABLE
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
 from connector.sync.brakes import BRAKE
@@ -32,9 +31,6 @@ SECOND_LOOK = timedelta(seconds=3)
 """Wait before an event about an unknown contact is looked at again while a creation of ours is under way."""
 
 Entries = tuple[Mapping[str, Any], ...]
-
-FINAL = (LinkState.DELETED, LinkState.ERASED, LinkState.MERGED, LinkState.UNLINKED)
-"""States no delivery brings a link back from."""
 
 BURYING = ("erasure.requested", "contact.erased")
 """Kinds of changes that may be about somebody who is on the way in just now."""
@@ -286,11 +282,6 @@ def _carried(change: Change, received_at: datetime) -> User | None:
 def _outdates(user: User, known: User, can_read: bool) -> bool:
     """Whether a delivery's user replaces the stored one. Of two with one time, the later to arrive; who can be asked is."""
     return newer(user, known) if can_read else not newer(known, user)
-
-
-def newer(one: User, other: User) -> bool:
-    """Whether `one` is a later observation than `other`; without a time on either side nobody knows."""
-    return one.updated_at is not None and (other.updated_at is None or one.updated_at > other.updated_at)
 
 
 def _laid_over(old: User, new: User) -> User:

@@ -8,9 +8,9 @@ from connector.engine.normalise import Unreadable, to_contact
 from connector.engine.readings import additional_emails, user_reading
 from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
 from connector.mapping.model import Field
-from connector.model import Contact, LinkState
+from connector.model import SHARING, Contact, LinkState
 from connector.sync.case import Case
-from connector.sync.observe import SHARING, properties
+from connector.sync.observe import properties
 from connector.sync.work import Work
 
 

@@ -5,10 +5,9 @@ A listing is no delivery: it may be older than what a delivery told meanwhile, a
 
 from collections.abc import Collection, Sequence
 
-from connector.engine.readings import same_user
-from connector.model import Link, User
+from connector.engine.readings import newer, same_user
+from connector.model import FINAL, Link, User
 from connector.store import Tx
-from connector.sync.intake import FINAL, newer
 from connector.sync.work import Work
 
 

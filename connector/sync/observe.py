@@ -6,12 +6,9 @@ from dataclasses import replace
 from connector.engine.decide import Decision
 from connector.engine.readings import wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
-from connector.model import LinkState, User
+from connector.model import SHARING, LinkState, User
 from connector.sync.case import Case
 from connector.sync.work import Work
-
-SHARING = (LinkState.ACTIVE, LinkState.HELD)
-"""States in which a link has a say in what becomes of its contact."""
 
 
 def observe(work: Work, batch: list[Case]) -> None:

@@ -9,12 +9,11 @@ from dataclasses import replace
 from connector.crm.base import BATCH, EventSchema, Write
 from connector.engine.readings import ADDITIONAL, additional_emails
 from connector.errors import ConnectorError, Denied, Transient
-from connector.model import Contact, Link, LinkState
+from connector.model import SHARING, Contact, Link, LinkState
 from connector.store.activities import CRM, Activity
 from connector.store.rows import contact_columns
 from connector.sync.case import Case, in_turn
 from connector.sync.contacts import WRITING
-from connector.sync.observe import SHARING
 from connector.sync.sender import event_record
 from connector.sync.work import Work
 

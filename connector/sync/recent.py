@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from connector.engine.readings import tells_nothing_new, wanted_properties
 from connector.errors import Denied, Locked
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import Contact, LinkState, User
+from connector.model import ANSWERABLE, Contact, LinkState, User
 from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.store.links import ANSWERABLE
 from connector.sync import listing
 from connector.sync.work import Work
 

@@ -12,17 +12,16 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import IntegrityError
 
 from connector.engine.plan import Step
+from connector.engine.readings import newer
 from connector.errors import Fenced, Paused, Permanent, Transient, Unavailable
-from connector.model import Link, LinkState, User, Value
+from connector.model import ANSWERABLE, FINAL, Link, LinkState, User, Value
 from connector.store import Tx
 from connector.store.history import Entry
-from connector.store.links import ANSWERABLE
 from connector.store.rows import email_of
 from connector.sync import health, standings, unlisted
 from connector.sync.brakes import APPROVED
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import Search, barred, forget, search
-from connector.sync.intake import FINAL, newer
 from connector.sync.work import Work, place
 
 UNSEEN = 5

@@ -10,10 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.crm.base import Write
 from connector.errors import Locked, Missing, Rejected
-from connector.model import Link, LinkState
+from connector.model import ANSWERABLE, LIVING, Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
-from connector.store.links import ANSWERABLE, LIVING
 from connector.store.notes import ParkedRow
 from connector.sync.brakes import APPROVED
 from connector.sync.work import LEASE, Work

@@ -9,10 +9,9 @@ from connector.engine.consent import decoded
 from connector.engine.normalise import Unreadable
 from connector.engine.readings import contact_reading, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field
-from connector.model import ConsentState, Link, LinkState, Value
+from connector.model import ANSWERABLE, ConsentState, Link, LinkState, Value
 from connector.store import Tx
 from connector.store.history import Entry
-from connector.store.links import ANSWERABLE
 from connector.store.notes import ParkedRow
 from connector.sync.forget import erased_name
 from connector.sync.subscriptions import PASSED

@@ -10,11 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from connector.errors import Denied, Rejected, Transient
-from connector.model import LinkState
+from connector.model import FINAL, LinkState
 from connector.providers.base import Capabilities
 from connector.store import Store
 from connector.sync import activities, subscriptions
-from connector.sync.intake import FINAL
 
 from . import deeds
 from .ends import Ends

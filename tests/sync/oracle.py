@@ -6,10 +6,9 @@ from sqlalchemy import select
 
 from connector.engine.normalise import Unreadable, from_contact, from_user
 from connector.engine.readings import additional_emails
-from connector.model import Contact, LinkState
+from connector.model import FINAL, Contact, LinkState
 from connector.store.rows import from_row
 from connector.store.tables import inbox, link
-from connector.sync.intake import FINAL
 
 ID = "members_user_id"
 
