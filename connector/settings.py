@@ -163,12 +163,15 @@ class Settings(Section):
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read `path`, or the file named by CONNECTOR_CONFIG, or config.yaml. Raises ConfigError with every finding."""
+    """Read `path`, or the file named by CONNECTOR_CONFIG, or config.yaml. Raises ConfigError with every finding.
+
+    config.yaml need not be there when something is given by the environment.
+    """
     path = path or Path(environ.get(FILE_VARIABLE) or DEFAULT_FILE)
-    document = read(
-        path, f"copy config.example.yaml to it, or name another with --config or {FILE_VARIABLE}; `connector demo` needs none"
-    )
     given = list(_variables(environ))
+    way_out = f"copy config.example.yaml to it, or name another with --config or {FILE_VARIABLE}; `connector demo` needs none"
+    needless = bool(given) and path == Path(DEFAULT_FILE) and not path.exists()
+    document = Document(path, b"", {}, {}, {}) if needless else read(path, way_out)
     _require_providers(document.data, given)
     for loc, name, value in given:
         document = document.override(loc, name, value)
@@ -182,7 +185,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 
 def _exposed(document: Document) -> Iterator[str]:
     """Secrets in a file that everybody on the machine can read."""
-    if not document.path.stat().st_mode & stat.S_IROTH:
+    if not document.raw or not document.path.stat().st_mode & stat.S_IROTH:
         return
     hides = (loc for loc in document.values if hidden(Settings, loc) and loc not in document.names and loc not in OPEN)
     secrets = [loc for loc in hides if _stands(document.data, loc)]

@@ -248,6 +248,25 @@ def test_without_a_file_the_way_to_begin_is_told(tmp_path: Path, monkeypatch: py
     assert "connector demo" in finding
 
 
+def test_a_file_is_not_needed_where_the_environment_gives_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "members.yaml").write_text("version: 1\nfields: [{user: email, contact: email}]\n")
+    given = {
+        "CONNECTOR_CRM__PORTAL_ID": "1", "CONNECTOR_CRM__ACCESS_TOKEN": "t" * 16, "CONNECTOR_CRM__WEBHOOK_SECRET": "s" * 16,
+        "CONNECTOR_PROVIDERS__MEMBERS__KIND": "generic", "CONNECTOR_PROVIDERS__MEMBERS__MAPPING": "members.yaml",
+        "CONNECTOR_PROVIDERS__MEMBERS__WEBHOOK_SECRET": "whsec_" + "c2FuZGJveC1zZWNyZXQtc2FuZGJveC1zZWNyZXQ=",
+    }  # fmt: skip
+    settings = load_settings(None, given)
+    assert (settings.crm.portal_id, settings.providers["members"].mapping) == (1, tmp_path / "members.yaml")
+    del given["CONNECTOR_CRM__ACCESS_TOKEN"]
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, given)
+    (finding,) = caught.value.findings
+    assert "crm.access_token: missing" in finding
+    with pytest.raises(ConfigError, match="no such file"):
+        load_settings(tmp_path / "other.yaml", given)
+
+
 BAD = {
     "unknown key": ("§databse_url: x\n" + MINIMAL, "databse_url: unknown key; did you mean database_url?"),
     "hash key": ("hash_key: §fifteen letters\n" + MINIMAL, "hash_key: too short for a key: 16 characters at least"),

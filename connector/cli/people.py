@@ -86,8 +86,9 @@ def export(
     who_: Who,
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there, for you alone to read.")] = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
-    """Everything we hold about a person, as JSON. Exit code 1: nobody."""
+    """Everything we hold about a person, always as JSON. Exit code 1: nobody."""
     _, work = work_of(config)
     with work.store.read() as tx:
         told = json.dumps(exporting.export(work, tx, _found(tx, who_)), ensure_ascii=False, indent=2)

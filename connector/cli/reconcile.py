@@ -11,6 +11,7 @@ from connector.errors import Braked
 from connector.sync import setup as portal
 from connector.sync.portal import require_account
 from connector.sync.reconcile import reconcile as run_reconcile
+from connector.sync.work import Work
 
 
 def add_to(program: typer.Typer) -> None:
@@ -41,9 +42,20 @@ def backfill(
     _run(config, as_json, provider, backfill=True, first=first)
 
 
+def _listed(work: Work, names: list[str]) -> list[str]:
+    """The providers that list their users; the others are named. All of them when none does: that is refused with a reason."""
+    found = [name for name in names if work.providers[name].capabilities.list]
+    for name in names if found else ():
+        if name not in found:
+            typer.echo(f"warning: {name}: left out, it cannot list its users; see: connector import users", err=True)
+    return found or names
+
+
 def _run(config: Path | None, as_json: bool, provider: str | None, backfill: bool, first: int) -> None:
     settings, work = work_of(config)
     names = chosen(settings, provider)
+    if backfill and provider is None:
+        names = _listed(work, names)
     require_account(settings, work)
     portal.require_id_properties(work)
     with progress(quiet=as_json) as tell:

@@ -1,6 +1,7 @@
 """What a mapping asks of its provider, against what the provider, as configured, can do.
 
-Who asks for it in so many words is refused; what only a default asks for goes one way, with a warning.
+Who asks for it in so many words is refused; what only a default asks for goes one way, with a warning. So does whatever says
+`both` of a provider that only tells.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def refused(provider: Provider, mapping: Mapping) -> list[str]:
             where, hint = mapping.where(mapping.lifecycle, key), _hint(provider, capability)
             found.append(f"{where}: lifecycle.{key}: {asked}, but {provider.name} cannot {what}{hint}")
     for part, name, why in _asked(provider, mapping):
-        if _in_so_many_words(mapping, part):
+        if _in_so_many_words(provider, mapping, part):
             where, way_out = mapping.where(part, "direction"), "write direction: to_contact, or leave it out"
             found.append(f"{where}: {name}: direction: {part.direction}, but {provider.name} {why}; {way_out}")
     return found
@@ -37,7 +38,7 @@ def warned(provider: Provider, mapping: Mapping) -> list[str]:
         f"{mapping.where(part, 'direction')}: {name}: direction both, but {provider.name} {why}: "
         "edits in HubSpot stay there; write to_contact"
         for part, name, why in _asked(provider, mapping)
-        if not _in_so_many_words(mapping, part)
+        if not _in_so_many_words(provider, mapping, part)
     ]
 
 
@@ -66,8 +67,9 @@ def _why(provider: Provider, able: bool, capability: str, told: str | None) -> s
     return f"cannot write it: {told}" if told else None
 
 
-def _in_so_many_words(mapping: Mapping, part: Field | Consent) -> bool:
-    return part.direction == "to_user" or mapping.says(part, "direction")
+def _in_so_many_words(provider: Provider, mapping: Mapping, part: Field | Consent) -> bool:
+    tells_only = not (provider.capabilities.update or provider.capabilities.consent)
+    return part.direction == "to_user" or (mapping.says(part, "direction") and not tells_only)
 
 
 def _hint(provider: Provider, capability: str) -> str:

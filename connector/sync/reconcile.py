@@ -56,10 +56,12 @@ def reconcile(
         if not tx.runs.lock(LOCK, _holder(work, run), LASTING):
             raise Locked("another reconcile is running; wait for it")
     before = work.crm.calls
+    take = load or _load
     try:
+        if backfill and not load:
+            _require_listings(work, providers)
         while intake.take(work):
             progress("taking in deliveries", 0, 0)
-        take = load or _load
         read = sum(take(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
     except BaseException:
@@ -98,19 +100,42 @@ def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
 
 
 def _load(work: Work, provider: str, run: int, first: int) -> int:
-    """Take in up to `first` listed users that have no link yet. Returns how many."""
-    if not work.providers[provider].capabilities.list:
-        why = "cannot list its users (api_url?), so there is nothing to backfill from"
-        raise Rejected(f"{provider}: {why}; see: connector import users")
+    """Take in up to `first` users that have no contact yet: those that an earlier backfill left, then listed ones. Returns how
+    many."""
     if work.mappings[provider].lifecycle.user_created == "ignore":
         return 0
-    count = 0
+    count = _left(work, provider, run, first)
+    if first and count >= first:
+        return count
     for page in patiently(work.providers[provider].pages()):
         with work.store.write() as tx:
             keep_lock(work, tx, run)
             new = listing.strangers(tx, provider, page, tx.links.by_users(provider, [user.id for user in page]))
             new = new[: first - count] if first else new
             tx.links.meet([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
+        count += len(new)
+        if first and count >= first:
+            break
+    return count
+
+
+def _require_listings(work: Work, providers: list[str]) -> None:
+    """Before anything is done: nothing can be loaded from a provider that does not list its users."""
+    for provider in providers:
+        if not work.providers[provider].capabilities.list:
+            why = "cannot list its users (api_url?), so there is nothing to backfill from"
+            raise Rejected(f"{provider}: {why}; see: connector import users, and --provider for one of the others")
+
+
+def _left(work: Work, provider: str, run: int, first: int) -> int:
+    """Take over up to `first` users without a contact whom nobody has looked at yet: a listing broke off, say."""
+    count = 0
+    for page in _pages(work, provider):
+        new = [one.id for one in page if one.state is LinkState.PENDING and one.token == 0 and one.contact_id is None]
+        new = new[: first - count] if first else new
+        with work.store.write() as tx:
+            keep_lock(work, tx, run)
+            tx.links.ring_for(run, new)
         count += len(new)
         if first and count >= first:
             break

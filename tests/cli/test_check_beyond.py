@@ -58,7 +58,6 @@ BEYOND = [
     pytest.param(*field("keycloak", "email_verified"), None, None, id="keycloak can"),
     pytest.param(*field("auth0", "country"), "country", "(fields.country)", id="auth0 country"),
     pytest.param(*field("scim", "birth_date"), "birth_date", "(fields.birth_date)", id="scim birth_date"),
-    pytest.param(*field("memberspace", "first_name"), "first_name", "takes no updates (api_url?)", id="receive-only"),
     pytest.param(*consent("scim", "newsletter"), "consent newsletter", "takes no consents (consents?)", id="scim consent"),
     pytest.param(*consent("memberstack", "other"), "consent other", "(consents.other)", id="memberstack other"),
     pytest.param(*consent("memberstack", "newsletter"), None, None, id="memberstack can"),
@@ -102,6 +101,17 @@ def test_one_way_is_fine(check, kind, line, name, why):
     code, told, complaint = check(kind, line.replace("DIRECTION", ", direction: to_contact"))
     assert (code, complaint) == (0, "")
     assert "members.yaml" not in told
+
+
+def test_a_provider_that_only_tells_is_followed_whatever_says_both(check):
+    lines = ["  - {user: first_name, contact: firstname, direction: both}", "consents:"]
+    lines += ["  - {consent: newsletter, subscription: News, direction: both}"]
+    code, told, complaint = check("memberspace", *lines)
+    warnings = [one for one in told.splitlines() if one.startswith("warning: members.yaml")]
+    assert (code, complaint, len(warnings)) == (0, "", 2)
+    assert all("(api_url?): edits in HubSpot stay there" in one for one in warnings)
+    code, _, complaint = check("memberspace", lines[0].replace("both", "to_user"))
+    assert (code, "direction: to_user, but members takes no updates (api_url?)" in complaint) == (3, True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from connector.errors import Locked
+from connector.errors import Locked, Rejected
 from connector.providers.base import Capabilities
 from connector.sync import listing, reconcile
 
@@ -127,3 +127,30 @@ def test_whom_a_delivery_brought_meanwhile_is_not_made_twice(world, monkeypatch)
     monkeypatch.setattr(listing, "strangers", meanwhile)
     run(world)
     assert len(world.crm.contacts) == 1
+
+
+def test_a_backfill_takes_over_whom_a_broken_one_left(world):
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    known = world.crm.create({"email": "u0@example.com", "lastname": "King"})
+    shown = list(world.idp.users.values())
+
+    def breaks():
+        yield shown[:2]
+        raise Rejected("members: list users: 400")
+
+    whole, world.idp.pages = world.idp.pages, breaks
+    with pytest.raises(Rejected):
+        run(world, backfill=True)
+    assert world.crm.writes == 0
+    world.idp.pages = whole
+    run(world, backfill=True, first=2)
+    assert [bool(world.contact_of(user)) for user in users] == [True, True, False]
+    assert world.contact_of(users[0]) == known
+    run(world, backfill=True)
+    assert world.contact_of(users[2])
+
+
+def test_a_backfill_that_cannot_list_begins_with_nobody(tmp_path):
+    world = World(tmp_path, idp={"capabilities": Capabilities()})
+    with pytest.raises(Rejected, match="cannot list its users"):
+        run(world, backfill=True)
