@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR
@@ -65,7 +67,8 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def settings(connection: Any, record: Any) -> None:
-        kept = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY * 1000}", "secure_delete=ON")
+        _keep_journal(connection)
+        kept = ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY * 1000}", "secure_delete=ON")
         for pragma in kept:  # secure_delete: who is erased is not left in free pages
             connection.execute(f"PRAGMA {pragma}")
 
@@ -74,6 +77,20 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _keep_journal(connection: Any) -> None:
+    """Switch to a write-ahead log. SQLite does not wait for whoever else is doing that to a new file just now."""
+    ends = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def file_of(url: str) -> Path | None:
