@@ -21,7 +21,7 @@ from connector.store.inbox import Stored
 from connector.sync.sender import Sender
 from connector.sync.work import Work
 
-PATIENCE, IN_A_BURST = timedelta(seconds=1), timedelta(seconds=5)
+PATIENCE, IN_A_BURST = timedelta(seconds=1), timedelta(seconds=10)
 """How long events wait for company: a record on the contact is not urgent, and calls are scarce. The second while links are due,
 which may bring some."""
 

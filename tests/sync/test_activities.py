@@ -65,7 +65,7 @@ def test_events_wait_longer_for_company_while_links_are_due(linked):
         tx.links.notice(link.id, {}, tx.now)
     world.clock.pass_(2)
     assert activities.follow(world.work) == 0
-    world.clock.pass_(4)
+    world.clock.pass_(9)
     assert activities.follow(world.work) == 1
     login(world, user, "evt-3")
     world.work_off()
