@@ -1,6 +1,7 @@
 """Opening a SQLite file: for its owner only, with words when it cannot be, and by one `connector up` at a time."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from connector.errors import Locked, Unavailable
-from connector.store import Store
+from connector.store import Store, engine
 from connector.store.about import about
 from connector.store.engine import alone
 from connector.store.migrate import upgrade
@@ -83,3 +84,17 @@ class TestAlone:
     def test_other_databases_take_several(self, url):
         with alone(url), alone(url):
             pass
+
+
+def test_who_switches_the_journal_of_a_new_file_waits_for_whoever_does_it_too():
+    class Connection:
+        refusals = 2
+
+        def execute(self, pragma):
+            if self.refusals:
+                self.refusals -= 1
+                raise sqlite3.OperationalError("database is locked")
+
+    connection = Connection()
+    engine._keep_journal(connection)
+    assert connection.refusals == 0
