@@ -38,6 +38,9 @@ class Particular(Protocol):
     def unwritable_consent(self, purpose: str) -> str | None:
         """The same of a consent."""
 
+    def unwritable_membership(self, key: str) -> str | None:
+        """Why a membership can never be given or taken away, as configured; None when it can."""
+
 
 class Provider(Protocol):
     """An identity provider as configured. Reading and writing may raise Transient, Missing, Rejected."""
@@ -84,6 +87,13 @@ class Provider(Protocol):
         Raises Stale when the user changed since `etag` was given, Missing, Rejected.
         """
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """Give a user a membership, or take it away; what is so already counts as done. Returns the user as the provider now
+        holds it.
+
+        key: as the user's `memberships` have it. Raises Stale when the user changed since `etag` was given, Missing, Rejected.
+        """
+
     def delete(self, user_id: str) -> None:
         """Delete a user; one already gone counts as done."""
 
@@ -106,4 +116,10 @@ def unwritable(provider: Provider, field: str) -> str | None:
 def unwritable_consent(provider: Provider, purpose: str) -> str | None:
     """Why a consent can never be written; None when it can. See Particular."""
     why: str | None = provider.unwritable_consent(purpose) if hasattr(provider, "unwritable_consent") else None
+    return why
+
+
+def unwritable_membership(provider: Provider, key: str) -> str | None:
+    """Why a membership can never be given or taken away; None when it can. See Particular."""
+    why: str | None = provider.unwritable_membership(key) if hasattr(provider, "unwritable_membership") else None
     return why

@@ -7,7 +7,7 @@ The profile:
   and `consents`; what is absent was not told, null is blank; times are ISO 8601;
 - REST, at api_url with a bearer key: GET /users/ID, GET /users?email=, GET /users?limit=&cursor=&updated_since=,
   POST /users, PATCH /users/ID (a JSON merge patch, sent as application/json, which every framework reads), DELETE /users/ID,
-  PUT /users/ID/consents/PURPOSE, POST /users/ID/erasure (where there is none: DELETE);
+  PUT /users/ID/consents/PURPOSE, PUT and DELETE /users/ID/memberships/KEY, POST /users/ID/erasure (where there is none: DELETE);
 - a listing is {"items": [...], "next_cursor": ...}, the cursor null or absent at the end; `updated_since` lists oldest first;
 - an `ETag` comes back in `If-Match`, an `Idempotency-Key` makes a repeated POST harmless; 409 names the other user's id.
 """
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 class Generic:
     """One system that speaks the generic profile. `providers.base.Provider` states what each method promises."""
 
-    needs: Mapping[str, str] = dict.fromkeys(("create", "update", "consent", "delete", "erase"), "api_url")
+    needs: Mapping[str, str] = dict.fromkeys(("create", "update", "consent", "membership", "delete", "erase"), "api_url")
 
     def __init__(
         self,
@@ -70,8 +70,9 @@ class Generic:
         self._api = Rest(name, api_url, Bearer(api_key) if api_key else None, session) if api_url else None
         can = self._api is not None
         self.capabilities = Capabilities(
-            read=can, find=can, list=can, list_changed=can, create=can, update=can, consent=can, delete=can, erase=can
-        )
+            read=can, find=can, list=can, list_changed=can, create=can, update=can, consent=can, membership=can, delete=can,
+            erase=can,
+        )  # fmt: skip
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
@@ -148,6 +149,20 @@ class Generic:
         path = f"{self._path(user_id)}/consents/{quote(purpose, safe='')}"
         headers = {"If-Match": etag} if etag else {}
         return self._written(what, self._rest.call(what, "PUT", path, body=_consent(told), headers=headers), user_id)
+
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. A 404 may mean that there is no such user, no such membership, or no such call."""
+        what = f"set a membership of user {user_id}"
+        if usable_id(key) is None:
+            raise Rejected(f"{self.name}: no membership can have this key")
+        path = f"{self._path(user_id)}/memberships/{quote(key, safe='')}"
+        headers = {"If-Match": etag} if etag else {}
+        method, body = ("PUT", {"active": True}) if held else ("DELETE", None)
+        reply = self._rest.call(what, method, path, body=body, headers=headers, accept=(404,))
+        user = self.fetch(user_id)
+        if reply.status_code == 404 and held:
+            raise Rejected(f"{self.name}: {what}: 404: it knows no such membership, or no such call")
+        return user
 
     def delete(self, user_id: str) -> None:
         """See Provider."""

@@ -43,6 +43,8 @@ class Hooks:
     """Fields that can be blanked."""
     purpose = "newsletter"
     """A consent that can be set."""
+    membership = "press"
+    """A membership that can be given and taken away."""
 
     def make(self, url: str) -> Provider:
         """The provider under test, with its API at `url`."""

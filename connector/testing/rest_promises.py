@@ -9,7 +9,7 @@ import pytest
 
 from connector.errors import ConnectorError, Exists, Missing, Rejected
 from connector.model import ConsentState, Statement, User
-from connector.providers.base import Provider, unwritable, unwritable_consent
+from connector.providers.base import Provider, unwritable, unwritable_consent, unwritable_membership
 from connector.testing.hooks import NOW, Hooks
 from connector.testing.vendor import Vendor
 
@@ -146,6 +146,26 @@ class RestPromises(Hooks):
             one for one in user.consents or () if one.get("purpose") == self.purpose and one.get("channel") in (None, "email")
         ]
         return mine[-1].get("state") if mine else None
+
+    def test_a_membership_that_can_be_given_is_not_said_to_be_unwritable(self, api: Provider) -> None:
+        if api.capabilities.membership:
+            assert unwritable_membership(api, self.membership) is None
+
+    def test_membership(self, api: Provider) -> None:
+        """It is given and taken away, and with it no other one; a repeat does no harm."""
+        if not self._able(api.capabilities.membership, lambda: api.set_membership(self.user_id, self.membership, True, None)):
+            return
+        others = self._memberships(api.fetch(self.user_id)) - {self.membership}
+        for held in (True, True, False, False):
+            user = api.set_membership(self.user_id, self.membership, held, None)
+            assert self._memberships(user) == others | ({self.membership} if held else set())
+            assert self._memberships(api.fetch(self.user_id)) == self._memberships(user)
+        for change in (True, False):
+            with pytest.raises(Missing):
+                api.set_membership(NOBODY, self.membership, change, None)
+
+    def _memberships(self, user: User) -> set[str]:
+        return {str(one["key"]) for one in user.memberships or () if one.get("active", True)}
 
     def test_delete(self, api: Provider) -> None:
         if self._able(api.capabilities.delete, lambda: api.delete(self.user_id)):

@@ -29,6 +29,7 @@ class TroublePromises(Hooks):
             "create": (can.create, lambda: api.create(self.new, "key-1")),
             "update": (can.update, lambda: api.update(self.user_id, self.edit, None)),
             "set_consent": (can.consent, lambda: api.set_consent(self.user_id, self.purpose, told, None)),
+            "set_membership": (can.membership, lambda: api.set_membership(self.user_id, self.membership, True, None)),
             "delete": (can.delete, lambda: api.delete(self.user_id)),
             "erase": (can.erase, lambda: api.erase(self.user_id)),
         }

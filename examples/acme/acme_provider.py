@@ -104,6 +104,10 @@ class Acme:
         """Acme knows no consents."""
         raise self._cannot("keep consents")
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """Acme knows no memberships."""
+        raise self._cannot("give memberships")
+
     def delete(self, user_id: str) -> None:
         """Acme has no call for it."""
         raise self._cannot("delete users")

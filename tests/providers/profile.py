@@ -67,11 +67,14 @@ class Profile:
         user = self.users.get(user_id)
         if user is None:
             return Reply(404)
-        if rest == ["erasure"] or request.method == "DELETE":
+        if rest == ["erasure"] or (request.method == "DELETE" and not rest):
             del self.users[user_id]
             return Reply(204)
         if rest[:1] == ["consents"]:
             user["consents"] = [{"purpose": rest[1], **request.json()}]
+        elif rest[:1] == ["memberships"]:
+            others = [one for one in user["memberships"] if one["key"] != rest[1]]
+            user["memberships"] = [*others, {"key": rest[1], "active": True}] if request.method == "PUT" else others
         elif request.method == "PATCH":
             changes = request.json()
             user["custom"].update(changes.pop("custom", {}))

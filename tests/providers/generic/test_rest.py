@@ -339,6 +339,37 @@ class TestSetConsent:
             api.set_consent("u-1", purpose, self.TOLD, None)
 
 
+class TestSetMembership:
+    @pytest.mark.parametrize(("held", "method"), [(True, "PUT"), (False, "DELETE")])
+    def test_the_user_is_read_afterwards(self, web, api, held, method):
+        web.add(method, f"{URL}/users/u-1/memberships/the%2Fpress", status=204, match=[header_matcher({"If-Match": '"7"'})])
+        web.get(f"{URL}/users/u-1", json=USER, headers={"ETag": '"8"'})
+        assert api.set_membership("u-1", "the/press", held, '"7"').etag == '"8"'
+
+    def test_one_it_does_not_know_is_refused(self, web, api):
+        web.put(f"{URL}/users/u-1/memberships/press", status=404)
+        web.get(f"{URL}/users/u-1", json=USER)
+        with pytest.raises(Rejected, match="no such membership"):
+            api.set_membership("u-1", "press", True, None)
+
+    def test_one_that_is_not_there_ends_without_harm(self, web, api):
+        web.delete(f"{URL}/users/u-1/memberships/press", status=404)
+        web.get(f"{URL}/users/u-1", json=USER)
+        assert api.set_membership("u-1", "press", False, None).id == "u-1"
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_a_user_who_is_gone_is_missing(self, web, api, held):
+        web.add("PUT" if held else "DELETE", f"{URL}/users/u-1/memberships/press", status=404)
+        web.get(f"{URL}/users/u-1", status=404)
+        with pytest.raises(Missing):
+            api.set_membership("u-1", "press", held, None)
+
+    @pytest.mark.parametrize("key", ["", "..", "a\0"])
+    def test_a_key_no_membership_can_have_is_not_asked_for(self, api, key):
+        with pytest.raises(Rejected, match="no membership"):
+            api.set_membership("u-1", key, True, None)
+
+
 class TestErase:
     @pytest.mark.parametrize("status", [200, 202, 204])
     def test_asked_for(self, web, api, status):

@@ -255,7 +255,7 @@ class TestRegistry:
 
     def test_with_an_api(self):
         provider = build("members", self.settings(api_url="https://id.test", api_key="identity-key"))
-        assert provider.capabilities == Capabilities(True, True, True, True, True, True, True, False, True, True)
+        assert provider.capabilities == Capabilities(*[True] * 10)
 
     def test_a_scheme_of_its_own(self):
         signature = {"header": "X-Signature", "signed": "body", "encoding": "hex", "prefix": "sha256=", "key": "utf8"}
