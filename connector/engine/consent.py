@@ -7,7 +7,7 @@ own writes are never taken for evidence.
 A voice is a place that says something, see `Voice`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -85,7 +85,8 @@ class Ruling:
     """What follows for one consent.
 
     before: what was settled. now: what stands from here on. said: the voices that were heard.
-    news: voices that said something new. rule: why, in words for people.
+    news: voices that said something new. rule: why, in words for people. refused: what is not written because that side refused
+    it, as it is parked.
     """
 
     consent: Consent
@@ -97,6 +98,7 @@ class Ruling:
     held: str | None = None
     to_user: bool = False
     to_subscription: bool = False
+    refused: Set[str] = frozenset()
 
     @property
     def effective(self) -> ConsentState:

@@ -119,7 +119,7 @@ def _conflict(field: Field, sides: Sides, times: Times | None, fallback: str) ->
         return _write_user(field, sides, "both", "both changed; direction: to_user", conflict=sides.known)
     met = "both changed" if sides.known else "first link: both have a value"
     if field.conflict == "hold":
-        return _hold(field, sides, f"{met}; conflict: hold")
+        return hold(field, sides, f"{met}; conflict: hold")
     winner: str = field.conflict
     if winner in ("user", "contact"):
         rule = f"{met}; conflict: {winner}"
@@ -131,7 +131,7 @@ def _conflict(field: Field, sides: Sides, times: Times | None, fallback: str) ->
         winner = "user" if times.user > times.contact else "contact"
         rule = f"{met}; conflict: newest is the {winner}"
     if winner == "hold":
-        return _hold(field, sides, rule)
+        return hold(field, sides, rule)
     write = _write_user if winner == "contact" else _write_contact
     return write(field, sides, "both", rule, conflict=True)
 
@@ -209,8 +209,9 @@ def _leave(field: Field, sides: Sides, verdict: Verdict, rule: str) -> Decision:
 def _strange(field: Field, sides: Sides) -> Decision:
     side = "user" if sides.user.strange else "contact"
     option = (sides.user.strange or sides.contact.strange)[0]
-    return _hold(field, sides, f"the {side}'s option {option!r} is not in `values`")
+    return hold(field, sides, f"the {side}'s option {option!r} is not in `values`")
 
 
-def _hold(field: Field, sides: Sides, why: str) -> Decision:
+def hold(field: Field, sides: Sides, why: str) -> Decision:
+    """A field that waits for a person: nothing is written, and the base stays what it was."""
     return Decision(field, sides, "both", why, agreed=sides.base, settled=sides.known, held=why)

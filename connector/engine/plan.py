@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from connector.engine.consent import Ruling, Voice
-from connector.engine.decide import Decision, Sides, Times, decide
+from connector.engine.decide import Decision, Sides, Times, decide, hold
 from connector.engine.normalise import Reading, Unreadable, to_contact, to_user
 from connector.engine.readings import additional_emails, contact_reading, user_reading
 from connector.engine.rulings import (
@@ -18,9 +18,9 @@ from connector.engine.rulings import (
     in_question,
     rulings,
     times_wanted,
-    typology_sides,
     withheld,
 )
+from connector.engine.typologies import memberships, refused_memberships, typologies
 from connector.mapping.model import TYPOLOGIES, Direction, Field, Mapping
 from connector.model import ConsentState, Contact, Link, LinkState, Statement, User, Value
 
@@ -83,10 +83,10 @@ class Policy:
     """What a plan depends on beside the mapping.
 
     id_property: the unique contact property that carries the user's id. writable: the provider takes updates.
-    unwritable: user fields that it does not take all the same, and consents, as `consent.<name>`.
+    unwritable: user fields that it does not take all the same, consents as `consent.<name>`, memberships as `typologies.<key>`.
     grace: how long a missing contact is waited for before it is believed deleted.
     subscriptions: the mapping's word for a subscription type -> its id. readable: their statuses can be read and written.
-    consent_writable: the provider takes consents.
+    consent_writable, memberships_writable: the provider takes consents, and memberships.
     """
 
     mapping: Mapping
@@ -97,6 +97,7 @@ class Policy:
     subscriptions: Names[str, str] = field(default_factory=dict)
     readable: bool = False
     consent_writable: bool = False
+    memberships_writable: bool = False
     unwritable: Set[str] = frozenset()
 
 
@@ -104,8 +105,10 @@ class Policy:
 class Plan:
     """One step for one link.
 
+    memberships: the user's by key that are to be given (True) or taken away (False).
     until: when to look again, for WAIT. asks: subscription statuses have to be read first. asks_all: whether the address opted
     out of everything. evidence: properties whose time of change says what they are worth as evidence of a consent.
+    refused: consents and memberships that are not written because the other side refused them, as they are parked.
     """
 
     step: Step
@@ -113,17 +116,19 @@ class Plan:
     decisions: tuple[Decision, ...] = ()
     contact_writes: Names[str, str] = field(default_factory=dict)
     user_writes: Names[str, Any] = field(default_factory=dict)
+    memberships: Names[str, bool] = field(default_factory=dict)
     until: datetime | None = None
     rulings: tuple[Ruling, ...] = ()
     asks: bool = False
     asks_all: bool = False
     evidence: tuple[str, ...] = ()
+    refused: Set[str] = frozenset()
 
     @property
     def idle(self) -> bool:
         """Nothing to write."""
         consents = any(one.to_user or one.to_subscription for one in self.rulings)
-        return self.step is Step.WRITE and not self.contact_writes and not self.user_writes and not consents
+        return self.step is Step.WRITE and not (self.contact_writes or self.user_writes or self.memberships or consents)
 
     @property
     def needs_times(self) -> list[str]:
@@ -199,7 +204,8 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
     """The fields and consents of a step."""
     found = rulings(link, seen, policy)
     decisions = [_decide(one, link, seen, policy, found) for one in policy.mapping.fields]
-    decisions += [*_typologies(link, seen, policy), *derived(seen, policy, found)]
+    classes = typologies(link, seen, policy)
+    decisions += [*classes, *derived(seen, policy, found)]
     to_contacts = {
         one.field.contact: to_contact(one.to_contact)
         for one in decisions
@@ -210,26 +216,21 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
     to_users = {
         one.field.user: to_user(one.field, one.to_user, one.sides.user.strange)
         for one in decisions
-        if one.writes_user and policy.writable and not _refused(f"user.{one.field.user}", one.to_user, seen)
+        if one.writes_user
+        and one.field.user != TYPOLOGIES
+        and policy.writable
+        and not _refused(f"user.{one.field.user}", one.to_user, seen)
+    }
+    refused = {what for one in found for what in one.refused} | {
+        what for one in classes for what in refused_memberships(one, seen)
     }
     return Plan(
         step, decisions=tuple(decisions), contact_writes=to_contacts, user_writes=to_users, rulings=found,
+        memberships={key: held for one in classes for key, held in memberships(one).items()},
         asks=in_question(link, found, seen, policy), asks_all=all_in_question(link, found, seen, policy),
         evidence=tuple(times_wanted(found, seen, policy)),
+        refused=refused,
     )  # fmt: skip
-
-
-def _typologies(link: Link, seen: Seen, policy: Policy) -> list[Decision]:
-    given = policy.mapping.typologies
-    if given is None:
-        return []
-    rule = next(one for one in policy.mapping.rules if one.user == TYPOLOGIES)
-    try:
-        sides = typology_sides(rule, link, seen, given.remove)
-    except Unreadable as error:
-        blank = Reading(link.base.get(TYPOLOGIES))
-        return [_unreadable(rule, Sides(blank.value, TYPOLOGIES in link.base, blank, blank), str(error))]
-    return [] if sides is None else [decide(rule, sides, None, policy.mapping.defaults.newest_fallback)]
 
 
 def _refused(name: str, value: Value, seen: Seen) -> bool:
@@ -244,7 +245,7 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     try:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
     except Unreadable as error:
-        return _unreadable(rule, Sides(base, known, Reading(base), Reading(base)), str(error))
+        return hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))
     sides = _unheard(rule, link, _alike(rule, link, seen, sides))
     if (kept_back := withheld(rule, sides, found)) is not None:
         return kept_back
@@ -257,10 +258,6 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
     return decide(rule, sides, times, policy.mapping.defaults.newest_fallback)
-
-
-def _unreadable(rule: Field, sides: Sides, why: str) -> Decision:
-    return Decision(rule, sides, "both", why, agreed=sides.base, settled=sides.known, held=why)
 
 
 def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from connector.engine import consent as lattice
-from connector.engine.compare import as_set, elements
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, Voices, decoded
 from connector.engine.decide import Decision, Sides
 from connector.engine.normalise import Reading, Unreadable
-from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent, user_reading
+from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
 from connector.model import UNTOLD, ConsentState, Link, Statement, Value
 
@@ -191,15 +190,17 @@ def _effects(ruling: Ruling, seen: "Seen", policy: "Policy") -> Ruling:
     held = _held(ruling, seen)
     to_user = (
         policy.consent_writable and ruling.name not in policy.unwritable and consent.direction.writes_user and not held
-        and _user_lacks(ruling, seen) and not _was_refused(f"user.{ruling.name}", ruling.now, seen)
+        and _user_lacks(ruling, seen)
     )  # fmt: skip
     followed = consent.direction.writes_contact or state is REVOKED
     reachable = policy.readable and _type_of(consent, policy) is not None and bool(seen.address)
     to_subscription = (
         followed and reachable and not held and _differs(ruling) and (state is REVOKED or Voice.SUBSCRIPTION in ruling.said)
-        and not _was_refused(ruling.name, ruling.now, seen)
     )  # fmt: skip
-    return replace(ruling, held=held, to_user=to_user, to_subscription=to_subscription)
+    wanted = {f"user.{ruling.name}": to_user, ruling.name: to_subscription}
+    refused = frozenset(what for what, wants in wanted.items() if wants and _was_refused(what, ruling.now, seen))
+    to_user, to_subscription = to_user and f"user.{ruling.name}" not in refused, to_subscription and ruling.name not in refused
+    return replace(ruling, held=held, to_user=to_user, to_subscription=to_subscription, refused=refused)
 
 
 def _user_lacks(ruling: Ruling, seen: "Seen") -> bool:
@@ -304,19 +305,3 @@ def withheld(rule: Field, sides: Sides, found: tuple[Ruling, ...]) -> Decision |
             return Decision(rule, sides, "user", f"{why}; on_withdrawal: clear", writes_contact=True)
         return Decision(rule, sides, "neither", why)
     return Decision(rule, sides, "neither", why, agreed=sides.base, settled=sides.known)
-
-
-def gained(rule: Field, sides: Sides, remove: bool) -> Sides:
-    """The sides of the typologies. Unless they are removed as well, one the user had once still counts."""
-    if remove or not sides.known:
-        return sides
-    return replace(sides, user=replace(sides.user, value=as_set(elements(sides.user.value) | elements(sides.base))))
-
-
-def typology_sides(rule: Field, link: Link, seen: "Seen", remove: bool) -> Sides | None:
-    """Both sides of the typologies; None when the provider does not tell any."""
-    if seen.user is None or seen.user.memberships is None:
-        return None
-    known = TYPOLOGIES in link.base
-    sides = Sides(link.base.get(TYPOLOGIES), known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
-    return gained(rule, sides, remove)

@@ -5,6 +5,7 @@ Each finding tells the way out. Nothing here knows a portal: what a portal lacks
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Names
 from typing import TYPE_CHECKING
 
 import phonenumbers
@@ -126,14 +127,19 @@ def _read_only(whole: "Mapping") -> Iterator[Finding]:
 
 def _ambiguous_values(whole: "Mapping") -> Iterator[Finding]:
     """Two values for one option are fine on the way to the contact; on the way back nobody could say which is meant."""
-    for index, entry in enumerate(whole.fields):
-        if not (entry.values and entry.direction.writes_user):
-            continue
+    written: list[tuple[Loc, Names[str, str]]] = [
+        (("fields", index, "values"), entry.values)
+        for index, entry in enumerate(whole.fields)
+        if entry.values and entry.direction.writes_user
+    ]
+    if whole.typologies and whole.typologies.both:
+        written.append((("typologies", "values"), whole.typologies.values))
+    for loc, values in written:
         first: dict[str, str] = {}
-        for value, option in entry.values.items():
+        for value, option in values.items():
             if first.setdefault(option, value) != value:
                 message = f"'{first[option]}' has the option '{option}' too, so it cannot be read back: add direction: to_contact"
-                yield Finding(("fields", index, "values", value), message)
+                yield Finding((*loc, value), message)
 
 
 def _one_writer(whole: "Mapping") -> Iterator[Finding]:

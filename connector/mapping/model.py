@@ -209,7 +209,17 @@ class Typologies(Part):
 
     contact: Property = pydantic.Field(description="Internal name of the multiple-checkboxes property.")
     values: Values = pydantic.Field(description="Provider's typology -> internal name of the CRM option. Others are ignored.")
-    remove: bool = pydantic.Field(False, description="true: a typology the user loses is also taken from the contact.")
+    direction: Literal["to_contact", "both"] = pydantic.Field(
+        "to_contact", description="both: an option added to the contact gives the user that membership at the provider."
+    )
+    remove: bool = pydantic.Field(
+        False, description="true: a typology the user loses is also taken from the contact; with `direction: both` also back."
+    )
+
+    @property
+    def both(self) -> bool:
+        """Whether memberships are written to the provider."""
+        return self.direction == "both"
 
 
 class Consent(Part):

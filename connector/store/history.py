@@ -33,6 +33,10 @@ class Entry:
     at: datetime | None = None
 
 
+WRITTEN = ("contact.update", "user.update", "user.membership")
+"""Kinds of effects that may blank something."""
+
+
 class History:
     """Queries on `history`."""
 
@@ -69,7 +73,7 @@ class History:
 
     def clears_of_run(self, run: int) -> int:
         """How many fields a run blanked."""
-        query = select(history.c.changes).where((history.c.run == run) & history.c.kind.in_(("contact.update", "user.update")))
+        query = select(history.c.changes).where((history.c.run == run) & history.c.kind.in_(WRITTEN))
         rows = self._db.execute(query.execution_options(yield_per=500)).scalars()
         return sum(_cleared(change) for changes in rows for change in changes)
 
@@ -80,7 +84,7 @@ class History:
 
     def links_that_cleared(self, run: int | None, span: timedelta) -> int:
         """How many links had a field blanked in a run, or lately (within `span`) by live deliveries."""
-        written = history.c.kind.in_(("contact.update", "user.update"))
+        written = history.c.kind.in_(WRITTEN)
         blanks = type_coerce(history.c.changes, Text).contains('"to":null')
         query = select(history.c.link_id, history.c.changes).where(self._when(run, span) & written & blanks)
         return len({row.link_id for row in self._db.execute(query) if any(map(_cleared, row.changes))})

@@ -7,7 +7,7 @@ from connector.crm.base import BATCH
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
-from connector.sync import brakes, consents, contacts, linking, observe, people, users
+from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
 from connector.sync.case import Case, cases
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work, place
@@ -86,6 +86,7 @@ def _write(work: Work, batch: list[Case]) -> None:
     contacts.update(work, _open(batch, Step.WRITE))
     users.update(work, _open(batch, Step.WRITE))
     consents.write_users(work, _linked(batch))
+    memberships.write(work, _linked(batch))
     _share_again(work, _open(batch, Step.ARCHIVE))
     contacts.archive(work, _open(batch, Step.ARCHIVE))
     users.delete(work, _open(batch, Step.DELETE_USER))

@@ -6,11 +6,13 @@ Who asks for it in so many words is refused; what only a default asks for goes o
 
 from collections.abc import Iterator
 
-from connector.mapping.model import CONSENT, Consent, Field, Mapping
+from connector.engine.typologies import name_of
+from connector.mapping.model import CONSENT, TYPOLOGIES, Consent, Field, Mapping, Typologies
 from connector.providers import base
 from connector.providers.base import Provider
 
-Asked = tuple[Field | Consent, str, str]
+Part = Field | Consent | Typologies
+Asked = tuple[Part, str, str]
 """A part of the mapping that shall reach the user and cannot, its name, and why."""
 
 
@@ -43,10 +45,14 @@ def warned(provider: Provider, mapping: Mapping) -> list[str]:
 
 
 def unwritable(provider: Provider, mapping: Mapping) -> frozenset[str]:
-    """The user fields of a mapping, and its consents as `consent.<name>`, that the provider can never write."""
+    """The user fields of a mapping, its consents as `consent.<name>` and memberships as `typologies.<key>`, that the provider can
+    never write.
+    """
     fields = {one.user for one in mapping.fields if base.unwritable(provider, one.user)}
     consents = {CONSENT + one.consent for one in mapping.consents if base.unwritable_consent(provider, one.consent)}
-    return frozenset(fields | consents)
+    keys = mapping.typologies.values if mapping.typologies else ()
+    memberships = {name_of(key) for key in keys if base.unwritable_membership(provider, key)}
+    return frozenset(fields | consents | memberships)
 
 
 def _asked(provider: Provider, mapping: Mapping) -> Iterator[Asked]:
@@ -58,6 +64,17 @@ def _asked(provider: Provider, mapping: Mapping) -> Iterator[Asked]:
         told = base.unwritable_consent(provider, consent.consent)
         if consent.subscription and consent.direction.writes_user and (why := _why(provider, can.consent, "consent", told)):
             yield consent, f"consent {consent.consent}", why
+    if mapping.typologies and mapping.typologies.both:
+        yield from _memberships(provider, mapping.typologies)
+
+
+def _memberships(provider: Provider, given: Typologies) -> Iterator[Asked]:
+    if why := _why(provider, provider.capabilities.membership, "membership", None):
+        yield given, TYPOLOGIES, why
+        return
+    for key in given.values:
+        if told := base.unwritable_membership(provider, key):
+            yield given, name_of(key), f"cannot give it: {told}"
 
 
 def _why(provider: Provider, able: bool, capability: str, told: str | None) -> str | None:
@@ -67,7 +84,7 @@ def _why(provider: Provider, able: bool, capability: str, told: str | None) -> s
     return f"cannot write it: {told}" if told else None
 
 
-def _in_so_many_words(provider: Provider, mapping: Mapping, part: Field | Consent) -> bool:
+def _in_so_many_words(provider: Provider, mapping: Mapping, part: Part) -> bool:
     tells_only = not (provider.capabilities.update or provider.capabilities.consent)
     return part.direction == "to_user" or (mapping.says(part, "direction") and not tells_only)
 

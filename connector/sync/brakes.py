@@ -49,12 +49,15 @@ def _deletes(case: Case) -> bool:
 
 
 def _clears(case: Case) -> bool:
-    """Whether a value that is there would be blanked, on either side."""
-    return case.decided.step is Step.WRITE and any(
-        (one.writes_contact and one.to_contact is None and one.sides.contact.value is not None)
-        or (one.writes_user and one.to_user is None and one.sides.user.value is not None)
-        for one in case.decided.decisions
-    )
+    """Whether a value that is there would be blanked, on either side, or a membership taken away."""
+    return (
+        case.decided.step is Step.WRITE
+        and any(
+            (one.writes_contact and one.to_contact is None and one.sides.contact.value is not None)
+            or (one.writes_user and one.to_user is None and one.sides.user.value is not None)
+            for one in case.decided.decisions
+        )
+    ) or not all(case.decided.memberships.values())
 
 
 def _opts_out(case: Case) -> bool:

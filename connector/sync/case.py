@@ -141,14 +141,17 @@ class Case:
         link = self.link
         return Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
 
-    def intend(self, kind: str, ruling: Ruling | None = None) -> None:
-        """Put down an effect that is about to be made, on one consent or on fields. It stays until the batch is recorded."""
+    def intend(self, kind: str, ruling: Ruling | None = None, changes: Sequence[Any] = ()) -> None:
+        """Put down an effect that is about to be made, on one consent, on fields, or one that is described already.
+
+        It stays until the batch is recorded.
+        """
         side = "user" if kind.startswith("user.") else "contact"
         if ruling is not None:
             intent = {"kind": kind, "consent": ruling.consent.consent, "changes": [described_consent(ruling, side)]}
         else:
             written = self.decided.user_writes if side == "user" else self.decided.contact_writes
-            intent = {"kind": kind, "changes": self.described(written, side)}
+            intent = {"kind": kind, "changes": changes or self.described(written, side)}
         self.intents = [*(one for one in self.intents if _effect(one) != _effect(intent)), intent]
         self.open_effects.add(_effect(intent))
 
@@ -264,7 +267,7 @@ def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], 
         can = provider.capabilities
         policy = Policy(
             mapping, work.id_property(link.provider), can.update, work.grace, now, consent_writable=can.consent,
-            unwritable=unwritable(provider, mapping),
+            memberships_writable=can.membership, unwritable=unwritable(provider, mapping),
         )  # fmt: skip
         found.append(Case(link, mapping, provider, policy, parked.get(link.id, [])))
     return found

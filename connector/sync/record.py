@@ -376,7 +376,7 @@ def _park(tx: Tx, case: Case) -> None:
 
 
 def _still_refused(case: Case, what: str) -> bool:
-    return any(
+    return what in case.decided.refused or any(
         (what == one.field.contact and one.writes_contact and one.field.user not in case.on_contact)
         or (what == f"user.{one.field.user}" and one.writes_user and one.field.user not in case.on_user)
         for one in case.decided.decisions

@@ -32,7 +32,7 @@ def freshen(work: Work, batch: list[Case]) -> None:
 
 
 def _writes(case: Case) -> bool:
-    return bool(case.decided.user_writes) or any(one.to_user for one in case.decided.rulings)
+    return bool(case.decided.user_writes or case.decided.memberships) or any(one.to_user for one in case.decided.rulings)
 
 
 def create(work: Work, batch: list[Case]) -> None:

@@ -130,3 +130,21 @@ def test_the_setting_that_is_missing_is_named(check, kind, asked, hint):
 
 def test_every_kind_that_can_write_is_tried():
     assert set(ALL) - set(KINDS) == {"generic", "trustisto"}
+
+
+GIVING = "typologies: {contact: member_types, direction: both, values: {press: Press}}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "told"),
+    [
+        pytest.param("outseta", 3, "members.yaml:4:51: typologies: direction: both, but members takes no memberships", id="none"),
+        pytest.param("memberspace", 0, "warning: members.yaml:4:51: typologies: direction both, but members", id="only tells"),
+        pytest.param("memberstack", 0, "", id="some"),
+    ],
+)
+def test_memberships_a_provider_cannot_give(check, kind, code, told):
+    found, said, complaint = check(kind, GIVING)
+    assert found == code
+    assert told in said + complaint
+    assert bool(told) == ("memberships" in said + complaint)

@@ -150,6 +150,14 @@ BAD = {
         fields("{user: custom.a, contact: x}", "{user: custom.b, contact: §x}"),
         "fields.2.contact: contact property x is written by an earlier entry too",
     ),
+    "two typologies on one option, both ways": (
+        fields(tail="typologies: {contact: x, direction: both, values: {a: A, b: §A}}\n"),
+        "typologies.values.b: 'a' has the option 'A' too, so it cannot be read back: add direction: to_contact",
+    ),
+    "typologies to the user alone": (
+        fields(tail="typologies: {contact: x, direction: §to_user, values: {a: A}}\n"),
+        "typologies.direction: expected one of to_contact, both",
+    ),
     "typologies over a field": (
         fields("{user: custom.a, contact: x}", tail="typologies: {contact: §x, values: {a: b}}\n"),
         "typologies.contact: contact property x is written by an earlier entry too",

@@ -122,6 +122,9 @@ class Ends(Oracle):
         former = {old for old, now in self.world.crm.merged.items() if now == contact_id}
         taken = set().union(*(self.taken_away[old] for old in (contact_id, *former)))
         assert mine - taken <= held, f"{one.name} is {mine}, the contact says {held}"
+        if self.life.kind.typologies and not self._parked(one):
+            once = {OPTIONS[key] for key in self.world.idp.once.get(one.user_id, ())}
+            assert held & set(OPTIONS.values()) <= mine | once, f"{one.name} is {mine}, marketing says {held}"
 
     def _communicable(self, one):
         contact = self.world.crm.contacts[self.world.crm._now(one.contact_id)]

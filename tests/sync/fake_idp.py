@@ -34,6 +34,7 @@ class FakeIdp:
         self.hides: set[str] = set()
         self.tells: list[str] = []
         self.noop: set[str] = set()
+        self.once: dict[str, set[str]] = {}
         self.stamps = False
         self.hears = nobody_listens
         self.shows = nobody_watches
@@ -60,7 +61,7 @@ class FakeIdp:
     @property
     def writes(self):
         """How many calls wrote something."""
-        return sum(self.made[name] for name in ("create", "update", "delete", "set_consent"))
+        return sum(self.made[name] for name in ("create", "update", "delete", "set_consent", "set_membership"))
 
     # what the sync calls
 
@@ -133,6 +134,18 @@ class FakeIdp:
             self.consent(user_id, purpose, told.state.value, at=at, source=told.source, by="us")
         return self._answer(self._told(user_id))
 
+    def set_membership(self, user_id, key, held, etag):
+        self._call("set_membership")
+        if user_id not in self.users:
+            raise Missing(f"user {user_id}")
+        if etag is not None and etag != self.users[user_id].etag:
+            raise Stale("changed meanwhile")
+        if f"typologies.{key}" in self.refuses:
+            raise Rejected("no such plan")
+        if f"typologies.{key}" not in self.noop:
+            self.join(user_id, key, active=held)
+        return self._answer(self._told(user_id))
+
     def erase(self, user_id):
         self.delete(user_id)
 
@@ -154,6 +167,7 @@ class FakeIdp:
         """A typology is gained or lost."""
         user = self.users[user_id]
         before = [one for one in user.memberships or () if one["key"] != key]
+        self.once.setdefault(user_id, set()).add(key)
         self.users[user_id] = self._made(user_id, user.values, (*before, {"key": key, "active": active}), user.consents)
         kind = "membership.added" if active else "membership.removed"
         self.events.append(Change(kind, user_id, self.clock(), user=self._told(user_id)))

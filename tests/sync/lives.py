@@ -26,7 +26,7 @@ fields:
   - {{user: email, contact: email}}
   - {{user: first_name, contact: firstname}}
   - {{user: last_name, contact: lastname, on_blank: keep}}
-typologies: {{contact: member_types, values: {{consumer: Consumer, press: Press}}}}
+typologies: {{contact: member_types, values: {{consumer: Consumer, press: Press}}{typologies}}}
 consents:
   - {{consent: newsletter, subscription: Newsletter, legal_basis: CONSENT_WITH_NOTICE, property: newsletter_consent}}
   - {{consent: product, subscription: "1002"}}
@@ -34,7 +34,18 @@ communicable: {{contact: communicable, any_of: [newsletter, product]}}
 events: {{as: custom_object, types: [user.created, user.login, consent.granted, consent.revoked], details: [plan]}}
 lifecycle: {lifecycle}
 """
-WRITING = {"upsert", "archive", "create", "update", "delete", "erase", "write_statuses", "set_consent", "record_events"}
+WRITING = {
+    "upsert",
+    "archive",
+    "create",
+    "update",
+    "delete",
+    "erase",
+    "write_statuses",
+    "set_consent",
+    "set_membership",
+    "record_events",
+}
 STEPS = 25
 
 
@@ -47,6 +58,7 @@ class Kind:
     idp: dict = field(default_factory=dict)
     stamps: bool = False
     closed: bool = False
+    typologies: str = ""
 
 
 KINDS = (
@@ -56,6 +68,7 @@ KINDS = (
     Kind("statuses cannot be read", closed=True),
     Kind("the provider takes no consents", idp={"capabilities": Capabilities(True, True, True, True, True, True, delete=True)}),
     Kind("the provider only tells", idp={"capabilities": Capabilities()}),
+    Kind("memberships go both ways", typologies=", direction: both"),
     Kind("deleted users leave their contact", "{user_deleted: unlink, user_erased: archive_contact}"),
     Kind("whoever goes is erased", "{user_deleted: erase_contact, contact_deleted: delete_user}"),
 )
@@ -110,7 +123,7 @@ class Life:
         store, clock = store_and_clock()
         empty(store)
         clock.now = START
-        mapping = MAPPING.format(lifecycle=kind.lifecycle)
+        mapping = MAPPING.format(lifecycle=kind.lifecycle, typologies=kind.typologies)
         self.world = World(folder(), mapping=mapping, idp=kind.idp, store=store, clock=clock)
         self.world.crm.check_portal = lambda: None
         self.world.idp.stamps = kind.stamps

@@ -1,0 +1,98 @@
+"""The classes of user that a contact shows, and, where the mapping says so, the memberships a user gets in return. Pure."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from connector.engine.compare import as_set, elements
+from connector.engine.decide import Decision, Sides, decide, hold
+from connector.engine.normalise import Reading, Unreadable, to_user
+from connector.engine.readings import contact_reading, user_reading
+from connector.mapping.model import TYPOLOGIES, Field
+from connector.model import Link, Value
+
+if TYPE_CHECKING:
+    from connector.engine.plan import Policy, Seen
+
+GIVEN, TAKEN = "given", "taken"
+"""What is to become of a membership, as a value that can be parked."""
+
+
+def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
+    """The decision about the typologies; none where the mapping has none, or the provider does not tell any."""
+    given = policy.mapping.typologies
+    if given is None or seen.user is None or seen.user.memberships is None:
+        return []
+    rule = next(one for one in policy.mapping.rules if one.user == TYPOLOGIES)
+    base, known = link.base.get(TYPOLOGIES), TYPOLOGIES in link.base
+    try:
+        sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
+    except Unreadable as error:
+        return [hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))]
+    decided = decide(rule, _gained(sides, given.remove), None, policy.mapping.defaults.newest_fallback)
+    return [_returned(decided, link, seen, policy) if given.both and link.user_id else decided]
+
+
+def _gained(sides: Sides, remove: bool) -> Sides:
+    """Unless they are removed as well, a typology the user had once still counts."""
+    if remove or not sides.known:
+        return sides
+    return replace(sides, user=replace(sides.user, value=as_set(elements(sides.user.value) | elements(sides.base))))
+
+
+def _returned(decided: Decision, link: Link, seen: "Seen", policy: "Policy") -> Decision:
+    """The same decision, with what marketing added to the contact, and with `remove` took from it, done to the user."""
+    assert policy.mapping.typologies is not None
+    sides = decided.sides
+    mine, theirs, base = elements(sides.user.value), elements(sides.contact.value), elements(sides.base)
+    added = theirs - mine - base - _unheard(link)
+    gone = (mine & base) - theirs if policy.mapping.typologies.remove and seen.contact else frozenset[str]()
+    added = frozenset(one for one in added if _possible(decided.field, one, GIVEN, seen, policy))
+    gone = frozenset(one for one in gone if _possible(decided.field, one, TAKEN, seen, policy))
+    if not added and not gone:
+        return decided
+    both = as_set((mine | added) - gone)
+    told = "changed in the CRM: " + " and ".join(word for word, some in (("added", added), ("taken away", gone)) if some)
+    return replace(decided, rule=told, writes_user=True, to_user=both, agreed=both, drift=False)
+
+
+def _unheard(link: Link) -> frozenset[str]:
+    """Options that we were about to write to the contact: it may have them from us."""
+    changes = [change for intent in link.intent for change in intent["changes"]]
+    ours = [change["to"] or () for change in changes if change["field"] == TYPOLOGIES and change["side"] == "contact"]
+    return frozenset(option for options in ours for option in options)
+
+
+def _possible(rule: Field, option: str, wanted: str, seen: "Seen", policy: "Policy") -> bool:
+    key = _key(rule, option)
+    able = policy.memberships_writable and name_of(key) not in policy.unwritable
+    return able and seen.refused.get(f"user.{name_of(key)}") != wanted
+
+
+def memberships(decided: Decision) -> dict[str, bool]:
+    """The user's memberships that are to be given (True) or taken away (False), by their key."""
+    if not decided.writes_user:
+        return {}
+    before, after = elements(decided.sides.user.value), elements(decided.to_user)
+    return {_key(decided.field, one): one in after for one in sorted(before ^ after)}
+
+
+def refused_memberships(decided: Decision, seen: "Seen") -> set[str]:
+    """What the provider refused to give or take, and is still wanted; under the names they are parked by."""
+    mine, theirs = elements(decided.sides.user.value), elements(decided.sides.contact.value)
+    wanted = dict.fromkeys(theirs - mine, GIVEN) | dict.fromkeys(mine - theirs, TAKEN)
+    names = {f"user.{name_of(_key(decided.field, option))}": what for option, what in wanted.items()}
+    return {name for name, what in names.items() if seen.refused.get(name) == what}
+
+
+def name_of(key: str) -> str:
+    """What a membership is called where fields and consents have names, too."""
+    return f"{TYPOLOGIES}.{key}"
+
+
+def _key(rule: Field, option: Value) -> str:
+    return str(to_user(rule, (str(option),))[0])
+
+
+def worth(held: bool) -> Value:
+    """What was to become of a membership, as it is parked."""
+    return GIVEN if held else TAKEN

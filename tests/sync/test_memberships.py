@@ -1,0 +1,169 @@
+"""`typologies.direction: both`: what marketing adds to the contact becomes a membership of the user."""
+
+import pytest
+
+from connector.errors import Missing
+from connector.settings import Brakes
+
+from .scenes import crash, recover
+from .test_typologies import TYPOLOGIES, registered, types
+from .world import USER, World
+
+BOTH = TYPOLOGIES.replace("Press}}", "Press}, direction: both}")
+TAKING = TYPOLOGIES.replace("Press}}", "Press}, direction: both, remove: true}")
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=BOTH)
+
+
+@pytest.fixture
+def taking(tmp_path):
+    return World(tmp_path, mapping=TAKING)
+
+
+def members(world, user):
+    return {one["key"] for one in world.idp.users[user].memberships if one["active"]}
+
+
+def marked(world, user, options):
+    """Marketing sets the contact's property."""
+    world.crm.edit(world.contact_of(user), {"member_types": options})
+    world.run()
+
+
+def calls(world):
+    return world.idp.made["set_membership"]
+
+
+def test_what_marketing_adds_becomes_a_membership(world):
+    user = registered(world, "consumer")
+    marked(world, user, "Consumer;Press")
+    assert (members(world, user), types(world, user)) == ({"consumer", "press"}, {"Consumer", "Press"})
+    world.sweep()
+    assert calls(world) == 1
+
+
+def test_one_way_gives_nothing(tmp_path):
+    world = World(tmp_path, mapping=TYPOLOGIES)
+    user = registered(world, "consumer")
+    marked(world, user, "Consumer;Press")
+    assert (members(world, user), calls(world)) == ({"consumer"}, 0)
+
+
+def test_an_option_nobody_mapped_stays_on_the_contact_and_gives_nothing(world):
+    user = registered(world, "consumer")
+    marked(world, user, "Consumer;VIP")
+    assert (members(world, user), types(world, user), calls(world)) == ({"consumer"}, {"Consumer", "VIP"}, 0)
+    assert world.link(user).held == {}
+
+
+def test_what_marketing_takes_away_is_not_taken_from_the_user(world):
+    user = registered(world, "consumer", "press")
+    marked(world, user, "Consumer")
+    assert (members(world, user), types(world, user), calls(world)) == ({"consumer", "press"}, {"Consumer"}, 0)
+
+
+def test_with_remove_it_is(taking):
+    user = registered(taking, "consumer", "press")
+    marked(taking, user, "Consumer")
+    assert (members(taking, user), types(taking, user)) == ({"consumer"}, {"Consumer"})
+    taking.sweep()
+    assert calls(taking) == 1
+
+
+def test_what_the_user_loses_is_not_given_back(world, taking):
+    for one, left in ((world, {"Consumer", "Press"}), (taking, {"Consumer"})):
+        user = registered(one, "consumer", "press")
+        one.idp.join(user, "press", active=False)
+        one.run()
+        one.sweep()
+        assert (members(one, user), types(one, user), calls(one)) == ({"consumer"}, left, 0)
+
+
+def test_both_sides_at_once(taking):
+    user = registered(taking, "consumer")
+    taking.idp.join(user, "press")
+    marked(taking, user, "")
+    assert (members(taking, user), types(taking, user)) == ({"press"}, {"Press"})
+
+
+def test_an_existing_contact_brings_its_typologies_when_it_is_linked(world):
+    world.crm.create({"email": "ada@example.com", "member_types": "VIP;Press"})
+    user = registered(world, "consumer")
+    assert members(world, user) == {"consumer", "press"}
+
+
+def test_what_the_contact_may_have_from_us_gives_nothing(world):
+    """The worker dies after its write, and the user has lost the membership since."""
+    user = registered(world, "consumer")
+    world.idp.join(user, "press")
+    crash(world, "contact.update")
+    assert types(world, user) == {"Consumer", "Press"}
+    world.idp.join(user, "press", active=False)
+    world.deliver_all()
+    recover(world)
+    assert (members(world, user), calls(world)) == ({"consumer"}, 0)
+
+
+@pytest.mark.parametrize("how", ["refuses", "noop"])
+def test_what_the_provider_does_not_do_is_parked_and_the_rest_goes_on(world, how):
+    user = registered(world)
+    setattr(world.idp, how, {"typologies.press"})
+    marked(world, user, "Consumer;Press")
+    assert members(world, user) == {"consumer"}
+    assert [what for what, _ in world.parked()] == ["user.typologies.press"]
+    tried = calls(world)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    world.idp.edit(user, {"first_name": "Ada"})
+    world.run()
+    assert (calls(world), [what for what, _ in world.parked()]) == (tried, ["user.typologies.press"])
+    marked(world, user, "Consumer")
+    assert world.parked() == []
+    setattr(world.idp, how, set())
+    marked(world, user, "Consumer;Press")
+    assert members(world, user) == {"consumer", "press"}
+
+
+def test_a_provider_that_gives_none_is_not_asked(tmp_path):
+    from connector.providers.base import Capabilities
+
+    world = World(tmp_path, mapping=BOTH, idp={"capabilities": Capabilities(read=True, list=True, update=True)})
+    user = registered(world, "consumer")
+    marked(world, user, "Consumer;Press")
+    assert (members(world, user), calls(world)) == ({"consumer"}, 0)
+
+
+def test_the_history_tells(world):
+    user = registered(world)
+    marked(world, user, "Press")
+    [change] = [one for one in world.history(user) if one["field"] == "typologies" and one["side"] == "user"]
+    assert (change["from"], change["to"], change["rule"]) == (None, "press", "changed in the CRM: added")
+    assert change["line"] > 0
+
+
+def test_memberships_taken_beyond_the_brake_stop(tmp_path):
+    world = World(tmp_path, mapping=TAKING, brakes=Brakes(clears=1, clears_percent=0))
+    users = [world.idp.register({**USER, "email": f"u{n}@example.com"}, memberships=("press", "consumer")) for n in range(3)]
+    world.run()
+    for user in users:
+        marked(world, user, "Consumer")
+    assert [len(members(world, user)) for user in users] == [1, 2, 2]
+    held = [world.link(user).reason for user in users[1:]]
+    assert all("brakes.clears" in reason for reason in held)
+
+
+def test_a_user_who_is_gone_meanwhile_is_looked_at_again(world):
+    user = registered(world)
+    give = world.idp.set_membership
+
+    def gone(*asked):
+        world.idp.set_membership = give
+        raise Missing("gone")
+
+    world.idp.set_membership = gone
+    marked(world, user, "Press")
+    world.run()
+    assert members(world, user) == {"press"}
