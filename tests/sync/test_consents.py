@@ -142,28 +142,6 @@ def test_an_opt_out_of_everything_is_never_lifted_by_us(world):
     assert consent(world, user) == "granted", "what the person said at the provider is not overwritten"
 
 
-def test_a_refused_resubscription_is_held_with_the_reason_and_not_tried_for_ever(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.crm.prefer(ADA, "Newsletter", granted=False)
-    roll(world)
-    world.clock.pass_(60)
-    world.crm.refuses_resubscription = True
-    world.idp.consent(user, "newsletter", "granted")
-    world.run()
-    assert "refuses the re-subscription" in world.link(user).held["consent.newsletter"]
-    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
-    assert consent(world, user) == "granted"
-    tried = world.crm.made["write_statuses"]
-    world.sweep()
-    world.later(HOUR)
-    assert world.crm.made["write_statuses"] == tried
-    world.crm.refuses_resubscription = False
-    world.idp.consent(user, "newsletter", "granted")
-    world.run()
-    assert (status(world), world.link(user).held) == ("granted", {})
-
-
 def test_our_own_write_is_no_evidence_of_a_later_grant(world):
     """Granted, then withdrawn at the provider while the grant was on its way to the CRM: the CRM's own time is later."""
     user = world.idp.register(USER)
@@ -208,15 +186,6 @@ def test_a_grant_from_the_future_stands_against_no_opt_out(world):
     world.crm.prefer(ADA, "Newsletter", granted=False)
     roll(world)
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
-
-
-def test_a_new_contact_shows_no_grant_that_the_crm_refuses(world):
-    world.crm.prefer(ADA, "Newsletter", granted=False)
-    world.crm.refuses_resubscription = True
-    world.clock.pass_(60)
-    user = world.idp.register(USER, consents=[GRANTED])
-    world.run()
-    assert (contact(world, user)["newsletter_consent"], contact(world, user)["communicable"]) == ("false", "false")
 
 
 def test_what_the_person_says_between_two_of_our_writes_is_heard(world):
@@ -323,31 +292,6 @@ def test_a_value_bound_to_a_consent_goes_with_it(world):
     world.run()
     assert contact(world, user)["shoe_size"] == ""
     assert world.idp.users[user].values["custom.shoe_size"] == 42
-
-
-def test_a_provider_that_does_not_take_a_consent_parks_it(world):
-    user = granted(world)
-    world.clock.pass_(60)
-    world.idp.noop = {"consent.newsletter"}
-    world.crm.prefer(ADA, "Newsletter", granted=False)
-    roll(world)
-    assert [what for what, _ in world.parked()] == ["user.consent.newsletter"]
-    assert contact(world, user)["communicable"] == "false"
-    tried = world.idp.made["set_consent"]
-    world.sweep()
-    assert world.idp.made["set_consent"] == tried
-
-
-def test_a_consent_of_a_provider_that_cannot_be_written_still_holds_in_the_crm(tmp_path):
-    from connector.providers.base import Capabilities
-
-    world = World(tmp_path, mapping=CONSENTS, idp={"capabilities": Capabilities(read=True, list=True, update=True)})
-    user = granted(world)
-    world.clock.pass_(60)
-    world.crm.prefer(ADA, "Newsletter", granted=False)
-    roll(world)
-    world.sweep()
-    assert (status(world), contact(world, user)["communicable"]) == ("revoked", "false")
 
 
 def test_who_says_stop_is_not_mailed_while_a_link_waits_for_a_person(world):
