@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.e2e.stack import MAPPING, SECRET, Stack, wait_for
 
-MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0, "registering": 70, "consents": 25, "withdrawing": 25}
+MOST = {"new": 12, "changed": 22, "unchanged": 0, "idle": 0, "registering": 70, "consents": 25, "withdrawing": 25, "granting": 25}
 """The most calls each job may cost (unchanged, idle: writes)."""
 
 CONSENTS = (
@@ -93,7 +93,7 @@ def _fields(stack: Stack, users: int) -> list[Job]:
 
 
 def _consents(stack: Stack, users: int) -> list[Job]:
-    """Everybody registers with two consents; half of them change both; everybody withdraws the one that is left."""
+    """Everybody registers with two consents; half of them withdraw both, the others one; then the first half grants both anew."""
     ids: list[str] = []
 
     def register() -> None:
@@ -103,11 +103,11 @@ def _consents(stack: Stack, users: int) -> list[Job]:
             ids.append(stack.idp.register(values))
         _burst(stack, "user.created", ids)
 
-    def change(some: list[str], purposes: tuple[str, ...]) -> None:
+    def change(some: list[str], purposes: tuple[str, ...], state: str = "revoked") -> None:
         for user in some:
             for purpose in purposes:
-                stack.idp.consent(user, purpose, "revoked", source="private area")
-        _burst(stack, "consent.revoked", some)
+                stack.idp.consent(user, purpose, state, source="private area")
+        _burst(stack, f"consent.{state}", some)
 
     half = users // 2
     both, one = ("newsletter", "product"), ("newsletter",)
@@ -115,6 +115,7 @@ def _consents(stack: Stack, users: int) -> list[Job]:
         ("registering", register, lambda: _told(stack, "SUBSCRIBED") == 2 * users and _recorded(stack) == users),
         ("consents", lambda: change(ids[:half], both), lambda: _told(stack, "UNSUBSCRIBED") == 2 * half),
         ("withdrawing", lambda: change(ids[half:], one), lambda: _told(stack, "UNSUBSCRIBED") == 2 * half + users - half),
+        ("granting", lambda: change(ids[:half], both, "granted"), lambda: _told(stack, "UNSUBSCRIBED") == users - half),
         ("idle", lambda: time.sleep(3), lambda: True),
     ]
 
