@@ -15,6 +15,16 @@ from connector.sync import activities, batch, intake
 from connector.sync.work import Work
 
 
+@dataclass(slots=True)
+class Burst:
+    """A burst in this process, and how long (monotonic seconds) what comes is still counted as part of it."""
+
+    until: float = 0.0
+
+
+_burst = Burst()
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds without news after which what is there is taken, and seconds that a link waits for company at most."""
@@ -24,10 +34,13 @@ class Patience:
 
 
 ALONE = Patience(quiet=0.12, longest=0.6)
-IN_BURST = Patience(quiet=0.5, longest=2.0)
+IN_BURST = Patience(quiet=1.0, longest=4.0)
 
 BURST = 25
 """Links due at once that make a burst: then it is worth waiting for a full batch."""
+
+AFTER_BURST = 3.0
+"""Seconds after such a batch in which what comes is counted as the rest of it: on a busy machine it comes in fits and starts."""
 
 STEP = 0.02
 """Seconds between two looks."""
@@ -46,9 +59,11 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
         now = time.monotonic()
         if took or waiting != before:
             before, changed = waiting, now
-        patience = IN_BURST if waiting >= BURST else ALONE
+        patience = IN_BURST if waiting >= BURST or now < _burst.until else ALONE
         over = now - changed >= patience.quiet or now - started >= patience.longest
         if (over or waiting >= limit) and (links := batch.lease(work, limit, at_least=1 if over else limit)):
+            if len(links) >= BURST:
+                _burst.until = time.monotonic() + AFTER_BURST
             return links
         sleep(STEP)
 
