@@ -269,11 +269,13 @@ class TestMemberships:
         path = "/api/v2/users/auth0|1/roles"
         assert self.sent(vendor) == [("POST", path, told), ("DELETE", path, told)]
 
-    def test_an_organization_has_members(self, ada):
+    @pytest.mark.parametrize("key", ["acme", "a?b/#1"])
+    def test_an_organization_has_members(self, ada, key):
         tenant, vendor, api = ada
-        assert api.set_membership("auth0|1", "acme", True, None).memberships[0]["kind"] == "organization"
-        api.set_membership("auth0|1", "acme", False, None)
-        path = f"/api/v2/organizations/{tenant.id('organizations', 'acme')}/members"
+        its_id = tenant.id("organizations", key)
+        assert api.set_membership("auth0|1", key, True, None).memberships[0]["kind"] == "organization"
+        api.set_membership("auth0|1", key, False, None)
+        path = f"/api/v2/organizations/{its_id}/members"
         assert self.sent(vendor) == [("POST", path, {"members": ["auth0|1"]}), ("DELETE", path, {"members": ["auth0|1"]})]
 
     @pytest.mark.parametrize("held", [True, False])
