@@ -95,6 +95,7 @@ class ProviderSettings(Section):
     consent_at_path: Text | None = Field(None, description="JSON pointer to the time of a decision, within a consent.")
     date_format: Text = Field("%Y-%m-%d", description="How it writes dates, as strftime has it.")
     allow_delete: bool = Field(False, description="Whether it lets us delete users.")
+    write_typologies: bool = Field(False, description="Whether it takes a user's typologies in an edit.")
     donotlog: bool = Field(True, description="Whether what we write stays out of its activity log, and so of its webhooks.")
     update_sends: Literal["whole", "changed"] = Field("whole", description="What an edit sends: all fields, or the changed ones.")
     paging: Literal["pages", "rows"] = Field("pages", description="What the offset of a listing counts.")

@@ -45,7 +45,8 @@ KINDS = {
     "generic": Kind(("api_key", *RECEIVING), ("webhook_secret",), chosen_secret=True),
     "druid": Kind(
         ("auth_url", "client_id", "client_secret", "entry_point", "events", "event_path", "user_id_path", "occurred_at_path",
-         "patch_path", "pending_email_path", "consent_at_path", "date_format", "allow_delete", "signature", "webhook_auth"),
+         "patch_path", "pending_email_path", "consent_at_path", "date_format", "allow_delete", "write_typologies",
+         "signature", "webhook_auth"),
         ("webhook_secret", "api_url", "auth_url", "client_id", "client_secret"),
     ),
     "memberstack": Kind(("api_key", "fields", "consents", "blank"), ("webhook_secret", "api_key")),

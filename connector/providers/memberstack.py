@@ -9,6 +9,8 @@ Facts this file rests on (Memberstack documentation "Webhooks", "Member actions"
 - a listing has `data`, `totalCount`, a numeric `endCursor`, and `hasNextPage` (`hasMore` in one example); 100 at most;
 - members have no time of change and listings no filter by it; there are no versions and no idempotency keys;
 - PATCH merges `customFields` and `metaData` name by name, and replaces `json` as a whole, so that is left alone;
+- POST /members/ID/add-plan and /remove-plan, with `planId`, give and take a plan that costs nothing, and answer without a body;
+  what costs something is begun and ended at the checkout; what they say of a plan that is held already nowhere stands;
 - a new member needs a password; deleting touches Stripe only when asked to; nobody may call more than 25 times a second.
 """
 
@@ -27,7 +29,7 @@ from connector.providers import consentwords
 from connector.providers.base import Capabilities
 from connector.providers.http import HeaderKey, Rest
 from connector.providers.memberstack_member import META, USUAL, Words, user_from
-from connector.providers.reading import Page, details, follow, mapping, moment_of_millis, usable_id
+from connector.providers.reading import Page, details, follow, mapping, moment_of_millis, objects, usable_id
 from connector.providers.signature import SignatureScheme, Verifier, scheme_of, short
 from connector.settings import ProviderSettings
 from connector.strictjson import parse, storable
@@ -39,6 +41,10 @@ PLAINLY = ("email", "email_verified")
 """What is written, and is no custom field."""
 PASSWORD_BYTES = 32
 """Random bytes in the password of a member we create."""
+FREE = "FREE"
+"""The `type` of a plan connection that costs nothing."""
+REFUSED = (400, 404, 409, 422)
+"""Answers about a plan that may not be given or taken, or is not there."""
 
 KINDS = {
     "member.created": "user.created",
@@ -94,7 +100,8 @@ class Memberstack:
         self._blank = "" if habits.blank == "empty" else None
         consents = bool(habits.words.consents)
         self.capabilities = Capabilities(
-            read=True, find=True, list=True, create=True, update=True, delete=True, erase=True, consent=consents
+            read=True, find=True, list=True, create=True, update=True, delete=True, erase=True, consent=consents,
+            membership=True,
         )  # fmt: skip
 
     def unwritable(self, field: str) -> str | None:
@@ -204,6 +211,24 @@ class Memberstack:
         body = {"customFields": {name: self._blank if value is None else value for name, value in fields.items()}}
         return self._patch(f"set a consent of user {user_id}", user_id, body, ())
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. Only plans that cost nothing; the others are begun and ended by the member, who pays for them."""
+        what, path = f"set a plan of user {user_id}", self._path(user_id)
+        if usable_id(key) is None:
+            raise Rejected(f"{self.name}: {what}: no plan can have this id")
+        record = self._record(what, self._rest.call(what, "GET", path), user_id)
+        mine = [one for one in objects(record.get("planConnections")) if one.get("planId") == key and one.get("active") is True]
+        if bool(mine) is held:
+            return user_from(record, self._words)
+        if any((one.get("type") or FREE) != FREE for one in mine):
+            raise Rejected(f"{self.name}: {what}: {key} is paid for, so only the member can end it")
+        call = f"{path}/add-plan" if held else f"{path}/remove-plan"
+        reply = self._rest.call(what, "POST", call, body={"planId": key}, accept=REFUSED)
+        user = self.fetch(user_id)
+        if reply.status_code in REFUSED:
+            raise Rejected(f"{self.name}: {what}: {reply.status_code}: is {key} a plan of this app, and free?")
+        return user
+
     def delete(self, user_id: str) -> None:
         """See Provider. What Stripe holds stays as it is."""
         self._delete(f"delete user {user_id}", user_id, stripe=False)
@@ -232,6 +257,9 @@ class Memberstack:
         return f"/members/{quote(user_id, safe='')}"
 
     def _one(self, what: str, reply: requests.Response, user_id: str | None = None) -> User:
+        return user_from(self._record(what, reply, user_id), self._words)
+
+    def _record(self, what: str, reply: requests.Response, user_id: str | None = None) -> Mapping[str, Any]:
         """The member an answer is about. Raises Missing when it says that there is none."""
         answer = self._rest.json(what, reply)
         if "data" in answer and answer["data"] is None:
@@ -240,7 +268,7 @@ class Memberstack:
         found = usable_id(record.get("id"))
         if found is None or user_id not in (None, found):
             raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but not about this user")
-        return user_from(record, self._words)
+        return record
 
     def _page(self, what: str, query: Mapping[str, str]) -> tuple[list[User], int, int, str | None]:
         """A page: its usable members, how many it lists, how many there are in all, the cursor to the next one."""

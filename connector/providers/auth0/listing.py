@@ -17,9 +17,9 @@ from urllib.parse import quote
 import requests
 
 from connector.errors import BadDelivery, Missing, Rejected, Unavailable
-from connector.providers.http import Rest
+from connector.providers.http import MAX_NODES, Rest
 from connector.providers.oauth import NoAuth
-from connector.providers.reading import mapping, moment, usable_id, written
+from connector.providers.reading import mapping, moment, objects, usable_id, written
 from connector.strictjson import parse
 
 PAGE, PAGES = 100, 10
@@ -36,6 +36,18 @@ EXPORTED = (
 )  # fmt: skip
 
 Record = dict[str, Any]
+
+
+def array(name: str, rest: Rest, what: str, path: str, query: Mapping[str, str]) -> list[Record]:
+    """The objects of an array. Anything else is a failure, never nobody."""
+    reply = rest.call(what, "GET", path, query=query)
+    try:
+        found = parse(reply.content, MAX_NODES)
+    except BadDelivery:
+        found = None
+    if not isinstance(found, list) or len(objects(found)) < len(found):
+        raise Rejected(f"{name}: {what}: the answer is no listing")
+    return objects(found)
 
 
 def windows(name: str, what: str, rest: Rest, by: str, since: datetime) -> Iterator[list[Record]]:

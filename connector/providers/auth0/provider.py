@@ -23,9 +23,11 @@ from connector.errors import BadDelivery, Exists, Missing, Rejected, Unavailable
 from connector.model import Change, Delivery, Item, Statement, User
 from connector.providers import consentwords
 from connector.providers.auth0 import events, listing
-from connector.providers.auth0.user import USUAL, Words, body, deep, entry, placed, refusal, user_from
+from connector.providers.auth0.listing import array
+from connector.providers.auth0.memberships import ORGANIZATIONS, ROLES, Memberships
+from connector.providers.auth0.user import USUAL, Words, body, deep, placed, refusal, user_from
 from connector.providers.base import Capabilities
-from connector.providers.http import LONGEST_WAIT, MAX_NODES, Rest, new_session, retry_after
+from connector.providers.http import LONGEST_WAIT, Rest, new_session, retry_after
 from connector.providers.oauth import ClientCredentials
 from connector.providers.reading import details, moment, objects, usable_id
 from connector.providers.signature import Verifier, scheme_of, short
@@ -34,7 +36,7 @@ from connector.strictjson import parse, storable
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before any user was made."""
-ORGANIZATIONS, ROLES = "organizations", "roles"
+ELSEWHERE = "it stands in metadata, which is written as a field; only organizations and roles are given and taken"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Tenant:
 
     connection: the database that users are created in; without one nobody is. listing: how all users are listed.
     trust: full, the fields of a delivery are taken; auto, what happened is; hint, it only says whom to look at.
-    memberships: "organizations", "roles": read for each user.
+    memberships: "organizations", "roles": read for each user, given and taken.
     """
 
     connection: str | None = None
@@ -56,7 +58,7 @@ class Tenant:
 class Auth0:
     """One tenant. `providers.base.Provider` states what each method promises."""
 
-    needs: Mapping[str, str] = {"create": "connection", "consent": "consents"}
+    needs: Mapping[str, str] = {"create": "connection", "consent": "consents", "membership": "memberships"}
 
     def __init__(
         self,
@@ -77,9 +79,10 @@ class Auth0:
         self._session = session or new_session()
         self._sleep = sleep
         self._rest = Rest(name, api_url, ClientCredentials(name, token_url, client, self._session), self._session, _pause)
+        self._memberships = Memberships(name, self._rest, tenant.memberships)
         self.capabilities = Capabilities(
             read=True, find=True, list=True, list_changed=True, create=bool(tenant.connection), update=True, delete=True,
-            erase=True, consent=bool(tenant.words.consents),
+            erase=True, consent=bool(tenant.words.consents), membership=bool(tenant.memberships),
         )  # fmt: skip
 
     def unwritable(self, field: str) -> str | None:
@@ -89,6 +92,10 @@ class Auth0:
     def unwritable_consent(self, purpose: str) -> str | None:
         """See Particular."""
         return consentwords.refusal(self._words.consents, purpose)
+
+    def unwritable_membership(self, key: str) -> str | None:
+        """See Particular."""
+        return None if self.capabilities.membership else ELSEWHERE
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. It proves who sends, not what is sent."""
@@ -129,7 +136,7 @@ class Auth0:
         """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
         what, wanted = "find by email", email.strip().lower()
         try:
-            found = self._array(what, "/users-by-email", {"email": wanted})
+            found = array(self.name, self._rest, what, "/users-by-email", {"email": wanted})
         except Missing as error:
             raise Rejected(f"{error}: is domain right?") from None
         same = [one for one in found if str(one.get("email") or "").strip().lower() == wanted and usable_id(one.get("user_id"))]
@@ -176,6 +183,23 @@ class Auth0:
         changed = consentwords.changes(self.name, self._words.consents, purpose, told, texts=False)
         return self._patch(f"set a consent of user {user_id}", user_id, changed, ())
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is an organization or a role, by its name. Never Stale: Auth0 has no versions."""
+        what = f"set a membership of user {user_id}"
+        if not self.capabilities.membership or usable_id(key) is None:
+            raise Rejected(f"{self.name}: {what}: {self.unwritable_membership(key) or 'nothing can have this name'}")
+        record = self._read(what, user_id)
+        mine = self._memberships.held(user_id, key)
+        in_metadata = key in [one["key"] for one in user_from(record, self._words).memberships or ()]
+        if in_metadata and not held:
+            raise Rejected(f"{self.name}: {what}: {key}: {ELSEWHERE}")
+        changes = mine if not held else [] if mine or in_metadata else [self._memberships.named(what, key)]
+        for one in changes:
+            if not self._memberships.write(what, user_id, one, held):
+                self._read(what, user_id)
+                raise Rejected(f"{self.name}: {what}: {key} is not there any more")
+        return self.fetch(user_id) if changes else self._user(record)
+
     def delete(self, user_id: str) -> None:
         """See Provider."""
         self._delete(f"delete user {user_id}", user_id)
@@ -207,20 +231,7 @@ class Auth0:
 
     def _user(self, record: Mapping[str, Any]) -> User:
         """Our user, with organizations and roles where they are wanted. Raises Missing for one deleted meanwhile."""
-        user_id, found = str(record["user_id"]), []
-        for place, kind in ((ORGANIZATIONS, "organization"), (ROLES, "role")):
-            if place in self._tenant.memberships:
-                found += [entry(key, kind) for key in self._names(user_id, place)]
-        return user_from(record, self._words, tuple(found) if self._tenant.memberships else None)
-
-    def _names(self, user_id: str, place: str) -> Iterator[str]:
-        """The names of a user's organizations or roles."""
-        for number in range(listing.PAGES):
-            query = {"page": str(number), "per_page": str(listing.PAGE)}
-            found = self._array(f"read {place} of user {user_id}", f"{self._path(user_id)}/{place}", query)
-            yield from (str(one["name"]) for one in found if one.get("name"))
-            if len(found) < listing.PAGE:
-                return
+        return user_from(record, self._words, self._memberships.entries(str(record["user_id"])))
 
     def _users(self, pages: Iterator[list[listing.Record]]) -> Iterator[list[User]]:
         for records in pages:
@@ -232,22 +243,11 @@ class Auth0:
                     continue
             yield users
 
-    def _array(self, what: str, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The objects of an array. Anything else is a failure, never nobody."""
-        reply = self._rest.call(what, "GET", path, query=query)
-        try:
-            found = parse(reply.content, MAX_NODES)
-        except BadDelivery:
-            found = None
-        if not isinstance(found, list) or len(objects(found)) < len(found):
-            raise Rejected(f"{self.name}: {what}: the answer is no listing")
-        return objects(found)
-
     def _holder(self, told: Mapping[str, Any]) -> str | None:
         """The id of who has the address, in the database that users are created in; None when nobody tells."""
         email = str(told.get("email") or "")
         try:
-            found = self._array("find by email", "/users-by-email", {"email": email.lower()}) if email else []
+            found = array(self.name, self._rest, "find by email", "/users-by-email", {"email": email.lower()}) if email else []
         except Missing:
             found = []
         held = [

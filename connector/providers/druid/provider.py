@@ -1,13 +1,12 @@
 """DruID: read and write its users.
 
 Facts this file rests on (DruID developer site: "OAuth 2", "Get user info by object id", "Query user", "Register",
-"Bulk API", "Delete immediate", "Obtain challenge_code token"; its iOS and PHP SDKs):
+"Delete immediate", "Obtain challenge_code token"; its iOS and PHP SDKs):
 - two hosts: one gives out tokens, at /oauth2/token for client credentials; the other has the API; a `From` header names the entry
   point that a call is made for, which also decides what a new user may have: anything else is silently discarded;
 - answers stand in `content`, beside `result`; a missing user is 404;
-- an edit is a patch: the bulk call takes JSON lines and answers with `content.bulkId`; its `content.status` goes from `received`
-  over `scheduled` and `processing` to `completed` or `failed`, and its results hold an entry for each line that failed;
-  the full update removes whatever it is not sent, and is never used;
+- an edit is said to take `ids`, `datas`, `addresses` and `assertions`; whether it takes `typologies` nowhere public stands, so
+  they are written only where the operator says so, as the whole list, and looked at afterwards;
 - a user is found by email with the older /api/user, whose token stands in the form;
 - nothing lists all users, nor those that changed;
 - deleting at once needs a token of its own, bound to a verifier, which the vendor must have allowed the app to get.
@@ -15,7 +14,6 @@ Facts this file rests on (DruID developer site: "OAuth 2", "Get user info by obj
 
 import base64
 import hashlib
-import json
 import secrets as randomness
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,43 +24,45 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from connector.errors import BadDelivery, ConfigError, Exists, Missing, Rejected, Stale, Unavailable
+from connector.errors import ConfigError, Exists, Missing, Rejected, Stale, Unavailable
 from connector.model import USER_KINDS, Change, ConsentState, Delivery, Item, Statement, User
 from connector.providers.base import Capabilities
 from connector.providers.druid import user as shape
+from connector.providers.druid.edits import Edits, content_of
 from connector.providers.druid.events import EVENTS, Events
 from connector.providers.druid.user import Words
-from connector.providers.http import WHY, Bearer, Rest, new_session
+from connector.providers.http import Bearer, Rest, new_session
 from connector.providers.oauth import ClientCredentials, NoAuth, fetch_token
 from connector.providers.reading import mapping, objects, usable_id
 from connector.providers.signature import Verifier, scheme_of
 from connector.settings import ProviderSettings
-from connector.strictjson import parse
 
 USER, CREATE, DELETE = "/activityid/v1/user", "/activityid/v1/user/create", "/activityid/v1/user/delete"
-BULK, QUERY, TOKEN = "/activityid/v1/user/bulk", "/api/user", "/oauth2/token"
-REFUSED = (400, 422)
-WAITS = (0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 3.0)
-"""Seconds between two looks at a bulk edit; after the last one it is tried again later."""
-DONE, FAILED = "completed", "failed"
+QUERY, TOKEN = "/api/user", "/oauth2/token"
+UNDOCUMENTED = "nowhere public is it said that DruID lets typologies be written (write_typologies)"
 CHALLENGE = "urn:druid:oauth2:grant-type:code_challenge"
 
 
 @dataclass(frozen=True)
 class App:
-    """Who calls: DruID's app, at one of its entry points. patch_path: of the call that edits one user, if it is known."""
+    """Who calls: DruID's app, at one of its entry points. patch_path: of the call that edits one user, if it is known.
+
+    may_delete: whether it lets us delete users. typologies: whether an edit takes them.
+    """
 
     client_id: str
     client_secret: str = field(repr=False)
     entry_point: str | None = None
     patch_path: str | None = None
     may_delete: bool = False
+    typologies: bool = False
 
 
 class Druid:
     """One app of a DruID platform. `providers.base.Provider` states what each method promises."""
 
-    needs: Mapping[str, str] = {"create": "entry_point", "delete": "allow_delete", "erase": "allow_delete"}
+    needs: Mapping[str, str] = {"create": "entry_point", "delete": "allow_delete", "erase": "allow_delete",
+                                "membership": "write_typologies"}  # fmt: skip
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Druid:
     ) -> None:
         """api_url: the graph host. token_url: the token endpoint."""
         self.name = name
-        self._verifier, self._events, self._app, self._words, self._sleep = verifier, events, app, words, sleep
+        self._verifier, self._events, self._app, self._words = verifier, events, app, words
         session = session or new_session()
         self._credentials = {"client_id": app.client_id, "client_secret": app.client_secret}
         self._tokens = ClientCredentials(name, token_url, self._credentials, session)
@@ -87,14 +87,19 @@ class Druid:
         self._form_rest = Rest(name, api_url, NoAuth(), session)
         self._api_url, self._session = api_url, session
         self._from = {"From": app.entry_point} if app.entry_point else {}
+        self._edits = Edits(name, self._rest, self._from, app.patch_path, sleep)
         self.capabilities = Capabilities(
-            read=True, find=True, create=bool(app.entry_point), update=True, consent=True, delete=app.may_delete,
-            erase=app.may_delete,
+            read=True, find=True, create=bool(app.entry_point), update=True, consent=True, membership=app.typologies,
+            delete=app.may_delete, erase=app.may_delete,
         )  # fmt: skip
 
     def unwritable(self, field: str) -> str | None:
         """See Particular."""
         return None if shape.native(field) else "DruID keeps this itself"
+
+    def unwritable_membership(self, key: str) -> str | None:
+        """See Particular."""
+        return None if self.capabilities.membership else UNDOCUMENTED
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
@@ -144,11 +149,11 @@ class Druid:
             **shape.fields_of(values, self._words), "assertions": shape.assertions_of("", (), granted=True),
         }  # fmt: skip
         try:
-            reply = self._write(what, "POST", CREATE, values, body=self._activity("create", person))
+            reply = self._edits.write(what, "POST", CREATE, values, body=self._activity("create", person))
         except (Rejected, Missing, Exists) as error:
             self._say_who_has(values.get("email"))
             raise error if isinstance(error, Rejected | Exists) else Rejected(f"{error}: is api_url right?") from None
-        made = usable_id(_content(self._rest.json(what, reply)).get("objectId"))
+        made = usable_id(content_of(self._rest.json(what, reply)).get("objectId"))
         if made is None:
             raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but no objectId")
         return self.fetch(made)
@@ -158,7 +163,7 @@ class Druid:
         what = f"update user {user_id}"
         self._refuse_unwritable(what, values)
         self._check_version(what, self._read(user_id), etag)
-        self._patch(what, user_id, shape.fields_of(values, self._words), values)
+        self._edits.patch(what, user_id, shape.fields_of(values, self._words), values)
         return self.fetch(user_id)
 
     def set_consent(self, user_id: str, purpose: str, told: Statement, etag: str | None) -> User:
@@ -172,8 +177,26 @@ class Druid:
         if not typologies:
             return shape.user_from(record, self._words)
         changes = {"assertions": shape.assertions_of(kind, typologies, told.state is ConsentState.GRANTED)}
-        self._patch(what, user_id, changes, ())
+        self._edits.patch(what, user_id, changes, ())
         return self.fetch(user_id)
+
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is a typology. One that DruID does not keep, although it took the edit, is refused."""
+        what = f"set a typology of user {user_id}"
+        if not self.capabilities.membership or usable_id(key) is None:
+            raise Rejected(f"{self.name}: {what}: {self.unwritable_membership(key) or 'no typology can have this name'}")
+        record = self._read(user_id)
+        self._check_version(what, record, etag)
+        told = record.get("typologies")
+        if not isinstance(told, list):
+            raise Rejected(f"{self.name}: {what}: the user's other typologies are not told, and would be lost")
+        if (key in told) is held:
+            return shape.user_from(record, self._words)
+        self._edits.patch(what, user_id, {"typologies": [*told, key] if held else [one for one in told if one != key]}, ())
+        user = self.fetch(user_id)
+        if (key in [one["key"] for one in user.memberships or ()]) is not held:
+            raise Rejected(f"{self.name}: {what}: DruID took the edit, and left {key} as it was")
+        return user
 
     def delete(self, user_id: str) -> None:
         """See Provider."""
@@ -203,7 +226,7 @@ class Druid:
         if usable_id(user_id) is None:
             raise Missing(f"{self.name}: no user can have this id")
         reply = self._rest.call(what, "GET", f"{USER}/{quote(user_id, safe='')}", headers=self._from)
-        record = _content(self._rest.json(what, reply))
+        record = content_of(self._rest.json(what, reply))
         if usable_id(record.get("objectId")) != user_id:
             raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but not about this user")
         return record
@@ -254,61 +277,6 @@ class Druid:
             raise Rejected(f"{self.name}: {what}: the user has neither an assertion of this type nor a typology for one")
         return kind, [one for one in wanted if known.get(one) is not granted]
 
-    def _patch(self, what: str, user_id: str, changes: Mapping[str, Any], names: Collection[str]) -> None:
-        """Edit one user: these parts and no others."""
-        line = {"object_id": user_id, **changes}
-        if self._app.patch_path:
-            path = self._app.patch_path.replace("{id}", quote(user_id, safe=""))
-            self._write(what, "PATCH", path, names, body=line)
-            return
-        try:
-            self._bulk(what, line, names)
-        except Missing as error:  # the user was there a moment ago
-            raise Rejected(f"{error}: is api_url right?") from None
-
-    def _bulk(self, what: str, line: Mapping[str, Any], names: Collection[str]) -> None:
-        raw = json.dumps(line).encode() + b"\n"
-        headers = {"Content-Type": "application/jsonl; charset=utf-8"}
-        reply = self._write(what, "PATCH", BULK, names, data=raw, headers=headers)
-        bulk_id = usable_id(_content(self._rest.json(what, reply)).get("bulkId"))
-        if bulk_id is None:
-            raise Unavailable(f"{self.name}: {what}: {reply.status_code}, but no bulkId")
-        self._await(what, f"{BULK}/{quote(bulk_id, safe='')}", names)
-
-    def _await(self, what: str, path: str, names: Collection[str]) -> None:
-        """Wait until a bulk edit is done. Raises Rejected when its line was refused, Unavailable when it takes too long."""
-        for wait in (*WAITS, None):
-            status = _content(self._rest.json(what, self._rest.call(what, "GET", path, headers=self._from))).get("status")
-            if status in (DONE, FAILED):
-                self._check_results(what, path, names, str(status))
-                return
-            if wait is not None:
-                self._sleep(wait)
-        raise Unavailable(f"{self.name}: {what}: accepted, but not done yet")
-
-    def _check_results(self, what: str, path: str, names: Collection[str], status: str) -> None:
-        query = {"failedOnly": "true", "limit": "10"}
-        answer = self._rest.json(what, self._rest.call(what, "GET", f"{path}/results", query=query, headers=self._from))
-        content = answer.get("content")
-        failures = objects(content) or objects(mapping(content).get("items"))
-        if failures:
-            raise Rejected(f"{self.name}: {what}: refused", dict.fromkeys(shape.named_in(failures, names), WHY))
-        if status == FAILED:
-            raise Unavailable(f"{self.name}: {what}: the bulk edit failed")
-
-    def _write(
-        self, what: str, method: str, path: str, names: Collection[str], headers: Mapping[str, str] | None = None, **body: Any
-    ) -> requests.Response:
-        """One writing call. Raises Rejected with those of our fields that a refusal names."""
-        reply = self._rest.call(what, method, path, headers={**self._from, **(headers or {})}, accept=REFUSED, **body)
-        if reply.status_code not in REFUSED:
-            return reply
-        try:
-            told = parse(reply.content)
-        except BadDelivery:
-            told = None
-        raise Rejected(f"{self.name}: {what}: {reply.status_code}", dict.fromkeys(shape.named_in(told, names), WHY))
-
     def _activity(self, verb: str, person: Mapping[str, Any]) -> dict[str, Any]:
         """What happened, in the words of Activity Streams."""
         return {
@@ -317,12 +285,6 @@ class Druid:
             "object": person,
             "source": {"id": "unknown", "objectType": "device"},
         }
-
-
-def _content(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What an answer holds, with or without the usual wrapping."""
-    inner = answer.get("content")
-    return inner if isinstance(inner, dict) else dict(answer)
 
 
 def _same_address(person: Mapping[str, Any], email: str) -> bool:
@@ -340,6 +302,7 @@ def from_settings(name: str, settings: ProviderSettings) -> Druid:
         entry_point=settings.entry_point,
         patch_path=settings.patch_path,
         may_delete=settings.allow_delete,
+        typologies=settings.write_typologies,
     )
     events = Events(
         {**EVENTS, **settings.events}, settings.event_path or Events.name, settings.user_id_path or Events.user_id,

@@ -22,29 +22,28 @@ from connector.errors import BadDelivery, Exists, Missing, Rejected, Unavailable
 from connector.model import Change, Delivery, Item, Statement, User
 from connector.providers import consentwords
 from connector.providers.base import Capabilities
-from connector.providers.http import MAX_NODES, Rest, new_session
+from connector.providers.http import Rest, new_session
 from connector.providers.keycloak import events
-from connector.providers.keycloak.user import USUAL, Words, entry, laid_over, put, refusal, user_from
+from connector.providers.keycloak.listing import PAGE, Listing, Record
+from connector.providers.keycloak.memberships import GROUPS, ROLES, Memberships
+from connector.providers.keycloak.user import USUAL, Words, laid_over, put, refusal, texts, user_from
 from connector.providers.oauth import ClientCredentials
 from connector.providers.reading import usable_id
 from connector.providers.signature import SignatureScheme, Verifier, scheme_of, short
 from connector.providersettings import ProviderSettings
 from connector.strictjson import parse, storable
 
-PAGE = 100
-"""Users or events asked for in one page."""
 CLOSED = (403, 404)
 """Answers to a call that the client's roles do not allow, or that is not there."""
-GROUPS, ROLES = "groups", "realm_roles"
+NOWHERE = "memberships has neither groups nor realm_roles, nor a single attribute, so nothing says where it would go"
 
-Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class Keycloak:
     """One realm. `providers.base.Provider` states what each method promises."""
 
-    needs: Mapping[str, str] = {"consent": "consents"}
+    needs: Mapping[str, str] = {"consent": "consents", "membership": "memberships"}
 
     def __init__(
         self,
@@ -65,15 +64,17 @@ class Keycloak:
         self._realm = realm
         self._verifier = Verifier(signature, secrets)
         self._words = words or Words()
-        self._memberships = tuple(memberships)
         self._clock = clock
         session = session or new_session()
         token_url = token_url or f"{api_url.rstrip('/')}/realms/{quote(realm, safe='')}/protocol/openid-connect/token"
         url = f"{api_url.rstrip('/')}/admin/realms/{quote(realm, safe='')}"
         self._rest = Rest(name, url, ClientCredentials(name, token_url, client, session), session)
+        self._listing = Listing(name, self._rest)
+        self._memberships = Memberships(name, self._rest, self._listing, memberships)
         self.capabilities = Capabilities(
             read=True, find=True, list=True, list_changed=True, create=True, update=True, delete=True, erase=True,
             consent=bool(self._words.consents),
+            membership=bool(self._memberships.places) or len(self._words.memberships) == 1,
         )  # fmt: skip
 
     def unwritable(self, field: str) -> str | None:
@@ -83,6 +84,10 @@ class Keycloak:
     def unwritable_consent(self, purpose: str) -> str | None:
         """See Particular."""
         return consentwords.refusal(self._words.consents, purpose)
+
+    def unwritable_membership(self, key: str) -> str | None:
+        """See Particular."""
+        return None if self.capabilities.membership else NOWHERE
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. No time is signed: a captured delivery may come again, and then says whom to look at."""
@@ -111,7 +116,8 @@ class Keycloak:
     def find(self, email: str) -> list[User]:
         """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
         what, wanted = "find by email", email.strip().casefold()
-        found = self._page(what, "/users", {"email": wanted, "exact": "true", "briefRepresentation": "false", "max": str(PAGE)})
+        query = {"email": wanted, "exact": "true", "briefRepresentation": "false", "max": str(PAGE)}
+        found = self._listing.page(what, "/users", query)
         same = [one for one in found if str(one.get("email") or "").strip().casefold() == wanted]
         if found and not same:
             raise Rejected(f"{self.name}: {what}: the answer holds users with other addresses")
@@ -120,7 +126,7 @@ class Keycloak:
     def pages(self) -> Iterator[list[User]]:
         """See Provider. With groups or roles, each user costs a call for each of them."""
         count = 0
-        for records in self._all("list users", "/users?briefRepresentation=false"):
+        for records in self._listing.all("list users", "/users?briefRepresentation=false"):
             count += len(records)
             yield [user for one in _people(records) for user in self._still_there(self._user, one)]
         if not count:
@@ -174,6 +180,32 @@ class Keycloak:
             put(body.setdefault("attributes", {}), name, value)
         return self._put(what, user_id, body, ())
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is a group by its path, a realm role by its name, or a value of the one attribute. Never Stale.
+
+        It is given as an attribute's value only where nothing else is configured, and taken away wherever it is.
+        """
+        what = f"set a membership of user {user_id}"
+        if not self.capabilities.membership or usable_id(key) is None:
+            raise Rejected(f"{self.name}: {what}: {self.unwritable_membership(key) or 'nothing can have this name'}")
+        record = self._read(what, user_id)
+        mine = self._memberships.held(user_id, key)
+        holding = [name for name in self._words.memberships if key in texts(record, name)]
+        if held and (mine or holding):
+            return self._user(record)
+        if held and self._memberships.places:
+            mine = [self._memberships.named(what, user_id, key)]
+        elif held:
+            holding = list(self._words.memberships)
+        for one in mine:
+            if not self._memberships.write(what, user_id, one, held):
+                self._read(what, user_id)
+                raise Rejected(f"{self.name}: {what}: {key} is not there any more")
+        for name in holding:
+            others = [one for one in texts(record, name) if one != key]
+            put(record.setdefault("attributes", {}), name, [*others, key] if held else others)
+        return self._put(what, user_id, record, ()) if holding else self.fetch(user_id) if mine else self._user(record)
+
     def delete(self, user_id: str) -> None:
         """See Provider."""
         self._delete(f"delete user {user_id}", user_id)
@@ -201,15 +233,7 @@ class Keycloak:
 
     def _user(self, record: Record) -> User:
         """Our user, with groups and roles where they are wanted. Raises Missing for one deleted meanwhile."""
-        found: list[Mapping[str, Any]] = []
-        user_id = str(record["id"])
-        if GROUPS in self._memberships:
-            for groups in self._all(f"read groups of user {user_id}", f"{self._path(user_id)}/groups?briefRepresentation=true"):
-                found += [entry(_group(one), "group") for one in groups]
-        if ROLES in self._memberships:
-            roles = self._page(f"read roles of user {user_id}", f"{self._path(user_id)}/role-mappings/realm", {})
-            found += [entry(str(one["name"]), "role") for one in roles if one.get("name")]
-        return user_from(record, self._words, tuple(found) if self._memberships else None)
+        return user_from(record, self._words, self._memberships.entries(str(record["id"])))
 
     def _still_there(self, read: Callable[[T], User], one: T) -> list[User]:
         """The user, or nobody when it is gone meanwhile."""
@@ -230,44 +254,8 @@ class Keycloak:
         access = "&".join(f"type={one}" for one in events.TELLING)
         admin = "&".join(f"resourceTypes={one}" for one in events.RESOURCES)
         for what, path in (("list events", f"/events?{day}&{access}"), ("list admin events", f"/admin-events?{day}&{admin}")):
-            for page in self._all(what, path, keyed=False):
+            for page in self._listing.all(what, path, keyed=False):
                 yield from page
-
-    def _all(self, what: str, path: str, keyed: bool = True) -> Iterator[list[Record]]:
-        """Follow a listing to its end. keyed: whether its entries have ids, so that one that repeats itself is noticed.
-
-        Raises Rejected for one that repeats itself: it has no end.
-        """
-        seen: set[str] = set()
-        first = 0
-        while True:
-            found = self._page(what, path, {"first": str(first), "max": str(PAGE)})
-            marks = {str(one["id"]) if keyed else repr(sorted(one.items(), key=str)) for one in found}
-            if found and marks <= seen:
-                raise Rejected(f"{self.name}: {what}: the listing repeats itself")
-            yield found
-            if len(found) < PAGE:
-                return
-            seen |= marks
-            first += len(found)
-
-    def _page(self, what: str, path: str, query: Mapping[str, str]) -> list[Record]:
-        """The objects of an array. Anything else is a failure, never an empty page. Raises Missing below a user who is gone."""
-        try:
-            reply = self._rest.call(what, "GET", path, query=query)
-        except Missing as error:
-            if path.startswith("/users/"):
-                raise
-            raise Rejected(f"{error}: are api_url and realm right?") from None
-        try:
-            found = parse(reply.content, MAX_NODES)
-        except BadDelivery:
-            found = None
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise Rejected(f"{self.name}: {what}: the answer is no listing")
-        if path.startswith("/users") and any(usable_id(one.get("id")) is None for one in found):
-            raise Rejected(f"{self.name}: {what}: an entry has no id")
-        return found
 
     def _refuse_counted(self) -> None:
         """An empty listing of a realm that counts users is none. Raises Rejected."""
@@ -284,7 +272,7 @@ class Keycloak:
         for name in ("email", "username"):
             wanted = str(body.get(name) or "").strip().casefold()
             query = {name: wanted, "exact": "true", "briefRepresentation": "true"}
-            for one in self._page(f"find by {name}", "/users", query) if wanted else []:
+            for one in self._listing.page(f"find by {name}", "/users", query) if wanted else []:
                 if str(one.get(name) or "").casefold() == wanted:
                     return str(one["id"])
         return None
@@ -321,8 +309,3 @@ def _problem(raw: bytes, event: Any) -> str | None:
 def _people(records: list[Record]) -> list[Record]:
     """Without the accounts that services have."""
     return [one for one in records if not one.get("serviceAccountClientId")]
-
-
-def _group(group: Mapping[str, Any]) -> str:
-    """A group's path, which names a top group by its name alone."""
-    return str(group.get("path") or group.get("name") or group["id"]).lstrip("/")

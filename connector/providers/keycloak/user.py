@@ -75,9 +75,13 @@ def entry(key: str, kind: str) -> Mapping[str, Any]:
 
 
 def _memberships(record: Mapping[str, Any], words: Words) -> tuple[Mapping[str, Any], ...] | None:
-    held = mapping(record.get("attributes"))
-    found = [(name, one) for name in words.memberships for one in _texts(held.get(name))]
+    found = [(name, one) for name in words.memberships for one in texts(record, name)]
     return tuple(entry(key, name) for name, key in dict.fromkeys(found)) if words.memberships else None
+
+
+def texts(record: Mapping[str, Any], name: str) -> list[str]:
+    """The values of an attribute."""
+    return _texts(mapping(record.get("attributes")).get(name))
 
 
 def _value(value: object) -> Any:

@@ -7,6 +7,7 @@ Facts this file rests on (Outseta REST reference, the tests of its JavaScript SD
   people at most where nested parts are asked for; `Field__gte` filters, `orderBy` sorts;
 - PUT takes a person with some of its fields; whether it keeps the others nowhere is said, so all are sent, but for consents;
 - a refusal names a field as `PropertyName`; there are no versions and no idempotency keys;
+- an account's plan and its stage follow from subscriptions, which are billed, and have a payer and a term;
 - joining a list is POST, leaving it DELETE; a list may ask the person to confirm first.
 """
 
@@ -47,6 +48,7 @@ SPARE_PAGES = 20
 """Pages more than there should be, before a listing counts as endless."""
 PER_SECOND = 4.0
 REFUSED = (400, 422)
+SOLD = "plans and stages belong to an account and follow from what is sold to it; they are not given and taken"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,10 @@ class Outseta:
     def unwritable_consent(self, purpose: str) -> str | None:
         """See Particular."""
         return "email as such is given up, and taken back, by the person alone" if purpose == shape.EVERYTHING else None
+
+    def unwritable_membership(self, key: str) -> str | None:
+        """See Particular."""
+        return SOLD
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider."""
@@ -193,6 +199,10 @@ class Outseta:
             if granted:
                 raise Rejected(f"{error}: is there a list with this Uid?") from None
         return self.fetch(user_id)
+
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is never done: an account may have more people, and gets an invoice."""
+        raise Rejected(f"{self.name}: set a membership of person {user_id}: {SOLD}")
 
     def delete(self, user_id: str) -> None:
         """See Provider."""

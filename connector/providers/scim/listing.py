@@ -1,4 +1,4 @@
-"""Users of a SCIM server by the page, and by filters, in whatever dialect it speaks: what it can do is found out, not assumed.
+"""Users, or groups, of a SCIM server by the page and by filters, whatever its dialect: what it can do is found out, not assumed.
 
 Facts (RFC 7644, "Query resources", and what servers were seen to do):
 - pages are told by `startIndex`, from 1, and `count`; they are cut anew for each call, so users may repeat or be skipped;
@@ -8,7 +8,7 @@ Facts (RFC 7644, "Query resources", and what servers were seen to do):
 - a deleted user is in no listing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -45,11 +45,15 @@ class Refused(Rejected):
 
 
 class Listing:
-    """The users of one server. Remembers for as long as the process lives what the server was found to do."""
+    """What one server lists at a path. Remembers for as long as the process lives what the server was found to do."""
 
-    def __init__(self, name: str, rest: Rest) -> None:
+    def __init__(
+        self, name: str, rest: Rest, path: str = "/Users", more: Mapping[str, str] | None = None, doubt: str = "is api_url right?"
+    ) -> None:
+        """more: asked along with every page. doubt: what to look at where there is no such listing."""
         self._name = name
         self._rest = rest
+        self._path, self._more, self._doubt = path, dict(more or {}), doubt
         self._counts = True
         self._since: str | None = None
 
@@ -125,7 +129,7 @@ class Listing:
         return not fresh
 
     def _page(self, what: str, query: str, start: int, count: int = PAGE) -> Page:
-        asked = {"startIndex": str(start)} | ({"filter": query} if query else {})
+        asked = {**self._more, "startIndex": str(start)} | ({"filter": query} if query else {})
         if self._counts:
             try:
                 return self._read(what, {**asked, "count": str(count)})
@@ -141,9 +145,9 @@ class Listing:
     def _read(self, what: str, query: dict[str, str]) -> Page:
         """One page. An answer without a list is a failure, never an empty page, unless it counts none."""
         try:
-            reply = self._rest.call(what, "GET", "/Users", query=query, accept=NOT_HERE)
+            reply = self._rest.call(what, "GET", self._path, query=query, accept=NOT_HERE)
         except Missing as error:
-            raise Rejected(f"{error}: is api_url right?") from None
+            raise Rejected(f"{error}: {self._doubt}") from None
         if reply.status_code in NOT_HERE:
             raise Refused(f"{self._name}: {what}: {reply.status_code}")
         answer = self._rest.json(what, reply)

@@ -8,7 +8,6 @@ Facts this file rests on (RFC 7643, RFC 7644, and what servers were seen to do):
 - a filter on emails is understood as `emails.value`, as `emails[value eq ...]`, or not at all, and `userName eq` nearly always.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -23,9 +22,11 @@ from connector.providers import consentwords
 from connector.providers.base import Capabilities
 from connector.providers.http import Bearer, Rest, failure
 from connector.providers.reading import mapping, usable_id
+from connector.providers.scim.groups import Groups
 from connector.providers.scim.listing import Listing, Record, Refused
 from connector.providers.scim.user import (
     CORE_SCHEMA,
+    HEADERS,
     PLAIN,
     USUAL,
     Words,
@@ -35,13 +36,13 @@ from connector.providers.scim.user import (
     laid_over,
     look,
     patch,
+    quoted,
     refusal,
     user_from,
 )  # fmt: skip
 from connector.providersettings import ProviderSettings
 from connector.strictjson import parse
 
-HEADERS = {"Content-Type": "application/scim+json", "Accept": "application/scim+json, application/json"}
 WITHOUT = (404, 405, 501)
 """Answers of a server that has no such call."""
 BY_EMAIL = ("emails.value eq {}", "emails[value eq {}]", "userName eq {}")
@@ -65,13 +66,14 @@ class Scim:
         self.name = name
         self._rest = Rest(name, api_url, Bearer(api_key), session)
         self._listing = Listing(name, self._rest)
+        self._groups = Groups(name, self._rest)
         self._words = words or Words()
         self._off_is_gone = off == "deleted"
         self._patches = True
         self._by_email: tuple[str, ...] = BY_EMAIL
         self.capabilities = Capabilities(
             read=True, find=True, list=True, list_changed=True, create=True, update=True, delete=True, erase=True,
-            consent=bool(self._words.consents),
+            consent=bool(self._words.consents), membership=True,
         )  # fmt: skip
 
     def unwritable(self, field: str) -> str | None:
@@ -147,6 +149,22 @@ class Scim:
         changed = consentwords.changes(self.name, self._words.consents, purpose, told, texts=False)
         return self._user(*self._change(f"set a consent of user {user_id}", user_id, lambda record: changed, (), etag))
 
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is a group, by the name that the user's groups show."""
+        what = f"set a group of user {user_id}"
+        if usable_id(key) is None:
+            raise Rejected(f"{self.name}: {what}: no group can be called so")
+        record, version = self._read(what, user_id)
+        before = self._user(record, version)
+        self._refuse_stale(what, etag, version)
+        mine = self._groups.held(record, key)
+        changes = self._groups.to_give(what, key, mine) if held else self._groups.to_take(what, key, mine)
+        for group_id in changes:
+            if not self._groups.write(what, user_id, group_id, held):
+                self._read(what, user_id)
+                raise Rejected(f"{self.name}: {what}: {key} is gone, or the server does not change groups")
+        return self._regrouped(what, before, key, held) if changes else before
+
     def delete(self, user_id: str) -> None:
         """See Provider. Where nothing can be deleted, the user is switched off, if that counts as deleted."""
         if self._delete(f"delete user {user_id}", user_id):
@@ -163,6 +181,15 @@ class Scim:
         if not self._delete(f"erase user {user_id}", user_id):
             raise Rejected(f"{self.name}: erase user {user_id}: the server deletes nobody")
 
+    def _regrouped(self, what: str, before: User, key: str, held: bool) -> User:
+        """A user whose groups were changed. Who had some, and of whom none are told any more, has none."""
+        user = self.fetch(before.id)
+        if user.memberships is None and before.memberships is not None:
+            user = replace(user, memberships=())
+        if held and key not in [one["key"] for one in user.memberships or ()]:
+            raise Rejected(f"{self.name}: {what}: {key} was given, but the server does not show it among the user's groups")
+        return user
+
     def _no_webhooks(self) -> NoReturn:
         raise BadDelivery("scim: a SCIM server sends no webhooks")
 
@@ -178,8 +205,7 @@ class Scim:
     ) -> tuple[Record, str | None]:
         """Read, change, and tell the user as it is then. Raises Stale, Missing, Rejected."""
         record, version = self._read(what, user_id)
-        if etag and version and etag != version:
-            raise Stale(f"{self.name}: {what}: it changed since it was read")
+        self._refuse_stale(what, etag, version)
         changed = change(record)
         stamp = etag or version
         headers = {"If-Match": stamp} if stamp else {}
@@ -188,6 +214,10 @@ class Scim:
             reply = self._send(what, "PUT", self._path(user_id), laid_over(record, changed), fields, headers)
         whole = reply.status_code != 204 and reply.content and look(self._rest.json(what, reply), "userName") is not None
         return self._record(what, reply, user_id) if whole else self._read(what, user_id)
+
+    def _refuse_stale(self, what: str, etag: str | None, version: str | None) -> None:
+        if etag and version and etag != version:
+            raise Stale(f"{self.name}: {what}: it changed since it was read")
 
     def _patched(
         self, what: str, user_id: str, changed: Mapping[str, Any], headers: Mapping[str, str], fields: Any
@@ -245,7 +275,7 @@ class Scim:
         for query in self._by_email:
             found = False
             try:
-                for records in self._listing.all("find by email", query.format(_quoted(email))):
+                for records in self._listing.all("find by email", query.format(quoted(email))):
                     found = True
                     yield records
             except Refused:
@@ -261,7 +291,7 @@ class Scim:
         """The id of who has the name or the address of a user to create; None when nobody tells."""
         name = str(body["userName"])
         try:
-            found = [one for page in self._listing.all("find by name", f"userName eq {_quoted(name)}") for one in page]
+            found = [one for page in self._listing.all("find by name", f"userName eq {quoted(name)}") for one in page]
         except Rejected:
             found = []
         ids = [str(look(one, "id")) for one in found if str(look(one, "userName")).casefold() == name.casefold()]
@@ -273,11 +303,6 @@ class Scim:
         if usable_id(user_id) is None:
             raise Missing(f"{self.name}: no user can have this id")
         return f"/Users/{quote(user_id, safe='')}"
-
-
-def _quoted(value: str) -> str:
-    """A text as it stands in a filter."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _scim_type(reply: requests.Response) -> Any:

@@ -8,6 +8,7 @@ Facts (RFC 7643, "User resource schema" and "Common attributes"; RFC 7644, "Modi
 """
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ from connector.providersettings import ConsentField
 CORE_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+HEADERS = {"Content-Type": "application/scim+json", "Accept": "application/scim+json, application/json"}
+"""What goes along with a body."""
 
 PLAIN = {"first_name": "name.givenName", "last_name": "name.familyName", "locale": "locale"}
 """Our name of a field -> the path of an attribute with one value."""
@@ -49,6 +53,11 @@ def look(record: Mapping[str, Any], name: str) -> Any:
     if name in record:
         return record[name]
     return next((value for key, value in record.items() if key.casefold() == name.casefold()), None)
+
+
+def quoted(value: str) -> str:
+    """A text as it stands in a filter."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def steps(path: str) -> list[str]:
@@ -108,9 +117,14 @@ def _groups(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:
     groups = look(record, "groups")
     if not isinstance(groups, list):
         return None
-    names = [look(one, "display") or look(one, "value") for one in objects(groups)]
-    keys = dict.fromkeys(name for name in names if isinstance(name, str) and name)
+    keys = dict.fromkeys(key for one in objects(groups) if (key := group_key(one)))
     return tuple({"key": key, "kind": "group", "active": True, "since": None, "until": None} for key in keys)
+
+
+def group_key(one: Mapping[str, Any]) -> str | None:
+    """What one of a user's groups is called."""
+    name = look(one, "display") or look(one, "value")
+    return name if isinstance(name, str) and name else None
 
 
 def refusal(ours: str, words: Words) -> str | None:

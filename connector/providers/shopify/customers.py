@@ -6,7 +6,8 @@ Facts (Shopify, Admin GraphQL objects Customer and CustomerInput, webhook topics
 - NOT_SUBSCRIBED was never asked, INVALID is about the address: neither is a withdrawal; REDACTED is of somebody erased;
 - webhooks have the shape of the old REST API, and since 2025-01 neither tags nor consents;
 - `state` means something with classic accounts only; `identityProviderSubjects` came with 2026-07;
-- `tags` in an update replaces all of them, and consent belongs into a mutation of its own: neither is written here.
+- `tags` in an update replaces all of them, and tags and consent have mutations of their own: an update has neither;
+- a tag has no comma; a company has contacts with roles and places, which is more than a membership.
 """
 
 import re
@@ -19,6 +20,7 @@ from connector.providers.reading import mapping, moment, objects
 
 PURPOSE = "email_marketing"
 """What the consent to mails of the shop is called in a mapping."""
+COMPANY = "company"
 GID = "gid://shopify/Customer/"
 STATES = {"SUBSCRIBED": "granted", "UNSUBSCRIBED": "revoked", "REDACTED": "revoked", "PENDING": "pending"}
 INPUT = {
@@ -109,6 +111,14 @@ def refusal(field: str) -> str | None:
     return None if field in INPUT else "Shopify keeps it itself, or takes it elsewhere"
 
 
+def no_tag(key: str, wanted: Wanted) -> str | None:
+    """Why a membership cannot be given or taken away; None for a tag, which can."""
+    if wanted.companies and (key == COMPANY or key.startswith(f"{COMPANY}:")):
+        return "whom a customer buys for is decided in the shop, not here"
+    usable = key and key == key.strip() and "," not in key and key.isprintable()
+    return None if usable else "a tag has no comma, and no blanks around it"
+
+
 def input_from(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Our names as Shopify takes them; and those it does not take -> why."""
     written = {INPUT[name]: value for name, value in values.items() if name in INPUT}
@@ -140,7 +150,7 @@ def _companies(profiles: object) -> tuple[Mapping[str, Any], ...]:
     for one in objects(profiles):
         company = mapping(one.get("company"))
         own = company.get("externalId") or str(company.get("id") or "").rpartition("/")[2]
-        keys += ["company", *([f"company:{own}"] if own else [])]
+        keys += [COMPANY, *([f"{COMPANY}:{own}"] if own else [])]
     return tuple({"key": key, "kind": "company", "active": True, "since": None, "until": None} for key in dict.fromkeys(keys))
 
 

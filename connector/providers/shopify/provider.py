@@ -4,6 +4,7 @@ Facts this file rests on, beside those in the other modules (Shopify, Admin Grap
 - mutations answer with status 200 and `userErrors`; an address or a number of somebody else's "has already been taken";
 - the search of `customers` lags behind, and may honour only the day of `updated_at`; `customerByIdentifier` does neither;
 - a consent that is older than the one on record is taken and changes nothing; only three states can be written;
+- tagsAdd and tagsRemove change the tags they name and leave the others; a list of tags may also be told as one text with commas;
 - a customer with orders cannot be deleted; a data erasure is a request, carried out days or months later;
 - there are no versions to write against; `customerSet` replaces lists and knows no consents, so it is not used.
 """
@@ -25,7 +26,7 @@ from connector.providers.http import WHY
 from connector.providers.reading import Page, follow, mapping, objects, written
 from connector.providers.shopify import queries
 from connector.providers.shopify.bulk import Bulk
-from connector.providers.shopify.customers import GID, PURPOSE, Wanted, input_from, number, ours, refusal, user_from
+from connector.providers.shopify.customers import GID, PURPOSE, Wanted, input_from, no_tag, number, ours, refusal, user_from
 from connector.providers.shopify.graphql import GraphQL
 from connector.providers.shopify.webhooks import about, change_of, problem, topic_of
 from connector.providers.signature import SCHEMES, Verifier, short
@@ -59,8 +60,9 @@ class Shopify:
     """One shop. `providers.base.Provider` states what each method promises."""
 
     capabilities = Capabilities(
-        read=True, find=True, list=True, list_changed=True, create=True, update=True, consent=True, delete=True, erase=True
-    )
+        read=True, find=True, list=True, list_changed=True, create=True, update=True, consent=True, membership=True, delete=True,
+        erase=True,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -86,6 +88,10 @@ class Shopify:
     def unwritable_consent(self, purpose: str) -> str | None:
         """See Particular."""
         return None if purpose == PURPOSE else f"Shopify has one consent, {PURPOSE}"
+
+    def unwritable_membership(self, key: str) -> str | None:
+        """See Particular."""
+        return no_tag(key, self._shop.wanted)
 
     def authenticate(self, delivery: Delivery, now: datetime) -> None:
         """See Provider. No time is signed, so none is checked."""
@@ -169,6 +175,17 @@ class Shopify:
         withdrawn = told.state is ConsentState.REVOKED
         if withdrawn and told.at and [one["state"] for one in user.consents or ()] != ["revoked"]:
             user = self._say(user_id, told.state, None)
+        return user
+
+    def set_membership(self, user_id: str, key: str, held: bool, etag: str | None) -> User:
+        """See Provider. It is a tag."""
+        what = f"set a tag of user {user_id}"
+        if why := self.unwritable_membership(key):
+            raise Rejected(f"{self.name}: {what}: {why}")
+        document = queries.TAG if held else queries.UNTAG
+        told = self._graphql.run(what, document, {"id": self._gid(user_id), "tags": [key]})
+        user = self.fetch(user_id)
+        self._refuse(what, told, (), "")
         return user
 
     def delete(self, user_id: str) -> None:

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
+
+def _tagging(name: str, field: str) -> str:
+    return f"""mutation {name}($id: ID!, $tags: [String!]!) {{ {field}(id: $id, tags: $tags) {{
+  userErrors {{ field message }} }} }}"""
+
+
 DELETABLE = "query Deletable($id: ID!) { customer(id: $id) { id canDelete } }"
 DELETE = """mutation DeleteCustomer($id: ID!) { customerDelete(input: {id: $id}) {
   deletedCustomerId userErrors { field message } } }"""
 ERASE = """mutation EraseCustomer($id: ID!) { customerRequestDataErasure(customerId: $id) {
   customerId userErrors { code field message } } }"""
+
+TAG = _tagging("Tag", "tagsAdd")
+UNTAG = _tagging("Untag", "tagsRemove")
 
 
 @dataclass(frozen=True)

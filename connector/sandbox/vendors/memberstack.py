@@ -75,6 +75,8 @@ class Memberstack(Side):
         self._members: dict[str, Member] = {}
         self._numbers = itertools.count(1)
         self._passwords: dict[str, str] = {}
+        self.paid: set[str] = set()
+        """Plans that cost something: the API neither gives nor takes them."""
         self.stripe: list[tuple[str, bool, bool]] = []
         """Deletions: the member, whether its Stripe customer went, too, and whether subscriptions were cancelled."""
 
@@ -123,7 +125,7 @@ class Memberstack(Side):
             member = self._get(member_id)
             connection = {
                 "id": f"con_sb_{next(self._numbers)}", "active": True, "status": "ACTIVE", "planId": plan_id, "planName": plan_id,
-                "type": "FREE", "payment": None,
+                "type": "SUBSCRIPTION" if plan_id in self.paid else "FREE", "payment": None,
             }  # fmt: skip
             member["planConnections"].append(connection)
             self._tell("member.plan.added", {"member": {"id": member["id"]}, "planConnection": connection})
@@ -199,8 +201,13 @@ class Memberstack(Side):
         return Told({"data": {"id": member_id}})
 
     def _plan(self, asked: Asked, act: Callable[[str, str], None]) -> Told:
-        act(asked.params["id"], str(asked.body.get("planId")))
-        return Told({"data": {}})
+        plan_id = asked.body.get("planId")
+        with self._lock:
+            self._get(asked.params["id"])
+            if not isinstance(plan_id, str) or not plan_id.startswith("pln_") or plan_id in self.paid:
+                raise Refused(400, "invalid-plan", "The plan is not free, or is not there.")
+            act(asked.params["id"], plan_id)
+        return Told()
 
     # members
 

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -63,6 +63,8 @@ class Api:
             "customerCreate": act(lambda told: customers.add(told["input"])),
             "customerUpdate": act(lambda told: self._change(told["input"])),
             "customerEmailMarketingConsentUpdate": act(lambda told: self._consent(told["input"])),
+            "tagsAdd": act(lambda told: self._tagged(told, customers.tag)),
+            "tagsRemove": act(lambda told: self._tagged(told, customers.untag)),
             "customerDelete": act(lambda told: self._delete(told["input"]["id"])),
             "customerRequestDataErasure": act(lambda told: self._erase(told["customerId"])),
             "bulkOperationRunQuery": lambda told: self._start(told["query"], host),
@@ -90,6 +92,11 @@ class Api:
     def _consent(self, given: Mapping[str, Any]) -> Customer:
         customer = self._customers.get(given["customerId"], ("input", "customerId"))
         self._customers.consent(customer, given["emailMarketingConsent"])
+        return customer
+
+    def _tagged(self, told: Mapping[str, Any], work: Callable[[Customer, Sequence[str]], None]) -> Customer:
+        customer = self._customers.get(told["id"])
+        work(customer, [tag.strip() for one in told["tags"] for tag in one.split(",")])
         return customer
 
     def _delete(self, gid: str) -> Customer:

@@ -96,13 +96,15 @@ class Customers:
 
     def tag(self, customer: Customer, tags: Sequence[str]) -> None:
         """Add tags, which is told apart from other changes."""
+        fresh = [one for one in tags if one not in customer["tags"]]
         customer["tags"] = sorted({*customer["tags"], *tags})
-        self._tagged("customer.tags_added", customer, tags)
+        self._tagged("customer.tags_added", customer, fresh)
 
     def untag(self, customer: Customer, tags: Sequence[str]) -> None:
         """Take tags away."""
+        gone = [one for one in tags if one in customer["tags"]]
         customer["tags"] = [one for one in customer["tags"] if one not in tags]
-        self._tagged("customer.tags_removed", customer, tags)
+        self._tagged("customer.tags_removed", customer, gone)
 
     def join(self, customer: Customer, name: str, external_id: str | None) -> None:
         """Make somebody a contact of a company."""
@@ -154,6 +156,8 @@ class Customers:
         self._tell("customers/update", hook(customer))
 
     def _tagged(self, topic: str, customer: Customer, tags: Sequence[str]) -> None:
+        if not tags:
+            return
         customer["updatedAt"] = self._now()
         self._tell(topic, {"customerId": customer["id"], "tags": list(tags), "occurredAt": customer["updatedAt"]})
 

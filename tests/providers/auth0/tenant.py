@@ -26,6 +26,7 @@ class Tenant:
         self.users = {}
         self.organizations = {}
         self.roles = {}
+        self.known = {"organizations": {}, "roles": {}}
         self.tokens = []
         self.clock = 0
         self.jobs = []
@@ -57,16 +58,44 @@ class Tenant:
             return Reply(200, [user for user in self.users.values() if user["email"] == request.query["email"]])
         if path.startswith("/jobs/"):
             return self.job(request, path)
+        if path.startswith(("/roles", "/organizations")):
+            return self.places(request, path)
         user_id, _, below = path.removeprefix("/users/").partition("/")
-        if request.method == "DELETE":
+        if request.method == "DELETE" and not below:
             self.users.pop(user_id, None)
             return Reply(204)
         if user_id not in self.users:
             return Reply(404, {"statusCode": 404, "errorCode": "inexistent_user"})
         if below:
-            found = (self.organizations if below == "organizations" else self.roles).get(user_id, [])
-            return Reply(200, [{"id": name, "name": name} for name in found])
+            held = (self.organizations if below == "organizations" else self.roles).setdefault(user_id, [])
+            if request.method != "GET":
+                return self.hold(request.method, "roles", held, request.json()["roles"])
+            return Reply(200, [{"id": self.id(below, name), "name": name} for name in held])
         return self.one(request, user_id)
+
+    def id(self, place, name):
+        return self.known[place].setdefault(name, f"{place[:3]}_{len(self.known[place]):016}")
+
+    def places(self, request, path):
+        """Roles and organizations themselves, and who is a member of these."""
+        if path == "/roles":
+            wanted = request.query["name_filter"].lower()
+            return Reply(200, [{"id": one, "name": name} for name, one in self.known["roles"].items() if wanted in name.lower()])
+        place, _, below = path.removeprefix("/organizations/").partition("/")
+        if place == "name":
+            found = self.known["organizations"].get(below)
+            return Reply(200, {"id": found, "name": below}) if found else Reply(404, {"statusCode": 404})
+        (user_id,) = request.json()["members"]
+        if user_id not in self.users:
+            return Reply(404, {"statusCode": 404})
+        return self.hold(request.method, "organizations", self.organizations.setdefault(user_id, []), [place])
+
+    def hold(self, method, place, held, ids):
+        names = [name for name, one in self.known[place].items() if one in ids]
+        if len(names) < len(ids):
+            return Reply(404, {"statusCode": 404})
+        held[:] = [one for one in held if one not in names] + (names if method == "POST" else [])
+        return Reply(204)
 
     def token(self, request):
         if dict(parse_qsl(request.body.decode())) != {"grant_type": "client_credentials", **CLIENT}:

@@ -27,6 +27,7 @@ class TestAuth0(ProviderContract):
     new = {"email": "grace.canary@example.com", "first_name": "Grace", "custom.user_metadata.size": "40"}
     edit = {"first_name": "Augusta", "country": "NO", "custom.user_metadata.size": "39", "email_verified": False}
     cleared = ("last_name", "country", "custom.user_metadata.size")
+    membership = "patron"
     choices = Choices(DATABASE, words=WORDS, memberships=("organizations", "roles"))
 
     def make(self, url):
@@ -41,6 +42,9 @@ class TestAuth0(ProviderContract):
         user = json.loads(fixture("user"))
         held = {name: user[name] for name in ("given_name", "family_name", "app_metadata")}
         tenant.add(USER, self.email, **held, user_metadata={"size": "38", "address": {"city": "London"}})
+        tenant.organizations[USER], tenant.roles[USER] = ["acme"], ["editor"]
+        for name in ("patron", "patron saint", "Patron"):
+            tenant.id("roles", name)
         return tenant
 
 

@@ -248,6 +248,84 @@ class TestReading:
         assert ids(api.pages()) == ["auth0|1"]
 
 
+class TestMemberships:
+    @pytest.fixture
+    def ada(self, world):
+        tenant, vendor, api = world(memberships=("organizations", "roles"))
+        tenant.add("auth0|1", ADA, app_metadata={"plan": "gold"})
+        for place, name in (("roles", "Press"), ("roles", "press"), ("roles", "press/day"), ("organizations", "acme")):
+            tenant.id(place, name)
+        return tenant, vendor, api
+
+    def sent(self, vendor):
+        return [(one.method, one.path, one.json()) for one in vendor.calls if one.method != "GET" and "token" not in one.path]
+
+    @pytest.mark.parametrize("key", ["press", "Press", "press/day"])
+    def test_a_role_goes_by_its_id(self, ada, key):
+        tenant, vendor, api = ada
+        assert [one["key"] for one in api.set_membership("auth0|1", key, True, None).memberships] == [key, "gold"]
+        assert [one["key"] for one in api.set_membership("auth0|1", key, False, None).memberships] == ["gold"]
+        told = {"roles": [tenant.id("roles", key)]}
+        path = "/api/v2/users/auth0|1/roles"
+        assert self.sent(vendor) == [("POST", path, told), ("DELETE", path, told)]
+
+    @pytest.mark.parametrize("key", ["acme", "a?b/#1"])
+    def test_an_organization_has_members(self, ada, key):
+        tenant, vendor, api = ada
+        its_id = tenant.id("organizations", key)
+        assert api.set_membership("auth0|1", key, True, None).memberships[0]["kind"] == "organization"
+        api.set_membership("auth0|1", key, False, None)
+        path = f"/api/v2/organizations/{its_id}/members"
+        assert self.sent(vendor) == [("POST", path, {"members": ["auth0|1"]}), ("DELETE", path, {"members": ["auth0|1"]})]
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_what_is_so_already_is_not_sent(self, ada, held):
+        tenant, vendor, api = ada
+        tenant.roles["auth0|1"] = ["press"] if held else []
+        api.set_membership("auth0|1", "press", held, None)
+        assert self.sent(vendor) == []
+
+    @pytest.mark.parametrize("key", ["nobody", "PRESS", "..", ""])
+    def test_what_there_is_not_is_refused(self, ada, key):
+        tenant, vendor, api = ada
+        with pytest.raises(Rejected, match="there is no organization and no role with the name|nothing can have this name"):
+            api.set_membership("auth0|1", key, True, None)
+        assert self.sent(vendor) == []
+
+    def test_two_of_a_name(self, ada):
+        """Which one is meant nobody knows; what is taken away is taken everywhere."""
+        tenant, vendor, api = ada
+        tenant.id("organizations", "press")
+        with pytest.raises(Rejected, match="more than one organization or role has the name press"):
+            api.set_membership("auth0|1", "press", True, None)
+        tenant.organizations["auth0|1"], tenant.roles["auth0|1"] = ["press"], ["press"]
+        assert [one["key"] for one in api.set_membership("auth0|1", "press", False, None).memberships] == ["gold"]
+
+    def test_what_stands_in_metadata_stays_there(self, ada):
+        tenant, vendor, api = ada
+        tenant.id("roles", "gold")
+        api.set_membership("auth0|1", "gold", True, None)
+        with pytest.raises(Rejected, match=r"user auth0\|1: gold: it stands in metadata"):
+            api.set_membership("auth0|1", "gold", False, None)
+        assert self.sent(vendor) == []
+
+    def test_without_a_place_to_write(self, world):
+        tenant, vendor, api = world()
+        tenant.add("auth0|1", ADA)
+        assert (api.capabilities.membership, api.needs["membership"]) == (False, "memberships")
+        assert "only organizations and roles" in api.unwritable_membership("gold")
+
+    def test_one_that_is_gone_meanwhile(self, ada):
+        tenant, vendor, api = ada
+
+        def meanwhile(request):
+            return Reply(404) if request.method == "POST" and "roles" in request.path else tenant(request)
+
+        vendor.answers = meanwhile
+        with pytest.raises(Rejected, match="press is not there any more"):
+            api.set_membership("auth0|1", "press", True, None)
+
+
 class TestLimits:
     @pytest.mark.parametrize(
         ("headers", "low", "high"),

@@ -16,7 +16,7 @@ MORE = {"userErased": "erasure.requested"}
 
 
 class TestDruid(ProviderContract):
-    """Through the bulk call, and with leave to delete."""
+    """Through the bulk call, and with leave to delete and to write typologies."""
 
     secrets = (SECRET, CLIENT_SECRET)
     user_id = "a1b2"
@@ -32,7 +32,7 @@ class TestDruid(ProviderContract):
     patch_path = None
 
     def make(self, url):
-        app = App(CLIENT_ID, CLIENT_SECRET, ENTRY_POINT, self.patch_path, may_delete=True)
+        app = App(CLIENT_ID, CLIENT_SECRET, ENTRY_POINT, self.patch_path, may_delete=True, typologies=True)
         verifier = Verifier(SCHEMES["druid"], [SECRET])
         return Druid(
             "members", verifier, Events({**EVENTS, **MORE}), url, f"{url}/oauth2/token", app, Words(), sleep=lambda s: None

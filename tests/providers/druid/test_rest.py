@@ -306,6 +306,52 @@ class TestConfirmation:
             assert (user.values["email"], user.values["email_verified"]) == ("new@example.com", False)
 
 
+class TestTypologies:
+    @pytest.fixture
+    def api(self, world):
+        return world.api(typologies=True)
+
+    def test_the_list_is_written_as_a_whole(self, world, api):
+        before = list(RECORD["typologies"])
+        api.set_membership("a1b2", "patron", True, None)
+        api.set_membership("a1b2", "patron", False, None)
+        assert world.lines() == [
+            {"object_id": "a1b2", "typologies": [*before, "patron"]}, {"object_id": "a1b2", "typologies": before},
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_what_is_so_already_is_not_written(self, world, api, held):
+        api.set_membership("a1b2", RECORD["typologies"][0] if held else "patron", held, None)
+        assert world.lines() == []
+
+    def test_without_leave_nothing_is_written(self, world):
+        api = world.api()
+        assert (api.capabilities.membership, api.needs["membership"]) == (False, "write_typologies")
+        assert "write_typologies" in api.unwritable_membership("patron")
+        with pytest.raises(Rejected, match="user a1b2: nowhere public is it said"):
+            api.set_membership("a1b2", "patron", True, None)
+        assert world.lines() == []
+
+    def test_an_edit_that_is_passed_over_is_noticed(self, world, api):
+        world.platform.keeps_typologies = False
+        with pytest.raises(Rejected, match="user a1b2: DruID took the edit, and left patron as it was"):
+            api.set_membership("a1b2", "patron", True, None)
+
+    def test_what_is_not_told_would_be_lost(self, world, api):
+        del world.platform.users["a1b2"]["typologies"]
+        with pytest.raises(Rejected, match="are not told, and would be lost"):
+            api.set_membership("a1b2", "patron", True, None)
+        assert world.lines() == []
+
+    def test_somebody_who_changed_meanwhile(self, world, api):
+        with pytest.raises(Stale):
+            api.set_membership("a1b2", "patron", True, "2020-01-01T00:00:00Z")
+
+    def test_a_key_that_is_none(self, api):
+        with pytest.raises(Rejected, match="no typology can have this name"):
+            api.set_membership("a1b2", "", True, None)
+
+
 class TestConsents:
     def written(self, world):
         return [(one["type"], one["typology"], one["value"]) for line in world.lines() for one in line["assertions"]["items"]]

@@ -28,6 +28,7 @@ class Platform:
         self.delay, self.confirms, self.pendings = delay, confirms, pendings
         self.tokens, self.challenges, self.bulks = [], {}, {}
         self.refuses = {}
+        self.keeps_typologies = True
         self.edits = 0
 
     def __call__(self, request):
@@ -129,6 +130,8 @@ class Platform:
         for part in ("ids", "datas"):
             for name, entry in line.get(part, {}).items():
                 self.put(user, part, name, entry)
+        if self.keeps_typologies:
+            user["typologies"] = line.get("typologies", user["typologies"])
         for one in line.get("assertions", {}).get("items", []):
             self.answer(user, one)
         self.edits += 1

@@ -25,6 +25,7 @@ class Realm:
         self.users = {}
         self.groups = {}
         self.roles = {}
+        self.known_groups, self.known_roles = set(), set()
         self.tokens = []
         self.access, self.admin = [], []
         self.config = {"eventsEnabled": events, "adminEventsEnabled": events, "enabledEventTypes": []}
@@ -72,10 +73,13 @@ class Realm:
             return Reply(200, paged(found, request.query) if isinstance(found, list) else found)
         if rest == "/users":
             return self.create(request.json()) if request.method == "POST" else self.list(request.query)
+        if rest.startswith("/group-by-path/"):
+            path = rest.removeprefix("/group-by-path")
+            return Reply(200, group(path)) if path in self.known_groups else Reply(404, {"error": "Group path does not exist"})
         user_id, _, below = rest.removeprefix("/users/").partition("/")
         if user_id not in self.users:
             return Reply(404, {"error": "User not found"})
-        return self.one(request, user_id) if not below else self.below(user_id, below, request.query)
+        return self.one(request, user_id) if not below else self.below(request, user_id, below)
 
     def token(self, request):
         told = dict(pair.split("=") for pair in request.body.decode().split("&"))
@@ -123,11 +127,33 @@ class Realm:
         assert all(isinstance(value, list) for value in user["attributes"].values())
         self.users[user_id] = {"email": None, **user, "username": user["username"].lower()}
 
-    def below(self, user_id, below, query):
-        if below == "groups":
-            paths = self.groups.get(user_id, [])
-            return Reply(200, paged([{"id": path, "name": path.rsplit("/", 1)[1], "path": path} for path in paths], query))
-        return Reply(200, [{"id": name, "name": name} for name in self.roles.get(user_id, [])])
+    def below(self, request, user_id, below):
+        where, _, one = below.partition("/")
+        if where == "groups":
+            held = self.groups.setdefault(user_id, [])
+            if request.method == "GET":
+                return Reply(200, paged([group(path) for path in held], request.query))
+            return self.hold(request.method, held, [path for path in self.known_groups | {*held} if group(path)["id"] == one])
+        held = self.roles.setdefault(user_id, [])
+        if one == "realm/available":
+            return Reply(200, [role(name) for name in sorted(self.known_roles) if name not in held])
+        if request.method == "GET":
+            return Reply(200, [role(name) for name in held])
+        return self.hold(request.method, held, [name for name in self.known_roles | {*held} if role(name) in request.json()])
+
+    def hold(self, method, held, ones):
+        if not ones:
+            return Reply(404, {"error": "Could not find it"})
+        held[:] = [one for one in held if one not in ones] + ([] if method == "DELETE" else ones)
+        return Reply(204)
+
+
+def group(path):
+    return {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, path)), "name": path.rsplit("/", 1)[1], "path": path}
+
+
+def role(name):
+    return {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "name": name}
 
 
 def paged(found, query):

@@ -28,6 +28,7 @@ class TestKeycloak(ProviderContract):
     unknown = ("access.LOGOUT", json.dumps({"type": "access.LOGOUT", "authDetails": {"userId": USER}}).encode())
     edit = {"first_name": "Augusta", "phone": "+34600000001", "custom.shoe_size": "39", "email_verified": False}
     cleared = ("last_name", "phone", "custom.shoe_size")
+    membership = "Members/Silver"
 
     def make(self, url):
         words = Words({**USUAL, "custom.shoe_size": "shoe-size"}, {"newsletter": NEWSLETTER}, ("plan",))
@@ -41,7 +42,25 @@ class TestKeycloak(ProviderContract):
         held = {"phoneNumber": ["+34600000000"], "shoe-size": ["38"], "interests": ["sport", "film"], "plan": ["gold"]}
         realm.add(USER, self.email, firstName="Ada", lastName="Lovelace", attributes=held)
         realm.groups[USER], realm.roles[USER] = ["/Press", "/Members/Gold"], ["default-roles-demo"]
+        realm.known_groups = {"/Members/Silver", "/Silver"}
         return realm
+
+
+class TestRoles(TestKeycloak):
+    membership = "editor"
+
+    def vendor(self):
+        realm = super().vendor()
+        realm.known_roles = {"editor", "editor-in-chief"}
+        return realm
+
+
+class TestOneAttribute(TestKeycloak):
+    membership = "silver"
+
+    def make(self, url):
+        words = Words({**USUAL, "custom.shoe_size": "shoe-size"}, {"newsletter": NEWSLETTER}, ("plan",))
+        return Keycloak("members", [SECRET, OLD], SCHEMES["keycloak"], url, "demo", CLIENT, words)
 
 
 class TestWithAToken(TestKeycloak):

@@ -14,7 +14,7 @@ from connector.providers.signature import SCHEMES
 from connector.providersettings import ConsentField
 from connector.settings import ProviderSettings
 from connector.testing import Reply, Vendor
-from tests.providers.keycloak.realm import CLIENT, START, TOKEN, USERS, Realm
+from tests.providers.keycloak.realm import CLIENT, START, TOKEN, USERS, Realm, group, role
 from tests.providers.keycloak.test_webhooks import fixture
 
 NEWSLETTER = ConsentField(field="newsletter", at="newsletter_at")
@@ -28,12 +28,12 @@ def world():
     """world(memberships=..., now=..., **how): a realm, its listener and the provider."""
     running = []
 
-    def build(memberships=(), now=START, client=CLIENT, **how):
+    def build(memberships=(), now=START, client=CLIENT, words=WORDS, **how):
         realm = Realm(**how)
         running.append(Vendor(realm).running())
         vendor = running[-1].__enter__()
         api = Keycloak(
-            "members", ["canary-webhook-secret"], SCHEMES["keycloak"], vendor.url, "demo", client, WORDS, memberships,
+            "members", ["canary-webhook-secret"], SCHEMES["keycloak"], vendor.url, "demo", client, words, memberships,
             clock=lambda: now,
         )  # fmt: skip
         return realm, vendor, api
@@ -215,6 +215,82 @@ class TestMemberships:
         assert told == [("Press", "group"), ("Members/Gold", "group"), ("editor", "role"), ("gold", "plan")]
         assert [one.memberships for page in api.pages() for one in page] == [api.fetch("u-1").memberships]
 
+    @pytest.fixture
+    def ada(self, world):
+        realm, vendor, api = world(("groups", "realm_roles"))
+        realm.add("u-1", ADA, attributes={"plan": ["gold", "gift"]})
+        realm.known_groups = {"/Press", "/Members", "/Members/Gold", "/A & B/50% off?/#1", "/both", "/a~/b"}
+        realm.known_roles = {"editor", "day/night", "both"}
+        return realm, vendor, api
+
+    def sent(self, vendor):
+        return [(one.method, one.path.removeprefix(f"{USERS}/u-1"), one.json() if one.body else None)
+                for one in vendor.calls if one.method != "GET" and one.path != TOKEN]  # fmt: skip
+
+    @pytest.mark.parametrize("key", ["Press", "Members/Gold", "A & B/50% off?/#1", "a~/b"])
+    def test_a_group_goes_by_its_id(self, ada, key):
+        realm, vendor, api = ada
+        api.set_membership("u-1", key, True, None)
+        assert realm.groups["u-1"] == [f"/{key}"]
+        assert [one["key"] for one in api.set_membership("u-1", key, False, None).memberships] == ["gold", "gift"]
+        path = f"/groups/{group(f'/{key}')['id']}"
+        assert self.sent(vendor) == [("PUT", path, None), ("DELETE", path, None)]
+
+    @pytest.mark.parametrize("key", ["editor", "day/night"])
+    def test_a_role_goes_with_its_id_and_name(self, ada, key):
+        realm, vendor, api = ada
+        api.set_membership("u-1", key, True, None)
+        assert realm.roles["u-1"] == [key]
+        api.set_membership("u-1", key, False, None)
+        path = "/role-mappings/realm"
+        assert self.sent(vendor) == [("POST", path, [role(key)]), ("DELETE", path, [role(key)])]
+
+    @pytest.mark.parametrize("key", ["Gold", "nobody", "../users/u-1", "Members//Gold", "/Press", ".", ""])
+    def test_what_there_is_not_is_refused(self, ada, key):
+        realm, vendor, api = ada
+        with pytest.raises(Rejected, match="no group and no role .* that this client may give|nothing can have this name"):
+            api.set_membership("u-1", key, True, None)
+        assert self.sent(vendor) == []
+        assert paths(vendor).count(f"{USERS}/u-1") <= 1, "a key led elsewhere"
+
+    def test_two_of_a_name(self, ada):
+        """Which one is meant nobody knows; what is taken away is taken everywhere."""
+        realm, vendor, api = ada
+        with pytest.raises(Rejected, match="both a group and a role are called both"):
+            api.set_membership("u-1", "both", True, None)
+        realm.groups["u-1"], realm.roles["u-1"] = ["/both"], ["both"]
+        assert [one["key"] for one in api.set_membership("u-1", "both", False, None).memberships] == ["gold", "gift"]
+
+    def test_beside_groups_an_attribute_only_loses_values(self, ada):
+        """A group that is misspelt makes no attribute."""
+        realm, vendor, api = ada
+        assert [one["key"] for one in api.set_membership("u-1", "gold", True, None).memberships] == ["gold", "gift"]
+        assert [one["key"] for one in api.set_membership("u-1", "gold", False, None).memberships] == ["gift"]
+        assert realm.users["u-1"]["email"] == ADA
+        with pytest.raises(Rejected):
+            api.set_membership("u-1", "gold", True, None)
+
+    def test_the_one_attribute_gets_values(self, world):
+        realm, vendor, api = world()
+        realm.add("u-1", ADA)
+        assert [one["key"] for one in api.set_membership("u-1", "gold", True, None).memberships] == ["gold"]
+        assert realm.users["u-1"]["attributes"] == {"plan": ["gold"]}
+
+    @pytest.mark.parametrize("attributes", [(), ("plan", "tier")])
+    def test_without_a_place_to_write(self, world, attributes):
+        realm, vendor, api = world(words=Words(memberships=attributes))
+        realm.add("u-1", ADA, attributes={"plan": ["gold"]})
+        assert (api.capabilities.membership, api.needs["membership"]) == (False, "memberships")
+        assert "nothing says where it would go" in api.unwritable_membership("gold")
+        with pytest.raises(Rejected, match="u-1: memberships has neither groups nor realm_roles"):
+            api.set_membership("u-1", "gold", False, None)
+
+    def test_one_that_is_gone_meanwhile(self, ada):
+        realm, vendor, api = ada
+        vendor.answers = lambda request: Reply(404) if request.method == "PUT" else realm(request)
+        with pytest.raises(Rejected, match="Press is not there any more"):
+            api.set_membership("u-1", "Press", True, None)
+
     def test_who_is_deleted_meanwhile_is_left_out(self, world):
         realm, vendor, api = world(("groups",))
         realm.add("u-1", ADA)
@@ -316,5 +392,5 @@ def test_settings():
     api = registry.build("members", ProviderSettings.model_validate(given))
     assert (api.capabilities.consent, api.capabilities.list_changed) == (True, True)
     assert api._rest._url == "https://kc.test/auth/admin/realms/my%20realm"
-    assert (api._memberships, api._words.memberships) == (("groups",), ("tier",))
+    assert (api._memberships.places, api._words.memberships) == (("groups",), ("tier",))
     assert api._words.attributes["custom.size"] == "shoe"

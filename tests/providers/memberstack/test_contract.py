@@ -29,6 +29,7 @@ class TestMemberstack(Sandboxed):
     new = {"email": "grace.canary@example.com", "first_name": "Grace", "email_verified": True}
     edit = {"first_name": "Augusta", "custom.shoe-size": "39", "custom.meta.fair": "autumn"}
     cleared = ("last_name",)
+    membership = "pln_press"
 
     def make(self, url):
         consents = {"newsletter": ConsentField(field="newsletter", at="newsletter-at", source="newsletter-from")}
@@ -40,7 +41,8 @@ class TestMemberstack(Sandboxed):
     def app(self):
         app = vendor.Memberstack()
         fields = {"first-name": "Ada", "last-name": "Lovelace", "shoe-size": "38"}
-        app.register({"email": self.email, "customFields": fields, "metaData": {"source": "fair"}})
+        ada = app.register({"email": self.email, "customFields": fields, "metaData": {"source": "fair"}})
+        app.add_plan(ada, "pln_gold")
         return app.app
 
     def page(self, cursor):

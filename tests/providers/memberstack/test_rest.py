@@ -185,6 +185,51 @@ class TestConsent:
         assert len(vendor.calls) == 0
 
 
+class TestPlans:
+    def test_one_is_given_and_taken(self, api, vendor, ada):
+        user = api.set_membership(ada, "pln_press", True, None)
+        assert [(one["key"], one["active"]) for one in user.memberships] == [("pln_press", True)]
+        user = api.set_membership(ada, "pln_press", False, None)
+        assert [(one["key"], one["active"]) for one in user.memberships] == [("pln_press", False)]
+
+    def test_a_repeat_makes_no_second_connection(self, api, vendor, ada):
+        for _ in range(3):
+            api.set_membership(ada, "pln_press", True, None)
+        assert [one["planId"] for one in vendor.member(ada)["planConnections"]] == ["pln_press"]
+
+    def test_one_that_ended_is_begun_anew(self, api, vendor, ada):
+        vendor.add_plan(ada, "pln_press")
+        vendor.cancel_plan(ada, "pln_press")
+        assert [one["active"] for one in api.set_membership(ada, "pln_press", True, None).memberships] == [True]
+
+    def test_one_that_costs_is_not_given(self, api, vendor, ada):
+        vendor.paid.add("pln_gold")
+        with pytest.raises(Rejected, match=f"user {ada}: 400: is pln_gold a plan of this app, and free?"):
+            api.set_membership(ada, "pln_gold", True, None)
+
+    def test_one_that_costs_is_not_taken(self, api, vendor, ada):
+        """Whatever the vendor would do: it might go on to bill."""
+        vendor.paid.add("pln_gold")
+        vendor.add_plan(ada, "pln_gold")
+        vendor.paid.clear()
+        with pytest.raises(Rejected, match="pln_gold is paid for"):
+            api.set_membership(ada, "pln_gold", False, None)
+        assert vendor.member(ada)["planConnections"][0]["active"]
+
+    @pytest.mark.parametrize("key", ["", "..", "a\nb", "another one"])
+    def test_what_is_no_plan(self, api, ada, key):
+        with pytest.raises(Rejected):
+            api.set_membership(ada, key, True, None)
+
+    def test_a_plan_that_is_not_there_and_a_member_who_is_not(self, api, vendor, ada):
+        vendor.faults.status_queue.append(Answer(404, {"code": "not-found"}, method="POST"))
+        with pytest.raises(Rejected, match="404: is pln_press a plan"):
+            api.set_membership(ada, "pln_press", True, None)
+        vendor.remove(ada)
+        with pytest.raises(Missing):
+            api.set_membership(ada, "pln_press", True, None)
+
+
 def test_deleting_leaves_stripe_alone_and_erasing_does_not(api, vendor, ada):
     grace = vendor.register({"email": "grace@example.com"})
     api.delete(ada)

@@ -379,3 +379,13 @@ def test_four_calls_a_second_and_no_more():
     now[0] += 10
     pace.take()
     assert len(waits) == 8
+
+
+@pytest.mark.parametrize("key", ["stage:subscribing", "L9nqkRmZ"])
+def test_plans_and_stages_are_sold_and_not_given(world, key):
+    api = world.api()
+    assert "follow from what is sold" in api.unwritable_membership(key)
+    for held in (True, False):
+        with pytest.raises(Rejected, match="person DQ2DyknW: plans and stages belong to an account"):
+            api.set_membership("DQ2DyknW", key, held, None)
+    assert world.vendor.calls == []

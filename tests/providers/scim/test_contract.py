@@ -19,6 +19,7 @@ class TestScim(ProviderContract):
             "birth_date": "1815-12-10"}  # fmt: skip
     cleared = ("last_name", "phone", "custom.department", "birth_date", "country")
     quirks = ()
+    membership = 'the "press"'
 
     def make(self, url):
         return Scim("members", url, KEY, WORDS)
@@ -28,11 +29,12 @@ class TestScim(ProviderContract):
         name, address = {"givenName": "Ada", "familyName": "Lovelace"}, {"country": "ES", "locality": "Madrid"}
         phones = [{"value": "+34600000000", "type": "mobile"}]
         server.add("u-1", self.email, name=name, phoneNumbers=phones, addresses=[address], **{ENTERPRISE: {"division": "Tea"}})
+        server.groups = {"g-1": ("Gold", {"u-1", "u-2"}), "g-2": ('the "press"', {"u-2"}), "g-3": ('The "Press"', set())}
         return server
 
 
 class TestPlainWords(TestScim):
-    quirks = ("no patch", "no filter", "no count", "no total")
+    quirks = ("no patch", "no filter", "no count", "no total", "no target")
 
 
 class TestOldServer(TestScim):
@@ -40,7 +42,8 @@ class TestOldServer(TestScim):
 
 
 class TestOddServer(TestScim):
-    quirks = ("204", "no ge", "no email filter", "total of the page")
+    quirks = ("204", "no ge", "no email filter", "total of the page", "no display")
+    membership = "g-2"
 
 
 class TestServerWhoseFiltersFindNobody(TestScim):

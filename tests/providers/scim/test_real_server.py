@@ -29,9 +29,9 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout.readline().startswith("Serving SCIM")
 
-    def call(self, method, path="", body=None):
+    def call(self, method, path="", body=None, kind="Users"):
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
-        reply = requests.request(method, f"{self.url}/Users{path}", json=body, headers=headers, timeout=5)
+        reply = requests.request(method, f"{self.url}/{kind}{path}", json=body, headers=headers, timeout=5)
         reply.raise_for_status()
         return reply.json() if reply.content else None
 
@@ -93,6 +93,27 @@ class TestAlone:
         made = {server.add(f"p{number}@example.com", "P", str(number)) for number in range(205)}
         assert made <= {user.id for page in api.pages() for user in page}
         for user_id in made:
+            server.call("DELETE", f"/{user_id}")
+
+    def test_members_come_and_go(self, server, api):
+        """It tells no groups of users, so a gift is carried out and not said to be done."""
+        ada, grace = (server.add(f"{name}@example.net", "A", "B") for name in ("ada", "grace"))
+        group = {"schemas": [CORE.replace("User", "Group")], "displayName": "Press", "members": [{"value": grace}]}
+        made = f"/{server.call('POST', '', group, 'Groups')['id']}"
+
+        def members():
+            return [one["value"] for one in server.call("GET", made, kind="Groups")["members"]]
+
+        for _ in range(2):
+            with pytest.raises(Rejected, match="Press was given, but the server does not show it"):
+                api.set_membership(ada, "Press", True, None)
+            assert members() == [grace, ada]
+        for _ in range(2):
+            api.set_membership(ada, "Press", False, None)
+            assert members() == [grace]
+        with pytest.raises(Rejected, match="no group called press"):
+            api.set_membership(ada, "press", True, None)
+        for user_id in (ada, grace):
             server.call("DELETE", f"/{user_id}")
 
     def test_another_token_is_refused(self, server):

@@ -324,6 +324,88 @@ class TestWriting:
             api.set_consent("u-1", "newsletter", Statement(ConsentState.GRANTED), None)
 
 
+class TestGroups:
+    @pytest.fixture
+    def ada(self, world):
+        def build(*quirks, groups=(("g/1", "Press"),), mine=()):
+            server, vendor, api = world(*quirks)
+            server.add("u-1", ADA)
+            server.groups = {one: (name, {"u-1"} if one in mine else set()) for one, name in groups}
+            return server, vendor, api
+
+        return build
+
+    def members(self, server):
+        return {one: sorted(members) for one, (name, members) in server.groups.items()}
+
+    def test_others_stay_and_a_group_goes_by_its_id(self, ada):
+        server, vendor, api = ada(groups=(("g/1", "Press"), ("g/2", "press"), ("g/3", "Gold")), mine=("g/3",))
+        assert [one["key"] for one in api.set_membership("u-1", "Press", True, None).memberships] == ["Press", "Gold"]
+        assert self.members(server) == {"g/1": ["u-1"], "g/2": [], "g/3": ["u-1"]}
+        assert [one["key"] for one in api.set_membership("u-1", "Press", False, None).memberships] == ["Gold"]
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_what_is_so_already_is_not_sent(self, ada, held):
+        server, vendor, api = ada(mine=("g/1",) if held else ())
+        api.set_membership("u-1", "Press", held, None)
+        assert {call.method for call in vendor.calls} == {"GET"}
+
+    @pytest.mark.parametrize("key", ["press", 'Pr"ess\\', "..", ""])
+    def test_what_there_is_not_is_refused(self, ada, key):
+        server, vendor, api = ada()
+        with pytest.raises(Rejected, match="user u-1: (there is no group called|no group can be called so)"):
+            api.set_membership("u-1", key, True, None)
+
+    def test_two_of_a_name(self, ada):
+        server, vendor, api = ada(groups=(("g/1", "Press"), ("g/2", "Press")))
+        with pytest.raises(Rejected, match="several groups called Press"):
+            api.set_membership("u-1", "Press", True, None)
+
+    def test_a_server_without_groups(self, ada):
+        server, vendor, api = ada()
+        vendor.answers = lambda request: Reply(404) if "/Groups" in request.path else server(request)
+        with pytest.raises(Rejected, match="has the server groups?"):
+            api.set_membership("u-1", "Press", True, None)
+
+    def test_a_server_that_does_not_change_them(self, ada):
+        server, vendor, api = ada("no group patch")
+        with pytest.raises(Rejected, match="Press is gone, or the server does not change groups"):
+            api.set_membership("u-1", "Press", True, None)
+
+    def test_the_last_group_of_a_server_that_leaves_out_empty_ones(self, ada):
+        server, vendor, api = ada("empty groups untold", mine=("g/1",))
+        assert api.set_membership("u-1", "Press", False, None).memberships == ()
+
+    def test_a_server_that_tells_no_groups_of_users(self, ada):
+        """It is not said to be done, as nothing shows it; a withdrawal is carried out all the same."""
+        server, vendor, api = ada("groups untold", "no target", mine=("g/1",))
+        for _ in range(2):
+            assert api.set_membership("u-1", "Press", False, None).memberships is None
+            assert self.members(server) == {"g/1": []}
+        with pytest.raises(Rejected, match="does not show it among the user's groups"):
+            api.set_membership("u-1", "Press", True, None)
+
+    def test_one_that_follows_from_another(self, ada):
+        server, vendor, api = ada()
+        record = server.told(server.users["u-1"])
+        inherited = {**record, "groups": [{"value": "g/1", "display": "Press", "type": "Indirect"}]}
+        vendor.answers = lambda request: Reply(200, inherited)
+        with pytest.raises(Rejected, match="Press follows from another group"):
+            api.set_membership("u-1", "Press", False, None)
+
+    def test_a_user_that_changed_since_is_stale(self, ada):
+        server, vendor, api = ada()
+        with pytest.raises(Stale):
+            api.set_membership("u-1", "Press", True, 'W/"old"')
+        assert self.members(server) == {"g/1": []}
+
+    def test_a_refusal(self, ada):
+        server, vendor, api = ada(mine=("g/1",))
+        vendor.answers = lambda request: Reply(400, {"detail": ADA}) if request.method == "PATCH" else server(request)
+        with pytest.raises(Rejected, match="set a group of user u-1: 400: the server refuses it"):
+            api.set_membership("u-1", "Press", False, None)
+
+
 class TestSwitchedOff:
     def test_is_deleted(self, world):
         server, vendor, api = world()

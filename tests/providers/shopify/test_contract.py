@@ -43,7 +43,7 @@ class TestShopify(Sandboxed):
 
     def app(self):
         shop = vendor.Shopify()
-        shop.register({"email": self.email, "firstName": "Ada", "lastName": "Lovelace", "phone": "+34600123456"})
+        shop.register({"email": self.email, "firstName": "Ada", "lastName": "Lovelace", "phone": "+34600123456", "tags": ["vip"]})
         return shop.app
 
     def page(self, cursor):

@@ -275,6 +275,37 @@ class TestConsent:
             api.set_consent(NOBODY, "email_marketing", GRANTED, None)
 
 
+class TestTags:
+    def test_only_the_one_that_is_named_changes(self, api, vendor, ada):
+        assert [one["key"] for one in api.set_membership(ada, 'say "hi"', True, None).memberships] == ['say "hi"', "vip"]
+        assert [one["key"] for one in api.set_membership(ada, "vip", False, None).memberships] == ['say "hi"']
+        assert vendor.customer(ada)["tags"] == ['say "hi"']
+
+    @pytest.mark.parametrize("key", ["", " vip", "a,b", "a\nb"])
+    def test_what_is_no_tag(self, api, vendor, ada, key):
+        assert api.unwritable_membership(key) == "a tag has no comma, and no blanks around it"
+        with pytest.raises(Rejected, match=f"user {ada}: a tag has no comma"):
+            api.set_membership(ada, key, True, None)
+        assert vendor.customer(ada)["tags"] == ["vip"]
+
+    def test_a_company_is_none(self, make, ada):
+        api = make(wanted=Wanted(companies=True))
+        for key in ("company", "company:acme"):
+            with pytest.raises(Rejected, match="decided in the shop"):
+                api.set_membership(ada, key, True, None)
+        assert make().unwritable_membership("company") is None
+
+    def test_a_refusal(self, api, vendor, ada):
+        answer(vendor, {"data": {"tagsAdd": {"userErrors": [{"field": ["tags"], "message": f"too many for {ADA}"}]}}})
+        with pytest.raises(Rejected, match=f"set a tag of user {ada}: refused by Shopify"):
+            api.set_membership(ada, "press", True, None)
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_nobody(self, api, vendor, held):
+        with pytest.raises(Missing):
+            api.set_membership(NOBODY, "vip", held, None)
+
+
 class TestGone:
     def test_delete(self, api, vendor, ada):
         api.delete(ada)
