@@ -138,8 +138,8 @@ GIVING = "typologies: {contact: member_types, direction: both, values: {press: P
 @pytest.mark.parametrize(
     ("kind", "code", "told"),
     [
-        pytest.param("outseta", 3, "members.yaml:4:51: typologies: direction: both, but members takes no memberships", id="none"),
-        pytest.param("memberspace", 0, "warning: members.yaml:4:51: typologies: direction both, but members", id="only tells"),
+        pytest.param("outseta", 3, "members.yaml:4:48: typologies: direction: both, but members takes no memberships", id="none"),
+        pytest.param("memberspace", 0, "warning: members.yaml:4:48: typologies: direction both, but members", id="only tells"),
         pytest.param("memberstack", 0, "", id="some"),
     ],
 )
