@@ -6,6 +6,7 @@ from connector.errors import Missing
 from connector.settings import Brakes
 
 from .scenes import crash, recover
+from .test_two_providers import Two
 from .test_typologies import TYPOLOGIES, registered, types
 from .world import USER, World
 
@@ -167,3 +168,25 @@ def test_a_user_who_is_gone_meanwhile_is_looked_at_again(world):
     marked(world, user, "Press")
     world.run()
     assert members(world, user) == {"press"}
+
+
+def test_a_membership_at_one_provider_reaches_the_other_by_way_of_the_contact(tmp_path):
+    two = Two(tmp_path, mapping=TAKING)
+    member = two.idp.register(USER, memberships=("press",))
+    two.run()
+    customer = two.shop.register(USER)
+    two.run()
+
+    def held():
+        return [{one["key"] for one in idp.users[user].memberships if one["active"]} for idp, user in sides]
+
+    sides = ((two.idp, member), (two.shop, customer))
+    assert held() == [{"press"}, {"press"}]
+    two.shop.join(customer, "press", active=False)
+    two.shop.join(customer, "consumer")
+    two.run()
+    assert held() == [{"consumer"}, {"consumer"}]
+    before = two.writes
+    two.run()
+    two.sweep()
+    assert two.writes == before
