@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 """What the command line raises for words it does not understand."""
 
 GLOBAL = ("--config", "--json")
-"""Options that may stand before the command as well as after it."""
+"""Options that may stand anywhere before the command as well as after it."""
 
 program = typer.Typer(
     name="connector",
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
     quiet_logs(logging.WARNING)
     try:
         command = typer.main.get_command(program)
-        result = command.main(_commands_first(arguments), prog_name="connector", standalone_mode=False)
+        result = command.main(_commands_first(command, arguments), prog_name="connector", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else FINE
     except UsageError as error:
@@ -91,12 +91,20 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _commands_first(arguments: list[str]) -> list[str]:
-    """`connector --json status` is `connector status --json`."""
-    moved: list[str] = []
-    rest = list(arguments)
-    while rest and rest[0].split("=")[0] in GLOBAL:
+def _commands_first(program: Any, arguments: Sequence[str]) -> list[str]:
+    """`connector --json parked list` and `connector parked --json list` are `connector parked list --json`.
+
+    Where there is no command, what is wrong, or asked for, is told without them.
+    """
+    words, moved, rest = [], [], list(arguments)
+    below = program
+    while rest and hasattr(below, "commands"):
+        if rest[0].partition("=")[0] not in GLOBAL:
+            words.append(rest.pop(0))
+            below = below.commands.get(words[-1])
+            continue
         moved.append(rest.pop(0))
         if moved[-1] == "--config" and rest:
             moved.append(rest.pop(0))
-    return rest + moved if rest else moved
+    reached = below is not None and not hasattr(below, "commands")
+    return [*words, *(moved if reached else ()), *rest]

@@ -25,6 +25,8 @@ Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file (default config.yaml, or CONNECTOR_CONFIG).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+NoConfig = Annotated[Path | None, typer.Option("--config", hidden=True, help="Not needed; for scripts that always give it.")]
+AlwaysJson = Annotated[bool, typer.Option("--json", hidden=True, help="What is printed in any case.")]
 ProviderName = Annotated[str | None, typer.Option("--provider", metavar="NAME", help="Only this identity provider.")]
 
 Port = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, settings_of
+from connector.cli.common import AlwaysJson, Config, Json, NoConfig, out, print_json, settings_of
 from connector.mapping.schema import json_schema
 from connector.settings import config_schema
 from connector.store import Store
@@ -38,6 +38,10 @@ def db_current(config: Config = None, as_json: Json = False) -> int:
     return 0 if found == newest() else 1
 
 
-def schema(which: Annotated[Literal["mapping", "config"], typer.Argument(help="Of which file.")]) -> None:
+def schema(
+    which: Annotated[Literal["mapping", "config"], typer.Argument(help="Of which file.")],
+    _config: NoConfig = None,
+    _as_json: AlwaysJson = False,
+) -> None:
     """Print the JSON Schema of a mapping or of config.yaml, for editors."""
     print_json(json_schema() if which == "mapping" else config_schema())

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Port, out, taken
+from connector.cli.common import NoConfig, Port, out, taken
 
 SECRET = "whsec_c2FuZGJveC1zZWNyZXQtc2FuZGJveC1zZWNyZXQ="
 
@@ -28,6 +28,7 @@ def hubspot(
     portal_id: Annotated[int, typer.Option("--portal-id")] = 12345678,
     client_secret: Annotated[str, typer.Option("--client-secret", help="Signs the webhooks.")] = "sandbox-secret",
     webhook_url: Webhook = None,
+    _config: NoConfig = None,
 ) -> None:
     """A HubSpot portal, unkind on purpose. `GET /` says what it holds."""
     from connector.sandbox.portal import Portal
@@ -42,6 +43,7 @@ def identity(
     token: Token = "sandbox-token",
     secret: Annotated[str, typer.Option("--secret", help="Signs the webhooks: whsec_ and base64.")] = SECRET,
     webhook_url: Webhook = None,
+    _config: NoConfig = None,
 ) -> None:
     """An identity provider that speaks the generic profile. `GET /` says what it holds."""
     from connector.sandbox.identity import IdentityProvider

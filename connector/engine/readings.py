@@ -16,6 +16,17 @@ ADDITIONAL = "hs_additional_emails"
 OPTED_OUT = "hs_email_optout"
 """Where HubSpot notes on the contact that its address opted out of everything; with `_<type id>`, of one subscription type."""
 
+CREATED = "createdate"
+"""When HubSpot made a contact, in ISO 8601."""
+
+MERGED = "hs_merged_object_ids"
+"""The contacts a contact was merged from, ";"-separated."""
+
+
+def created_at(contact: Contact) -> datetime | None:
+    """When the CRM made a contact; None when it does not tell."""
+    return _moment(contact.properties.get(CREATED))
+
 
 def additional_emails(contact: Contact) -> set[str]:
     """A contact's other addresses in normal form."""

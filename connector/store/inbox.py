@@ -51,6 +51,9 @@ class Kept:
     body: bytes
 
 
+_STORED = [inbox.c[name] for name in Stored.__dataclass_fields__]
+
+
 class Inbox:
     """Queries on `inbox`, inside one transaction."""
 
@@ -81,7 +84,7 @@ class Inbox:
     def claim(self, limit: int) -> list[Stored]:
         """Pending rows that are due, oldest first, locked for this transaction; others skip them."""
         query = (
-            select(inbox.c.id, inbox.c.source, inbox.c.sender_id, inbox.c.body, inbox.c.meta, inbox.c.received_at, inbox.c.tries)
+            select(*_STORED)
             .where(inbox.c.due_at <= self._tx.moment)
             .order_by(inbox.c.id)
             .limit(limit)
@@ -114,6 +117,12 @@ class Inbox:
     def of(self, source: str, records: Iterable[str]) -> list[Kept]:
         """What a source said of these users or contacts, oldest first."""
         return self._kept(inbox.c.record.in_(list(records)), source, None)
+
+    def about(self, source: str, record: str, since: datetime | None) -> list[Stored]:
+        """What a source said of one user or contact after a time, oldest first; None: all that is kept."""
+        here = (inbox.c.source == source) & (inbox.c.record == record)
+        late = [] if since is None else [inbox.c.received_at > since]
+        return [Stored(*row) for row in self._db.execute(select(*_STORED).where(here, *late).order_by(inbox.c.id))]
 
     def unattributed(self, source: str, after: int, limit: int) -> list[Kept]:
         """A page, by id, of rows of a source that nobody could attribute to a person, or did so far."""

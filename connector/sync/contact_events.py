@@ -47,7 +47,7 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
             links = {one: [link for link in known if link not in found] for one, known in links.items()}
             continue
         elif not found and change.kind == "contact.created":
-            _created(work, tx, row, change)
+            created(tx, change.record_id, wanting(work), row.sender_id)
             links |= tx.links.by_contacts([change.record_id])
         for link in found:
             _notice(work, tx, link, row, change)
@@ -109,15 +109,17 @@ def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change, before: 
     return ids
 
 
-def _created(work: Work, tx: Tx, row: Stored, change: Change) -> None:
-    """A contact nobody is linked to: provisional links for the providers whose mapping wants a user for it."""
-    rows = [
-        {"provider": provider, "contact_id": change.record_id, "cause": row.sender_id}
-        for provider, mapping in work.mappings.items()
-        if mapping.lifecycle.contact_created != "ignore"
-    ]
-    if rows and not tx.tombstones.contacts([change.record_id]):
-        tx.links.create(rows)
+def wanting(work: Work) -> list[str]:
+    """The providers whose mapping wants a user for a contact that was created, a new one or one that is there."""
+    return [provider for provider, mapping in work.mappings.items() if mapping.lifecycle.contact_created != "ignore"]
+
+
+def created(tx: Tx, contact_id: str, providers: Sequence[str], cause: str | None = None) -> int:
+    """A contact nobody is linked to: provisional links for these providers, unless it was erased. Returns how many."""
+    if not providers or tx.tombstones.contacts([contact_id]):
+        return 0
+    tx.links.create([{"provider": provider, "contact_id": contact_id, "cause": cause} for provider in providers])
+    return len(providers)
 
 
 def _merged(tx: Tx, links: dict[str, list[Link]], row: Stored, change: Change) -> None:

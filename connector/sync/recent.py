@@ -5,15 +5,16 @@ observation is no change. A mark moves on only together with what it covers. A p
 through as a whole, as often as that takes a tenth of the time. Whoever a listing does not show is left alone.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from connector.engine.readings import tells_nothing_new, wanted_properties
+from connector.engine.readings import CREATED, MERGED, tells_nothing_new, wanted_properties
 from connector.errors import Denied, Locked
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import ANSWERABLE, Contact, LinkState, User
+from connector.model import ANSWERABLE, Contact, Link, LinkState, User
 from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.sync import listing
+from connector.sync import listing, newcomers
 from connector.sync.work import Work
 
 OVERLAP = timedelta(minutes=5)
@@ -87,14 +88,16 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
 
 
 def contacts(work: Work) -> int:
-    """Notice the contacts that changed since the last time. Returns how many links were rung."""
+    """Notice the contacts that changed since the last time, and those that are new. Returns how many links were rung."""
     mark = "recent:contacts"
     began, since = _since(work, mark)
+    watching = newcomers.watched(work, began, since)
     names = sorted({one for name, mapping in work.mappings.items() for one in _wanted(work, name, mapping)})
     rung = 0
-    for page in work.crm.changed_since(since, names):
+    for page in work.crm.changed_since(since, [*names, CREATED, MERGED]):
         with work.store.write() as tx:
-            rung += _notice(work, tx, page, names)
+            links = tx.links.by_contacts([contact.id for contact in page])
+            rung += _notice(work, tx, page, links, names) + newcomers.meet(work, tx, page, links, watching)
     _mark(work, mark, began)
     return rung
 
@@ -107,8 +110,7 @@ def _wanted(work: Work, name: str, mapping: FieldMapping) -> list[str]:
     return wanted_properties(mapping, work.id_property(name), types.get)
 
 
-def _notice(work: Work, tx: Tx, page: list[Contact], names: list[str]) -> int:
-    links = tx.links.by_contacts([contact.id for contact in page])
+def _notice(work: Work, tx: Tx, page: list[Contact], links: Mapping[str, Sequence[Link]], names: list[str]) -> int:
     rung = 0
     for contact in page:
         for link in links.get(contact.id, []):

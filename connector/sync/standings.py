@@ -6,6 +6,7 @@ from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling,
 from connector.model import Statement
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
+from connector.sync import entrypoints
 from connector.sync.case import Case
 
 
@@ -52,15 +53,20 @@ def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:
     if plan is None or plan.asks or plan.asks_all or not case.link.user_id:
         return []
     subject = tx.ledger.subject(case.link.provider, case.link.user_id)
-    return [_ledger_row(case, subject, one) for one in plan.rulings if one.now != one.before.now]
+    new = [one for one in plan.rulings if one.now != one.before.now]
+    lacking = [one for one in new if entrypoints.lacking(one)]
+    heard = entrypoints.heard(tx, case) if lacking else ()
+    found = {one.name: entrypoints.named(heard, one.now) for one in lacking}
+    return [_ledger_row(case, subject, one, found.get(one.name)) for one in new]
 
 
-def _ledger_row(case: Case, subject: str, ruling: Ruling) -> LedgerRow:
+def _ledger_row(case: Case, subject: str, ruling: Ruling, entry_point: str | None) -> LedgerRow:
+    """entry_point: where the user's own entry tells none."""
     now, consent = ruling.now, ruling.consent
     basis = consent.legal_basis.value if consent.legal_basis and now.state is GRANTED else None
     return LedgerRow(
         link_id=case.link.id, provider=case.link.provider, subject=subject, purpose=consent.consent, state=now.state,
-        occurred_at=now.at, source=now.source, entry_point=now.entry_point, legal_basis=basis,
+        occurred_at=now.at, source=now.source, entry_point=now.entry_point or entry_point, legal_basis=basis,
         text_version=now.text_version, delivery=case.link.cause,
     )  # fmt: skip
 

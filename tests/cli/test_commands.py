@@ -41,6 +41,15 @@ def test_global_options_stand_before_and_after_the_command(connector, stack):
     assert json.loads(before[1]).keys() == json.loads(after[1]).keys()
 
 
+@pytest.mark.parametrize("words", [("parked", "list"), ("link", "list"), ("quarantine", "list"), ("db", "current")], ids=" ".join)
+def test_global_options_stand_between_a_group_and_its_command(connector, stack, words):
+    group, command = words
+    after = connector(group, command, "--json", "--config", stack.folder / "config.yaml")
+    assert connector(group, "--json", "--config", stack.folder / "config.yaml", command) == after
+    assert connector("--json", group, "--config", stack.folder / "config.yaml", command) == after
+    json.loads(after[1])
+
+
 def test_a_missing_configuration_is_exit_3_and_says_how_to_begin(connector):
     code, _, err = connector("status", "--config", "nowhere.yaml")
     assert code == 3

@@ -1,5 +1,6 @@
 """Wrong usage and ports that cannot be had: one line, an exit code, no traceback. And the version."""
 
+import json
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import time
 from importlib.metadata import version
 
 import pytest
+import typer
 
-from connector.cli.app import run
+from connector.cli.app import program, run
 
 from ..e2e.stack import COMMAND, free_port
 
 SERVERS = [("demo",), ("sandbox", "hubspot"), ("sandbox", "identity")]
+GROUPS = sorted(name for name, one in typer.main.get_command(program).commands.items() if hasattr(one, "commands"))
 servers = pytest.mark.parametrize("command", SERVERS, ids=" ".join)
 
 
@@ -35,6 +38,60 @@ def test_a_wrong_choice_names_those_there_are(capsys, command, told):
     assert run([*command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(told)
+
+
+ASKED = {
+    ("parked", "retry"): ["--all"], ("parked", "drop"): ["1", "--reason", "done"],
+    ("import", "users"): [__file__, "--provider", "x"],
+    **{("link", name): ["x"] for name in ("hold", "release", "unlink", "relink")},
+}  # fmt: skip
+"""What commands of groups ask for beside --config and --json."""
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "sandbox"])
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("config", [["--config", "no.yaml"], ["--config=no.yaml"]], ids=" ".join)
+def test_global_options_stand_before_a_group_after_it_and_after_its_command(capsys, monkeypatch, tmp_path, group, place, config):
+    """Each command is reached, and misses the file."""
+    monkeypatch.chdir(tmp_path)
+    for name, command in typer.main.get_command(program).commands[group].commands.items():
+        shows = any("--json" in one.opts for one in command.params)
+        words = [group, name]
+        words[place:place] = config + ["--json"] * shows
+        assert run([*words, *ASKED.get((group, name), [])]) == 3
+        assert capsys.readouterr().err.startswith("no.yaml: no such file")
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_sandbox_needs_no_configuration(capsys, place):
+    words = ["sandbox", "hubspot"]
+    words[place:place] = ["--config", "no.yaml"]
+    assert run([*words, "--port", "99999"]) == 2
+    assert capsys.readouterr().err.startswith("Invalid value for '--port'")
+
+
+def test_an_option_before_a_command_is_not_taken_for_a_name(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run(["--config", "no.yaml", "show", "--", "--json"]) == 3
+    assert capsys.readouterr().err.startswith("no.yaml: no such file")
+
+
+@pytest.mark.parametrize("command", [("--json", "schema", "config"), ("schema", "--json", "--config", "no.yaml", "config")])
+def test_a_schema_is_json_and_needs_no_configuration(capsys, command):
+    assert run([*command]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_a_command_shows_its_help(capsys, group):
+    assert run([group, "--json"]) == run([group]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out.count(f"connector {group} [OPTIONS]"), shown.err) == (2, "")
+
+
+def test_a_command_that_is_none_is_named_not_the_option(capsys):
+    assert run(["parked", "--json", "frob"]) == 2
+    assert capsys.readouterr().err == "No such command 'frob'; see: connector parked --help\n"
 
 
 @servers

@@ -155,6 +155,16 @@ def test_what_was_said_of_a_person_is_found_and_can_be_blanked(store):
     assert add(store, item("a"), item("c"), item("d")) == set()
 
 
+def test_what_was_said_of_a_person_after_a_time_is_found_as_it_came(store):
+    add(store, item("a", meta={"topic": "x"}), item("b"))
+    with store.write() as tx:
+        rows = tx.inbox.claim(2)
+        tx.inbox.done({rows[0].id: "u-1", rows[1].id: "u-2"})
+        before, at = rows[0].received_at - timedelta(seconds=1), rows[0].received_at
+        assert tx.inbox.about("members", "u-1", None) == tx.inbox.about("members", "u-1", before) == [rows[0]]
+        assert tx.inbox.about("members", "u-1", at) == tx.inbox.about("crm", "u-1", None) == []
+
+
 def test_a_blanked_row_stays_blank_when_intake_is_through_with_it(store):
     add(store, item("a"))
     with store.write() as tx:

@@ -38,6 +38,7 @@ class FakeCrm:
         self.archived: dict[str, dict[str, str]] = {}
         self.merged: dict[str, str] = {}
         self.times: dict[tuple[str, str], datetime] = {}
+        self.created: dict[str, datetime] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []
         self.everything: list[tuple[str, str, str, dict[str, Any]]] = []
         self.made: Counter[str] = Counter()
@@ -118,6 +119,7 @@ class FakeCrm:
             contact_id = known or str(next(self._ids))
             if known is None:
                 self.contacts[contact_id] = {}
+                self.created[contact_id] = self.clock()
                 self.creations.append(row.id)
                 self.events.append(Change("contact.created", contact_id))
             self._store(contact_id, {key: row.id, **row.properties}, "us")
@@ -212,7 +214,8 @@ class FakeCrm:
         return {i: {p: self.times[i, p] for p in properties if (i, p) in self.times} for i in ids}
 
     def changed_since(self, since, properties):
-        yield [self._shown(i) for i in self.contacts]
+        shown = [self._shown(i) for i in self.contacts]
+        yield [Contact(one.id, {**one.properties, **self._computed(one.id)}) for one in shown if one.id not in self.unindexed]
 
     def record_events(self, schema, rows):
         self._call("record_events")
@@ -267,6 +270,7 @@ class FakeCrm:
     def create(self, properties, by="person"):
         contact_id = str(next(self._ids))
         self.contacts[contact_id] = {}
+        self.created[contact_id] = self.clock()
         self.events.append(Change("contact.created", contact_id))
         self._store(contact_id, properties, by)
         return contact_id
@@ -287,6 +291,7 @@ class FakeCrm:
             if now in (winner, loser):
                 self.merged[former] = new
         self.merged |= {winner: new, loser: new}
+        self.created[new] = self.clock()  # the worst that is thinkable: HubSpot does not tell what it puts there
         self.times |= {(new, name): self.clock() for name in self.contacts[new]}
         self._log(("person", new, dict(self.contacts[new])))
         self.events += [Change("contact.deleted", winner), Change("contact.deleted", loser)]
@@ -297,6 +302,12 @@ class FakeCrm:
     def writes(self):
         """How many calls wrote something."""
         return sum(self.made[name] for name in ("upsert", "update", "archive", "erase", "write_statuses"))
+
+    def _computed(self, contact_id):
+        """What HubSpot keeps by itself."""
+        former = ";".join(one for one, now in self.merged.items() if now == contact_id)
+        at = self.created[contact_id].isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"createdate": at, "hs_merged_object_ids": former or None}
 
     def _shown(self, contact_id):
         self.shows("contact", contact_id)

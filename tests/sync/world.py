@@ -99,6 +99,7 @@ class World:
     """Both sides, and the connector between them, run step by step. `work` is the one worker; `worker` makes others."""
 
     def __init__(self, folder, url="sqlite://", mapping=MAPPING, reached=None, idp=None, store=None, clock=None, **settings):
+        self.folder = folder
         self.clock = clock or Clock()
         self.crm = FakeCrm(self.clock)
         self.idp = FakeIdp(self.clock, **(idp or {}))

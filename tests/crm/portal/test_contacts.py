@@ -7,6 +7,7 @@ import pytest
 from connector.crm.base import Crm, NewProperty, Write
 from connector.crm.hubspot.driver import HubSpot
 from connector.crm.hubspot.limits import BURST, SEARCH, Budget, Limiter, MemoryLog
+from connector.engine.readings import CREATED, MERGED, created_at
 from connector.errors import ConfigError, Exists, Missing, Paused, Rejected
 from connector.sandbox.portal import Answer, Portal
 from tests.crm.conftest import PORTAL, TOKEN, Clock
@@ -205,6 +206,16 @@ def test_changes_since_a_moment(hubspot, portal, clock):
     assert found[-1].properties == {"city": "Oslo"}
     assert found[-1].updated_at == since + timedelta(seconds=1)
     assert old not in {one.id for one in found}
+
+
+def test_a_listing_of_changes_tells_when_contacts_were_made_and_which_are_merged(hubspot, portal, clock):
+    since = datetime.fromtimestamp(clock.now, UTC)
+    ids = [portal.create({"email": f"u{one}@example.com"}) for one in range(3)]
+    clock.now += 60
+    merged = portal.merge(ids[0], ids[1])
+    found = {one.id: one for page in hubspot.changed_since(since, [CREATED, MERGED]) for one in page}
+    assert {name: created_at(one) for name, one in found.items()} == {ids[2]: since, merged: since}
+    assert [found[one].properties[MERGED] for one in (ids[2], merged)] == [None, ";".join(ids[:2])]
 
 
 def test_an_index_that_lags_says_late_but_never_wrong(hubspot, portal, clock):
