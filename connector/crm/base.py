@@ -115,7 +115,7 @@ class EventRecord:
     """An identity event for the CRM. `ref` is the caller's name for the row.
 
     key: unique among all events, 400 characters at most. sent_before: an earlier attempt to send it got no answer.
-    details: name -> text, number or truth value, as the mapping lists them.
+    details: name -> text, number or truth value, as the mapping lists them. gone: the user's deletion was carried out.
     """
 
     ref: str
@@ -128,15 +128,20 @@ class EventRecord:
     entry_point: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     sent_before: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What became of one event: `record_id` of what was made of it (None where the CRM gives none), or `error`."""
+    """What became of one event: `record_id` of what was made of it (None where the CRM gives none), or `error`.
+
+    note: what a sink that took it did not do all the same.
+    """
 
     ref: str
     record_id: str | None = None
     error: Permanent | Transient | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,11 +174,16 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
 
 
 def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
-    """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile."""
+    """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile.
+
+    Without a contact that is about the user's own address, which somebody else's contact may have: what the CRM says about it
+    is read first, so that it is known whether a grant is taken away.
+    """
     out = ConsentState.REVOKED
     found = [one for one in rulings(link, seen, policy) if one.now.state is out and Voice.USER in one.said]
     found = [replace(one, to_user=False) for one in found if one.said[Voice.USER].state is out]
-    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(found))
+    asks = seen.contact is None and seen.statuses is None and any(one.to_subscription for one in found)
+    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(found), asks=asks)
 
 
 def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:

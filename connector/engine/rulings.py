@@ -11,7 +11,7 @@ from connector.engine.decide import Decision, Sides
 from connector.engine.normalise import Reading, Unreadable
 from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
-from connector.model import UNTOLD, ConsentState, Link, Statement, Value
+from connector.model import UNTOLD, ConsentState, Link, LinkState, Statement, Value
 
 if TYPE_CHECKING:
     from connector.engine.plan import Policy, Seen
@@ -102,8 +102,8 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
     type_id = _type_of(consent, policy)
     ours = _ours(consent, link)
-    if any(one.type_id == type_id and one.wrote_grant for one in seen.others):
-        ours[Voice.SUBSCRIPTION] = GRANTED
+    if link.state is LinkState.HELD or any(one.type_id == type_id and one.wrote_grant for one in seen.others):
+        ours[Voice.SUBSCRIPTION] = GRANTED  # of a held link: somebody else's, who may have the address, too
     voices = Voices(said, policy.readable and type_id is not None, ours, not_before)
     return _effects(lattice.rule(consent, before, voices), seen, policy)
 

@@ -250,6 +250,9 @@ class Forward(Part):
     as_: Literal["segment"] = pydantic.Field(alias="as", description="The sink's protocol.")
     url: Annotated[Text, pydantic.AfterValidator(web_address)] = pydantic.Field(description="Base address; /v1/batch is added.")
     write_key: SecretStr = pydantic.Field(min_length=1, description="The sink's write key.")
+    deletes: bool = pydantic.Field(
+        True, description="Send a `delete`, too, when a user is deleted and `lifecycle.user_deleted` is `archive_contact`."
+    )
 
 
 class Events(Part):

@@ -25,10 +25,15 @@ def open_sinks(crm: Crm, mappings: Mapping[str, FieldMapping]) -> tuple[Sink, ..
     """All sinks of all mappings; those of several providers that lead to one place are one. Opens no connection yet."""
     schemas: dict[EventSchema, set[str]] = {}
     forwards: dict[tuple[str, str], set[str]] = {}
+    deleting: dict[tuple[str, str], set[str]] = {}
     for provider, mapping in mappings.items():
         if mapping.events.as_ != "none":
             schemas.setdefault(EventSchema(mapping.events.as_, mapping.events.object), set()).add(provider)
         for one in mapping.events.forward:
-            forwards.setdefault((one.url, one.write_key.get_secret_value()), set()).add(provider)
+            place = (one.url, one.write_key.get_secret_value())
+            forwards.setdefault(place, set()).add(provider)
+            if one.deletes and mapping.lifecycle.user_deleted == "archive_contact":
+                deleting.setdefault(place, set()).add(provider)
     records = [Records(crm, schema, frozenset(providers)) for schema, providers in schemas.items()]
-    return (*records, *(Segment(url, key, frozenset(providers)) for (url, key), providers in forwards.items()))
+    places = [Segment(*place, frozenset(providers), frozenset(deleting.get(place, ()))) for place, providers in forwards.items()]
+    return (*records, *places)

@@ -6,18 +6,30 @@ Facts this file rests on (Segment, "HTTP API Source" and "Spec", read 2026-11):
 - `messageId`, of fewer than 100 characters, makes a repeat recognisable; `userId` is required; a track has an `event`;
 - answers are 200 as soon as the JSON can be read: what is made of a message is not told.
 
-An account that was made or edited is told by an `identify` before its `track`; everything else is a `track` alone.
+A `delete` is less well known. Segment's "Spec for Partners" (segment.com/docs/partners/spec, "Delete"; in segmentio/segment-docs
+src/partners/spec.md; read 2026-11) lists it among the types of a message: {"type": "delete", "userId", "messageId", "timestamp"}.
+- Segment itself makes it when a deletion is asked for in its app or Config API, and hands it to destinations (`onDelete` in a
+  destination function, where the template answers "not supported"). Its tracking API does not document it: nothing is promised.
+- Jitsu's batch route (jitsucom/bulker ingest/router_batch_handler.go) looks at no type and answers 200; its client's types
+  (jitsucom/jitsu types/protocols/analytics.d.ts) have no `delete`. It cuts a `messageId` after 64 characters.
+- RudderStack checks no types within a batch (rudderlabs/rudder-server gateway/validator/req_type_validator.go); users are deleted
+  by its User Suppression API, with another token (rudderstack.com/docs/api/user-suppression-api).
+So it is sent by itself, after the tracks were taken, and who refuses it is believed.
+
+An account that was made or edited is told by an `identify` before its `track`; one that is gone for good by a `delete` after it;
+everything else is a `track` alone.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
+import structlog
 from requests.auth import HTTPBasicAuth
 
 from connector.crm.base import EventOutcome, EventRecord
@@ -37,6 +49,13 @@ PATIENCE = 3600.0
 SEARCHING = 60.0
 """Seconds to look for the events that are to blame; the rest waits."""
 IDENTIFYING = ("user.created", "user.updated")
+LEAVING = "user.deleted"
+BUSY = (408, 425, 429)
+"""The sink cannot take anything right now."""
+DELETES_REFUSED = frozenset({*range(400, 500), 501} - {*BUSY})
+"""The sink does not take a `delete`: where it just took tracks, neither the address nor the key is wrong."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +71,11 @@ class Segment:
     """One address with one write key. `base.Sink` states what each method promises."""
 
     def __init__(
-        self, url: str, write_key: str, providers: frozenset[str], session: requests.Session | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, url: str, write_key: str, providers: frozenset[str], deleting: frozenset[str] = frozenset(),
+        session: requests.Session | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        """deleting: those of the providers whose users are deleted there when they are gone."""
+        self._deleting = deleting
         self._clock = clock
         self._refusing_since: float | None = None
         self.name = sink_name(url, write_key)
@@ -69,7 +90,7 @@ class Segment:
         until = self._clock() + SEARCHING
         for batch in _batches([one for one in parcels if not _too_large(one)]):
             told += self._deliver(batch, until, first=not told)
-        return [*large, *self._judged(told)]
+        return [*large, *self._with_deletes(events, self._judged(told), until)]
 
     def remove(self, record_ids: Sequence[str]) -> None:
         """Nothing can be taken back here."""
@@ -111,12 +132,50 @@ class Segment:
 
     def _accepts(self, batch: list[Parcel]) -> bool:
         """Whether the sink takes a batch as a whole. Raises Transient."""
-        what = f"send {len(batch)} events"
-        body = {"batch": [message for one in batch for message in one.messages], "sentAt": _iso(datetime.now(UTC))}
         try:
-            return self._rest.call(what, "POST", "/v1/batch", body=body, accept=UNREADABLE).status_code not in UNREADABLE
+            return self._post(f"send {len(batch)} events", batch, UNREADABLE)
         except Permanent as error:  # the address is wrong, not the events
             raise Paused(f"{error}: is the url under events.forward right?") from None
+
+    def _post(self, what: str, batch: list[Parcel], refusals: Collection[int]) -> bool:
+        body = {"batch": [message for one in batch for message in one.messages], "sentAt": _iso(datetime.now(UTC))}
+        return self._rest.call(what, "POST", "/v1/batch", body=body, accept=refusals).status_code not in refusals
+
+    def _with_deletes(self, events: Sequence[EventRecord], told: list[EventOutcome], until: float) -> list[EventOutcome]:
+        """Once the sink took what tells that users are gone, delete them there. A refusal is not the event's: it is noted.
+
+        A failure brings the event back, with the same ids, but not for ever: who fails on a delete twice, and takes the track
+        each time, refuses it.
+        """
+        taken = {one.ref for one in told if one.error is None}
+        going = {one.ref: one for one in events if one.ref in taken and self._is_to_go(one)}
+        found = self._delete([_delete(one) for one in going.values()], until) if going else {}
+        failed = {ref: error for ref, error in found.items() if _comes_back(going[ref], error)}
+        noted = {ref: f"no delete: {error}" for ref, error in found.items() if ref not in failed}
+        for ref, why in noted.items():
+            log.warning("activity.delete_refused", activity=ref, sink=self.name, why=why)
+        return [replace(one, error=failed.get(one.ref, one.error), note=noted.get(one.ref)) for one in told]
+
+    def _is_to_go(self, event: EventRecord) -> bool:
+        return event.kind == LEAVING and event.gone and event.provider in self._deleting
+
+    def _delete(self, batch: list[Parcel], until: float) -> dict[str, Permanent | Transient]:
+        """Whom the sink does not delete, and why."""
+        error: Permanent | Transient = Rejected("the sink does not accept it")
+        try:
+            if self._post(f"delete {len(batch)} users", batch, DELETES_REFUSED):
+                return {}
+        except (Permanent, Transient) as raised:
+            error = raised
+        if isinstance(error, Transient) or len(batch) == 1 or self._clock() >= until:
+            return {one.ref: error for one in batch}
+        half = len(batch) // 2
+        return self._delete(batch[:half], until) | self._delete(batch[half:], until)
+
+
+def _comes_back(event: EventRecord, error: Permanent | Transient) -> bool:
+    """Whether an event is sent once more because of its delete."""
+    return isinstance(error, Paused) or (isinstance(error, Transient) and not event.sent_before)
 
 
 def sink_name(url: str, write_key: str) -> str:
@@ -132,10 +191,23 @@ def _parcel(event: EventRecord) -> Parcel:
     return _packed(event, {name: value[:CUT] if isinstance(value, str) else value for name, value in event.details.items()})
 
 
+def _delete(event: EventRecord) -> Parcel:
+    """What deletes an event's user."""
+    message = {"type": "delete", "messageId": f"{_key(event)}:delete", **_common(event)}
+    return Parcel(event.ref, [message], len(json.dumps(message)))
+
+
+def _key(event: EventRecord) -> str:
+    return event.key if len(event.key) <= LONGEST_KEY else f"sha256:{hashlib.sha256(event.key.encode()).hexdigest()}"
+
+
+def _common(event: EventRecord) -> dict[str, str]:
+    return {"userId": f"{event.provider}:{event.user_id}", "timestamp": _iso(event.occurred_at)}
+
+
 def _packed(event: EventRecord, details: Any) -> Parcel:
-    key = event.key if len(event.key) <= LONGEST_KEY else f"sha256:{hashlib.sha256(event.key.encode()).hexdigest()}"
+    key, common = _key(event), _common(event)
     about = {**details, "provider": event.provider} | ({"entry_point": event.entry_point} if event.entry_point else {})
-    common = {"userId": f"{event.provider}:{event.user_id}", "timestamp": _iso(event.occurred_at)}
     messages = [{"type": "track", "messageId": key, "event": event.kind, "properties": about, **common}]
     if event.kind in IDENTIFYING:
         messages.insert(0, {"type": "identify", "messageId": f"{key}:identify", "traits": about, **common})

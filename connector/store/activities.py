@@ -36,7 +36,7 @@ class Activity:
     state: pending, sending (an attempt is under way, or nobody knows what became of it), sent, refused, dropped.
     due_at: None while it waits for its link, and once it is done.
     attempts: those that failed for a reason of its own. record_id: what the CRM made of it.
-    link_id, contact_id: of its link, when it was taken to be sent.
+    link_id, contact_id, link_state: of its link, when it was taken to be sent.
     """
 
     id: int
@@ -57,6 +57,7 @@ class Activity:
     noticed_at: datetime
     link_id: int = 0
     contact_id: str = ""
+    link_state: str = ""
 
     @property
     def sent_before(self) -> bool:
@@ -76,7 +77,7 @@ class Result:
     record_id: str | None = None
 
 
-_COLUMNS = [activity.c[name] for name in Activity.__slots__[:-2]]
+_COLUMNS = [activity.c[name] for name in Activity.__slots__[:-3]]
 
 
 class Activities:
@@ -147,7 +148,7 @@ class Activities:
 
         Only for whoever holds the sink's lock: keys are given here.
         """
-        columns = [*_COLUMNS, link.c.id, link.c.contact_id]
+        columns = [*_COLUMNS, link.c.id, link.c.contact_id, link.c.state]
         query = select(*columns).select_from(activity.join(link, _its_link()))
         query = query.where(self._ready(sink, providers)).order_by(activity.c.occurred_at, activity.c.id).limit(most)
         rows = [Activity(*row) for row in self._db.execute(query)]
@@ -285,10 +286,14 @@ def _its_link() -> Any:
 
 
 def _going() -> Any:
-    """Whether the link lets the event go out: it is settled; or the event tells that the user left, and nobody erases it."""
+    """Whether the link lets the event go out: it is settled; or the event tells that the user left, and nobody erases it.
+
+    That a user left waits until that was dealt with: it may be about to be erased, or turn out to be there.
+    """
     known = and_(link.c.contact_id.is_not(None), ~link.c.erasure)
-    farewell = and_(activity.c.kind == "user.deleted", link.c.state == LinkState.DELETED, link.c.user_gone)
-    return and_(known, or_(link.c.state == LinkState.ACTIVE, farewell))
+    leaving = and_(activity.c.kind == "user.deleted", link.c.user_gone)
+    farewell = and_(leaving, link.c.state == LinkState.DELETED)
+    return and_(known, or_(and_(link.c.state == LinkState.ACTIVE, ~leaving), farewell))
 
 
 def _verdict() -> Case[str]:

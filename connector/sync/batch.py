@@ -71,7 +71,7 @@ def _see(work: Work, batch: list[Case]) -> None:
     linking.moved(work, _open(batch))
     for case in _open(batch):
         case.decide()
-    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT))
+    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, Step.STAY_HELD))
     _provisional(work, batch)
     _unlinked(work, batch)
     consents.look(work, _open(batch, Step.WRITE))

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from connector.engine.plan import Step
 from connector.errors import Paused
-from connector.model import LinkState
+from connector.model import Link, LinkState
 from connector.settings import Brakes
 from connector.store import Tx
 from connector.store.history import History
@@ -70,6 +70,12 @@ BRAKES = (
     Brake("opt_outs", _opts_out, lambda history, run, span: history.links_with(("consent.revoke",), run, span)),
     Brake("clears", _clears, lambda history, run, span: history.links_that_cleared(run, span)),
 )
+
+
+def may_withdraw(work: Work, link: Link) -> bool:
+    """Whether a link that waits for a person is looked at all the same: a withdrawn consent does not wait, a brake does."""
+    braked = (link.reason or "").startswith(BRAKE)
+    return link.state is LinkState.HELD and not braked and bool(work.mappings[link.provider].consents)
 
 
 def check(work: Work, batch: list[Case]) -> bool:

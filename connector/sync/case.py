@@ -12,7 +12,7 @@ from connector.engine.readings import contact_reading, safely, user_consent, use
 from connector.errors import ConnectorError, Fenced, Paused, Permanent, Rejected
 from connector.mapping.model import Field
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import Contact, Link, LinkState, Statement, User, Value
+from connector.model import ConsentState, Contact, Link, LinkState, Statement, User, Value
 from connector.providers.base import Provider
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
@@ -111,6 +111,13 @@ class Case:
         """Whether the contact got another address since the consents of the one it had were settled."""
         now = self.seen.contact.properties.get("email") if self.seen.contact else None
         return bool(self.mapping.consents and now and self.seen.address and now.strip().lower() != self.seen.address)
+
+    @property
+    def says_stop(self) -> bool:
+        """Whether the user itself says no to some consent."""
+        user = self.seen.user
+        told = [user_consent(one.consent, user) for one in self.mapping.consents] if user is not None else []
+        return any(one.state is ConsentState.REVOKED for one in told)
 
     def given_up(self, attempts: int) -> None:
         """A link that one worker after another was lost over is not tried any more."""

@@ -77,14 +77,20 @@ def _look_at_statuses(work: Work, asking: list[Case]) -> None:
 
 
 def _hear_others(work: Work, batch: list[Case]) -> None:
-    """What stands at other providers' users of the same contact is heard with its own time, not with that of our writing it."""
-    asking = [case for case in batch if case.mapping.consents and case.seen.contact] if len(work.mappings) > 1 else []
+    """What stands at other users of the same contact is heard with its own time, not with that of our writing it.
+
+    They are other providers' users; who is held without a contact may have the address of one of the same provider.
+    """
+    held = [case for case in batch if case.decided.asks and case.decided.step is Step.STAY_HELD]
+    linked = [case for case in batch if case.mapping.consents and case.seen.contact and case.decided.step is not Step.STAY_HELD]
+    asking = [*held, *(linked if len(work.mappings) > 1 else [])]
     if not asking:
         return
     with work.store.read() as tx:
         links = tx.links.by_contacts([case.seen.contact.id for case in asking if case.seen.contact])
+        namesakes = {case.link.id: tx.links.by_email(case.seen.address or "") for case in held}
     for case in asking:
-        found = links.get(case.seen.contact.id, []) if case.seen.contact else []
+        found = links.get(case.seen.contact.id, []) if case.seen.contact else namesakes[case.link.id]
         others = tuple(one for link in found if _has_a_say(work, case, link) for one in _others(work, link))
         if others != case.seen.others:
             case.seen = replace(case.seen, others=others)

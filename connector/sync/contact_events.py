@@ -149,9 +149,6 @@ def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
     if hold:
         reason = "its contact was merged with another user's contact; unlink one of them"
         held = {**values, "state": LinkState.HELD, "reason": reason}
-        if link.erasure:  # that waits for nobody
-            tx.links.notice(link.id, held, tx.now)
-        else:
-            tx.links.notice(link.id, held | {"due_at": None}, None)
+        tx.links.notice(link.id, held, tx.now if link.erasure else None)  # what is due stays so: an erasure, a withdrawal
     else:
         tx.links.notice(link.id, values, tx.now)

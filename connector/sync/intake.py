@@ -20,7 +20,7 @@ from connector.store import Tx
 from connector.store.inbox import CRM, Stored
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
-from connector.sync.brakes import BRAKE
+from connector.sync.brakes import may_withdraw
 from connector.sync.forget import NOTHING, Search, search
 from connector.sync.work import Work
 
@@ -210,7 +210,7 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     if link.state in FINAL:
         return link
     can_read = work.providers[link.provider].capabilities.read
-    ring = tx.now if link.state in ANSWERABLE or _may_withdraw(work, link) else None
+    ring = tx.now if link.state in ANSWERABLE or may_withdraw(work, link) else None
     if change.kind == "user.deleted":
         tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)
         return replace(link, user_gone=True)
@@ -239,12 +239,6 @@ def _asks_for_a_look(mapping: FieldMapping, link: Link, change: Change) -> bool:
     """Whether the user is to be read for it. Not for a login, unless the mapping wants its time and the provider tells it."""
     tells = link.user is None or "last_login_at" in link.user.values
     return change.kind != "user.login" or (tells and mapping.field_by_user("last_login_at") is not None)
-
-
-def _may_withdraw(work: Work, link: Link) -> bool:
-    """Whether a link that waits for a person is looked at all the same: a withdrawn consent does not wait, a brake does."""
-    braked = (link.reason or "").startswith(BRAKE)
-    return link.state is LinkState.HELD and not braked and bool(work.mappings[link.provider].consents)
 
 
 def _registered_anew(link: Link, change: Change) -> bool:

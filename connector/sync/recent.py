@@ -15,6 +15,7 @@ from connector.model import ANSWERABLE, Contact, Link, LinkState, User
 from connector.providers.patience import patiently
 from connector.store import Tx
 from connector.sync import listing, newcomers
+from connector.sync.brakes import may_withdraw
 from connector.sync.work import Work
 
 OVERLAP = timedelta(minutes=5)
@@ -83,7 +84,8 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
     """Ring those of a page who are new, or not as they were. Returns how many."""
     made, changed = listing.see(work, tx, provider, page)
     for link in changed:
-        tx.links.notice(link.id, {}, tx.now if link.state in ANSWERABLE else None, user_only=True)
+        heard = link.state in ANSWERABLE or may_withdraw(work, link)
+        tx.links.notice(link.id, {}, tx.now if heard else None, user_only=True)
     return made + len(changed)
 
 

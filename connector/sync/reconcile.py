@@ -13,6 +13,7 @@ from connector.model import Link, LinkState
 from connector.providers.patience import patiently
 from connector.store import Tx
 from connector.sync import batch, intake, listing
+from connector.sync.brakes import may_withdraw
 from connector.sync.work import Work
 
 LOCK = "reconcile"
@@ -93,7 +94,9 @@ def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
         for page in patiently(work.providers[provider].pages()):
             with work.store.write() as tx:
                 keep_lock(work, tx, run)
-                changed |= {link.id for link in listing.see(work, tx, provider, page, run)[1]}
+                news = listing.see(work, tx, provider, page, run)[1]
+                tx.links.ring_for(run, [link.id for link in news if may_withdraw(work, link)])
+                changed |= {link.id for link in news}
             listed.update(user.id for user in page)
             progress(f"listing users of {provider}", len(listed), 0)
     return _ring(work, provider, run, listed, changed)

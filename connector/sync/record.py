@@ -19,7 +19,7 @@ from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.rows import email_of
 from connector.sync import health, standings, unlisted
-from connector.sync.brakes import APPROVED
+from connector.sync.brakes import APPROVED, may_withdraw
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import Search, barred, forget, search
 from connector.sync.work import Work, place
@@ -135,6 +135,8 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
     forgetting = row.erasure and state is not LinkState.ERASED
     if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and case.error):
         values["due_at"] = None
+    if "state" in case.values and case.says_stop and may_withdraw(work, replace(row, state=state, reason=values.get("reason"))):
+        values["due_at"] = tx.now  # that does not wait for a person
     if values.get("due_at") is None:
         values["cause"] = None  # dealt with: what happens next has another
     if _keep(tx, case, values | {"settled_at": tx.now}):

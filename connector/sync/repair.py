@@ -19,10 +19,10 @@ from connector.sync.work import LEASE, Work
 
 
 def hold(tx: Tx, link: Link, reason: str) -> None:
-    """Stop synchronising a link until it is released."""
+    """Stop synchronising a link until it is released. What it is due for is looked at once more: it may be a withdrawal."""
     link = _now(tx, link)
     _require(link, LinkState.PENDING, LinkState.ACTIVE, doing="hold")
-    _set(tx, link, "hold", {"state": LinkState.HELD, "reason": reason, "due_at": None})
+    _set(tx, link, "hold", {"state": LinkState.HELD, "reason": reason})
 
 
 def release(tx: Tx, link: Link) -> None:

@@ -16,6 +16,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord
 from connector.errors import ConnectorError, Denied, Missing, Paused, Permanent, Transient, Unavailable
+from connector.model import LinkState
 from connector.sinks import Sink
 from connector.store import Tx
 from connector.store.activities import Activity, Result
@@ -144,7 +145,7 @@ class Sender:
     def _result(self, tx: Tx, row: Activity, outcome: EventOutcome) -> Result:
         error = outcome.error
         if error is None:
-            return Result(row.id, "sent", row.attempts, record_id=outcome.record_id)
+            return Result(row.id, "sent", row.attempts, reason=outcome.note, record_id=outcome.record_id)
         if isinstance(error, Missing):
             tx.links.notice(row.link_id, {"reread": True}, tx.now)
             waited = (tx.now - row.noticed_at).total_seconds()
@@ -249,4 +250,5 @@ def event_record(row: Activity) -> EventRecord:
         entry_point=row.entry_point,
         details=row.details,
         sent_before=row.sent_before,
+        gone=row.link_state == LinkState.DELETED,
     )

@@ -12,10 +12,20 @@ from connector.sync.case import Case
 
 def remembered(case: Case) -> dict[str, Any]:
     """What was settled about each consent, for the link's row. What was not looked at stays as it was."""
+    return dict(case.link.consents) | {one.consent.consent: encoded(_standing(case, one)) for one in _settled(case)}
+
+
+def _settled(case: Case) -> list[Ruling]:
+    """What was decided about consents. Without a contact, a no that something else outweighs is not settled: it may be somebody
+    else's grant at the same address, whose time in the CRM is that of our writing it."""
     plan = case.plan
     if plan is None or plan.asks or plan.asks_all:
-        return dict(case.link.consents)
-    return dict(case.link.consents) | {one.consent.consent: encoded(_standing(case, one)) for one in plan.rulings}
+        return []
+    return [one for one in plan.rulings if case.seen.contact or one.now.state is REVOKED or not _user_says_no(one)]
+
+
+def _user_says_no(ruling: Ruling) -> bool:
+    return ruling.said.get(Voice.USER, NOTHING).state is REVOKED
 
 
 def _standing(case: Case, ruling: Ruling) -> Standing:
@@ -49,11 +59,10 @@ def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
 
 def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:
     """What is new about the person's consents, for the ledger."""
-    plan = case.plan
-    if plan is None or plan.asks or plan.asks_all or not case.link.user_id:
+    if not case.link.user_id:
         return []
     subject = tx.ledger.subject(case.link.provider, case.link.user_id)
-    new = [one for one in plan.rulings if one.now != one.before.now]
+    new = [one for one in _settled(case) if one.now != one.before.now]
     lacking = [one for one in new if entrypoints.lacking(one)]
     heard = entrypoints.heard(tx, case) if lacking else ()
     found = {one.name: entrypoints.named(heard, one.now) for one in lacking}

@@ -33,7 +33,7 @@ events:
   object: identity_event
   types: [user.created, consent.revoked]
   details: [entry_point]
-  forward: [{as: segment, url: "https://sink.example/", write_key: a-write-key}]
+  forward: [{as: segment, url: "https://sink.example/", write_key: a-write-key, deletes: false}]
 lifecycle: {user_created: link_only, contact_created: ignore, user_deleted: unlink, contact_deleted: delete_user}
 """
 

@@ -54,6 +54,7 @@ def test_the_whole_grammar_is_understood(tmp_path: Path) -> None:
     assert mapping.events.types == ("user.created", "consent.revoked")
     assert mapping.events.forward[0].url == "https://sink.example"
     assert mapping.events.forward[0].write_key.get_secret_value() == "a-write-key"
+    assert mapping.events.forward[0].deletes is False
 
 
 def test_keys_and_values_stay_the_text_that_was_written(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_the_schema_accepts_what_the_loader_accepts(text: str) -> None:
         MINIMAL.replace("contact: email", "contact: email, direction: to_crm"),
         MINIMAL.replace("contact: email", "contact: email, transform: shout"),
         MINIMAL + "events: {types: [user.signin]}",
+        MINIMAL + "events: {forward: [{as: segment, url: 'https://a', write_key: k, deletes: some}]}",
         "version: 1\nfields: []",
     ],
 )

@@ -9,12 +9,14 @@ class Collector:
     """Keeps what it accepts.
 
     answers: statuses of the next requests, before anything is kept; with headers as (status, {name: value}).
-    refuses: messageIds for which a whole batch is answered 400. requests: (path, Authorization, body) of all that came.
+    refuses: messageIds for which a whole batch is answered 400. deletes: the answer to batches with a delete.
+    requests: (path, Authorization, body) of all that came.
     """
 
     def __init__(self):
         self.answers = []
         self.refuses = set()
+        self.deletes = 200
         self.requests = []
         self.messages = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -37,6 +39,8 @@ class Collector:
         batch = json.loads(body)["batch"]
         if any(message["messageId"] in self.refuses for message in batch):
             return 400, {}
+        if self.deletes != 200 and any(message["type"] == "delete" for message in batch):
+            return self.deletes, {}
         self.messages += batch
         return 200, {}
 

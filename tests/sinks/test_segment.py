@@ -106,6 +106,94 @@ def test_one_bad_event_is_found(sink, collector, status):
     assert len(collector.requests) < 20
 
 
+class TestAUserWhoIsGone:
+    @pytest.fixture
+    def sink(self, collector):
+        members = frozenset({"members"})
+        return Segment(collector.url, "k", members | {"shop"}, members)
+
+    @pytest.fixture
+    def gone(self):
+        def gone(ref="1", **more):
+            return event(ref, "user.deleted", user_id=f"u-{ref}", **{"gone": True, **more})
+
+        return gone
+
+    def test_is_deleted_after_the_track_in_a_batch_of_its_own(self, sink, collector, gone):
+        outcomes = sink.send([gone("1"), event("2")])
+        assert errors(outcomes) == {"1": None, "2": None}
+        assert [one.note for one in outcomes] == [None, None]
+        assert [len(json.loads(body)["batch"]) for _, _, body in collector.requests] == [2, 1]
+        track, _, delete = collector.messages
+        assert (track["type"], track["event"], track["messageId"]) == ("track", "user.deleted", "evt-1")
+        assert delete == {
+            "type": "delete", "messageId": "evt-1:delete", "userId": "members:u-1", "timestamp": "2026-01-02T03:04:05.600Z",
+        }  # fmt: skip
+
+    def test_is_not_deleted_while_the_deletion_is_not_carried_out(self, sink, collector, gone):
+        sink.send([gone(gone=False)])
+        assert [message["type"] for message in collector.messages] == ["track"]
+
+    def test_is_not_deleted_for_a_provider_that_is_left_out(self, sink, collector, gone):
+        sink.send([gone("1", provider="shop"), gone("2")])
+        assert [message["userId"] for message in collector.messages if message["type"] == "delete"] == ["members:u-2"]
+
+    def test_is_not_deleted_for_what_another_kind_of_event_tells(self, sink, collector, gone):
+        sink.send([event("1", gone=True)])
+        assert [message["type"] for message in collector.messages] == ["track"]
+
+    def test_is_not_deleted_while_the_sink_does_not_take_the_track(self, sink, collector, gone):
+        collector.refuses = {"evt-1"}
+        assert errors(sink.send([gone("1"), event("2")])) == {"1": Rejected, "2": None}
+        assert [message["messageId"] for message in collector.messages] == ["evt-2"]
+
+    def test_a_long_id_stays_below_a_hundred_characters(self, sink, collector, gone):
+        sink.send([gone(key="k" * 90), gone("2", key="k" * 300)])
+        ids = [message["messageId"] for message in collector.messages]
+        assert len(set(ids)) == 4
+        assert max(map(len, ids)) < 100
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 422, 501])
+    def test_a_refusal_is_noted_and_not_the_events(self, sink, collector, gone, status):
+        collector.deletes = status
+        outcomes = sink.send([gone("1"), event("2"), gone("3")])
+        assert errors(outcomes) == {"1": None, "2": None, "3": None}
+        why = "no delete: the sink does not accept it"
+        assert [one.note for one in outcomes] == [why, None, why]
+        assert [message["type"] for message in collector.messages] == ["track"] * 3
+
+    def test_many_that_are_refused_are_not_the_sinks_fault(self, sink, collector, gone):
+        """It goes on taking tracks, also from a lone event that is refused for itself."""
+        collector.deletes = 400
+        assert set(errors(sink.send([gone(str(number)) for number in range(10)])).values()) == {None}
+        collector.refuses = {"evt-bad"}
+        assert errors(sink.send([event("bad")])) == {"bad": Rejected}
+
+    def test_one_that_is_refused_does_not_keep_the_others(self, sink, collector, gone):
+        collector.refuses = {"evt-3:delete"}
+        outcomes = sink.send([gone(str(number)) for number in range(8)])
+        assert [one.ref for one in outcomes if one.note] == ["3"]
+        assert sum(message["type"] == "delete" for message in collector.messages) == 7
+
+    def test_a_failure_brings_the_event_back_with_the_same_ids(self, sink, collector, gone):
+        collector.deletes = 503
+        outcomes = sink.send([gone("1"), event("2")])
+        assert errors(outcomes) == {"1": Unavailable, "2": None}
+        collector.deletes = 200
+        assert errors(sink.send([gone("1", sent_before=True)])) == {"1": None}
+        assert [message["messageId"] for message in collector.messages] == ["evt-1", "evt-2", "evt-1", "evt-1:delete"]
+
+    def test_who_fails_on_deletes_each_time_is_not_asked_for_ever(self, sink, collector, gone):
+        collector.deletes = 500
+        (outcome,) = sink.send([gone(sent_before=True)])
+        assert outcome.error is None
+        assert outcome.note.startswith("no delete: ")
+
+    def test_a_sink_that_wants_us_to_wait_is_waited_for(self, sink, collector, gone):
+        collector.deletes = 429
+        assert errors(sink.send([gone(sent_before=True)])) == {"1": Paused}
+
+
 class TestASinkThatRefusesEverything:
     @pytest.fixture
     def now(self):

@@ -3,11 +3,13 @@
 import pytest
 
 from connector.errors import Unavailable
-from connector.sync import activities
+from connector.model import Change
+from connector.sync import activities, intake, repair
+from connector.sync.forget import forget
 
 from ..sinks.server import Collector
-from .events import EVENTS, HOUR, counts, logins, of, settle_for_good
-from .world import USER, World
+from .events import EVENTS, HOUR, counts, login, logins, of, settle_for_good
+from .world import START, USER, World
 
 
 @pytest.fixture
@@ -17,19 +19,49 @@ def collector():
 
 
 @pytest.fixture
-def world(tmp_path, migrated_url, collector):
-    forward = f", forward: [{{as: segment, url: '{collector.url}', write_key: k}}]}}\n"
-    world = World(tmp_path, migrated_url, EVENTS.rstrip("}\n") + forward)
-    yield world
-    world.close()
+def worlds(tmp_path, migrated_url, collector):
+    """more: of the entry under `forward`; rule: lifecycle.user_deleted."""
+    made = []
+
+    def make(more="", rule="archive_contact", mapping=EVENTS):
+        forward = f", forward: [{{as: segment, url: '{collector.url}', write_key: k{more}}}]}}\n"
+        made.append(
+            World(tmp_path, migrated_url, f"{mapping.rstrip().rstrip('}')}{forward}lifecycle: {{user_deleted: {rule}}}\n")
+        )
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+@pytest.fixture
+def world(worlds):
+    return worlds()
 
 
 @pytest.fixture
 def linked(world):
+    return world, joined(world)
+
+
+def joined(world):
     user = world.idp.register(USER)
     world.run()
     activities.send(world.work)
-    return world, user
+    return user
+
+
+def leave(world, user):
+    world.idp.remove(user)
+    world.run()
+    world.later(HOUR)
+    activities.send(world.work)
+
+
+def told(collector):
+    """What was told after the registration."""
+    return [(message["type"], message["messageId"]) for message in collector.messages[2:]]
 
 
 def test_both_sinks_get_the_event_and_it_counts_once(linked, collector):
@@ -69,10 +101,143 @@ def test_that_a_user_left_is_told_and_nothing_after_it(linked, collector):
     world.later(HOUR)
     activities.send(world.work)
     assert world.link(user).state == "deleted"
-    assert [(message["type"], message.get("event")) for message in collector.messages][2:] == [("track", "user.deleted")]
+    track, delete = collector.messages[2:]
+    assert (track["type"], track["event"]) == ("track", "user.deleted")
+    assert (delete["type"], delete["messageId"]) == ("delete", f"{track['messageId']}:delete")
+    assert delete["userId"] == f"members:{user}"
     logins(world, user, "evt-late")
+    world.sweep()
     activities.send(world.work)
-    assert len(collector.messages) == 3
+    assert len(collector.messages) == 4
+
+
+def test_that_a_user_left_is_told_once_it_was_dealt_with(linked, collector):
+    """A sender that looks in between would have to leave the delete out."""
+    world, user = linked
+    world.idp.remove(user)
+    world.deliver_all()
+    intake.take(world.work)
+    activities.send(world.work)
+    assert told(collector) == []
+    world.later(HOUR)
+    activities.send(world.work)
+    assert [kind for kind, _ in told(collector)] == ["track", "delete"]
+
+
+def test_the_delete_is_the_last_word_about_a_user(linked, collector):
+    """What happened before, and is delivered with the deletion, goes first."""
+    world, user = linked
+    login(world, user, "evt-before", 1)
+    world.idp.remove(user)
+    world.run()
+    world.later(HOUR)
+    activities.send(world.work)
+    assert told(collector)[-1][0] == "delete"
+    assert counts(world)["pending"] == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "rule", "types"),
+    [
+        (", deletes: true", "archive_contact", ["track", "delete"]),
+        (", deletes: false", "archive_contact", ["track"]),
+        ("", "unlink", ["track"]),
+        ("", "erase_contact", []),
+    ],
+)
+def test_who_is_deleted_there_the_mapping_says(worlds, collector, more, rule, types):
+    world = worlds(more, rule)
+    user = joined(world)
+    leave(world, user)
+    assert [kind for kind, _ in told(collector)] == types
+    assert counts(world)["pending"] == 0
+
+
+def test_no_delete_where_the_deletion_is_not_among_the_types(worlds, collector):
+    world = worlds(mapping=EVENTS.replace(", user.deleted", ""))
+    leave(world, joined(world))
+    assert told(collector) == []
+
+
+def test_nobody_who_is_there_after_all_is_deleted(linked, collector):
+    """The provider told a deletion, and shows the user when asked."""
+    world, user = linked
+    world.deliver(Change("user.deleted", user, START, event_id="evt-wrong"))
+    world.work_off()
+    activities.send(world.work)
+    assert (world.link(user).state, told(collector)) == ("active", [("track", "evt-wrong")])
+
+
+def test_a_deletion_that_waits_for_a_person_is_told_once_it_is_carried_out(worlds, collector):
+    world = worlds()
+    user = joined(world)
+    link = world.link(user)
+    with world.store.write() as tx:
+        tx.links.notice(link.id, {"state": "held", "reason": "brake: more than 0 deletes"}, None)
+    leave(world, user)
+    assert told(collector) == []
+    link = world.link(user)
+    with world.store.write() as tx:
+        repair.release(tx, link)
+    world.later(HOUR)
+    activities.send(world.work)
+    assert [kind for kind, _ in told(collector)] == ["track", "delete"]
+
+
+def test_who_asks_to_be_forgotten_before_it_went_out_is_not_told_at_all(linked, collector):
+    world, user = linked
+    collector.answers = [503] * 3
+    leave(world, user)
+    link = world.link(user)
+    with world.store.write() as tx:
+        forget(tx, link)
+    settle_for_good(world)
+    assert told(collector) == []
+
+
+def test_a_sink_that_takes_no_delete_keeps_nobody_waiting_and_is_asked_once(linked, collector):
+    world, user = linked
+    collector.deletes = 400
+    leave(world, user)
+    assert [kind for kind, _ in told(collector)] == ["track"]
+    assert counts(world) == {"pending": 0, "sent": 2, "refused": 0, "dropped": 0}
+    assert [one.reason for one in of(world, user) if one.kind == "user.deleted"] == ["no delete: the sink does not accept it"]
+    asked = len(collector.requests)
+    settle_for_good(world)
+    other = world.idp.register({**USER, "email": "bob@example.com"})
+    world.run()
+    activities.send(world.work)
+    assert [message["userId"] for message in collector.messages[3:]] == [f"members:{other}"] * 2
+    assert len(collector.requests) == asked + 1
+
+
+def test_a_sink_that_fails_on_deletes_stops_nobody(linked, collector):
+    world, user = linked
+    others = [world.idp.register({**USER, "email": f"{n}@example.com"}) for n in range(3)]
+    world.run()
+    activities.send(world.work)
+    collector.deletes = 500
+    for one in (user, *others[:2]):
+        world.idp.remove(one)
+    world.run()
+    world.later(HOUR)
+    logins(world, others[2], "evt-login")
+    settle_for_good(world)
+    assert ("track", "evt-login") in told(collector)
+    assert counts(world)["pending"] == counts(world)["refused"] == 0
+    asked = len(collector.requests)
+    settle_for_good(world)
+    assert len(collector.requests) == asked
+
+
+def test_a_delete_that_failed_goes_out_later_with_the_same_id(linked, collector):
+    world, user = linked
+    collector.answers = [200, 503]
+    leave(world, user)
+    settle_for_good(world)
+    ids = [message["messageId"] for message in collector.messages if message["type"] == "delete"]
+    assert len(ids) == 1
+    assert counts(world) == {"pending": 0, "sent": 2, "refused": 0, "dropped": 0}
 
 
 def test_nobody_appears_who_was_never_linked_or_is_being_erased(linked, collector):
