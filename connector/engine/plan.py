@@ -87,6 +87,7 @@ class Policy:
     grace: how long a missing contact is waited for before it is believed deleted.
     subscriptions: the mapping's word for a subscription type -> its id. readable: their statuses can be read and written.
     consent_writable: the provider takes consents.
+    options: property -> the options it has in the portal, where that was asked.
     """
 
     mapping: Mapping
@@ -98,6 +99,7 @@ class Policy:
     readable: bool = False
     consent_writable: bool = False
     unwritable: Set[str] = frozenset()
+    options: Names[str, Set[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,9 @@ def _typologies(link: Link, seen: Seen, policy: Policy) -> list[Decision]:
     except Unreadable as error:
         blank = Reading(link.base.get(TYPOLOGIES))
         return [_unreadable(rule, Sides(blank.value, TYPOLOGIES in link.base, blank, blank), str(error))]
-    return [] if sides is None else [decide(rule, sides, None, policy.mapping.defaults.newest_fallback)]
+    if sides is None:
+        return []
+    return [decide(rule, sides, None, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact))]
 
 
 def _refused(name: str, value: Value, seen: Seen) -> bool:
@@ -256,7 +260,7 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     times = None
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
-    return decide(rule, sides, times, policy.mapping.defaults.newest_fallback)
+    return decide(rule, sides, times, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact))
 
 
 def _unreadable(rule: Field, sides: Sides, why: str) -> Decision:
