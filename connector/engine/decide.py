@@ -3,10 +3,11 @@
 The words in `Decision.rule` are what `explain` and the history show to people.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.engine.compare import Verdict, compare, follow, merge_sets
+from connector.engine.compare import Verdict, as_set, compare, elements, follow, merge_sets
 from connector.engine.normalise import Reading
 from connector.mapping.model import Field
 from connector.model import Value
@@ -41,6 +42,7 @@ class Decision:
     agreed: the base once those writes are confirmed.
     settled: whether there is a base afterwards at all.
     held: why a person has to decide; nothing is written to the side it concerns.
+    lacks: options that would be added on the contact, and that the portal does not have. They are neither written nor agreed.
     drift: the sides differ and the mapping says to leave it.
     needs_times: a conflict that `newest` decides, and the contact's time is not known yet.
     """
@@ -56,15 +58,19 @@ class Decision:
     to_contact: Value = None
     to_user: Value = None
     held: str | None = None
+    lacks: tuple[str, ...] = ()
     drift: bool = False
     conflict: bool = False
     needs_times: bool = False
 
 
-def decide(field: Field, sides: Sides, times: Times | None, fallback: str) -> Decision:
-    """Decide one field. times: None when not asked for yet. fallback: who wins `newest` where a side gives no time."""
+def decide(field: Field, sides: Sides, times: Times | None, fallback: str, options: Set[str] | None = None) -> Decision:
+    """Decide one field. times: None when not asked for yet. fallback: who wins `newest` where a side gives no time.
+
+    options: those the property has in the portal; None where nobody asked. Only a set can do without some of its elements.
+    """
     if field.type == "set":
-        return _decide_set(field, sides)
+        return _decide_set(field, sides, options)
     if sides.user.strange or (sides.contact.strange and field.direction != "to_contact"):
         return _strange(field, sides)
     user, contact = sides.user.value, sides.contact.value
@@ -136,46 +142,65 @@ def _conflict(field: Field, sides: Sides, times: Times | None, fallback: str) ->
     return write(field, sides, "both", rule, conflict=True)
 
 
-def _decide_set(field: Field, sides: Sides) -> Decision:
+def _decide_set(field: Field, sides: Sides, options: Set[str] | None) -> Decision:
     """Sets are merged element by element; options one side does not know stay where they are and are held."""
     user, contact = sides.user, sides.contact
-    agreed, to_contact, to_user = _merged(field, sides)
+    agreed, to_contact, to_user, lacks = _merged(field, sides, options)
     writes_contact, writes_user = to_contact != contact.value, to_user != user.value
     writes = writes_contact or writes_user
     strange = [f"the user's {one!r}" for one in user.strange]
     strange += [f"the contact's {one!r}" for one in contact.strange if field.direction != "to_contact"]
     why = "is not in `values`" if field.values else "would be several options in the CRM"
+    rule = "merged element by element" if writes else "nothing to add or remove"
+    if lacks:
+        rule += f", but for {', '.join(map(repr, lacks))}, which the portal lacks"
     return Decision(
-        field, sides, _set_verdict(sides), "merged element by element" if writes else "nothing to add or remove", agreed=agreed,
+        field, sides, _set_verdict(sides), rule, agreed=agreed,
         settled=sides.known or not field.enforce or user.value is not None or contact.value is None,
         writes_contact=writes_contact, writes_user=writes_user,
         to_contact=with_strange(to_contact, contact.strange), to_user=to_user,
-        held=f"{', '.join(strange)} {why}" if strange else None,
-        drift=to_contact != to_user,
+        held=f"{', '.join(strange)} {why}" if strange else None, lacks=lacks,
+        drift=with_strange(to_contact, lacks) != to_user,
     )  # fmt: skip
 
 
-def _merged(field: Field, sides: Sides) -> tuple[Value, Value, Value]:
-    """The base after merging a set, and what each side shall hold. A side emptied where blanks are kept has said nothing."""
+def _merged(field: Field, sides: Sides, options: Set[str] | None) -> tuple[Value, Value, Value, tuple[str, ...]]:
+    """The base after merging a set, what each side shall hold, and what the portal lacks for that.
+
+    A side emptied where blanks are kept has said nothing. What the portal lacks is not agreed: or else the contact, which
+    cannot have it, would look as if somebody had taken it away there.
+    """
     user, contact = sides.user, sides.contact
     base = sides.base if sides.known else None
     keep = field.on_blank == "keep" and sides.known
     mine = base if keep and user.value is None and not user.strange else user.value
     theirs = base if keep and contact.value is None and not contact.strange else contact.value
+    agreed: Value
+    to_contact: Value
+    to_user: Value
     if field.enforce and user.value is not None:
-        return mine, mine, user.value
-    if field.direction == "to_contact":
+        agreed, to_contact, to_user, keep = mine, mine, user.value, False
+    elif field.direction == "to_contact":
         followed = mine if field.enforce and sides.known and not keep else follow(base, mine, contact.value)
         agreed, to_contact, to_user = mine, followed, user.value
     elif field.direction == "to_user":
         agreed, to_contact, to_user = theirs, contact.value, follow(base, theirs, user.value)
     else:
         agreed = to_contact = to_user = merge_sets(base, mine, theirs)
-    if keep and contact.value is None and mine == base:
+    emptied = keep and contact.value is None
+    if emptied and mine == base:
+        to_contact = None
+    lacks = frozenset[str]() if options is None else elements(to_contact) - elements(contact.value) - options
+    agreed, to_contact = _without(agreed, lacks), _without(to_contact, lacks)
+    if emptied and _without(mine, lacks) == base:
         to_contact = None
     if keep and user.value is None and theirs == base:
         to_user = None
-    return agreed, to_contact, to_user
+    return agreed, to_contact, to_user, tuple(sorted(lacks))
+
+
+def _without(value: Value, some: Set[str]) -> Value:
+    return as_set(elements(value) - some) if some else value
 
 
 def _set_verdict(sides: Sides) -> Verdict:

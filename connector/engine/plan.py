@@ -87,6 +87,7 @@ class Policy:
     grace: how long a missing contact is waited for before it is believed deleted.
     subscriptions: the mapping's word for a subscription type -> its id. readable: their statuses can be read and written.
     consent_writable, memberships_writable: the provider takes consents, and memberships.
+    options: property -> the options it has in the portal, where that was asked.
     """
 
     mapping: Mapping
@@ -99,6 +100,7 @@ class Policy:
     consent_writable: bool = False
     memberships_writable: bool = False
     unwritable: Set[str] = frozenset()
+    options: Names[str, Set[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     times = None
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
-    return decide(rule, sides, times, policy.mapping.defaults.newest_fallback)
+    return decide(rule, sides, times, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact))
 
 
 def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:

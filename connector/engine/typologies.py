@@ -28,7 +28,9 @@ def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
     except Unreadable as error:
         return [hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))]
-    decided = decide(rule, _gained(sides, given.remove), None, policy.mapping.defaults.newest_fallback)
+    decided = decide(
+        rule, _gained(sides, given.remove), None, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact)
+    )
     return [_returned(decided, link, seen, policy) if given.both and link.user_id else decided]
 
 
@@ -52,7 +54,8 @@ def _returned(decided: Decision, link: Link, seen: "Seen", policy: "Policy") -> 
         return decided
     both = as_set((mine | added) - gone)
     told = "changed in the CRM: " + " and ".join(word for word, some in (("added", added), ("taken away", gone)) if some)
-    return replace(decided, rule=told, writes_user=True, to_user=both, agreed=both, drift=False)
+    agreed = as_set(elements(both) - frozenset(decided.lacks))  # what the portal lacks was not taken away by marketing
+    return replace(decided, rule=told, writes_user=True, to_user=both, agreed=agreed, drift=False)
 
 
 def _unheard(link: Link) -> frozenset[str]:

@@ -41,7 +41,10 @@ class Aliases:
 
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
-    """Work that waits for a person. `link` is the link's name, `what` the property or "link", `value` what was refused."""
+    """Work that waits for a person. `link` is the link's name, `what` the property or "link", `value` what was refused.
+
+    Of a set whose other elements were written: the options that the portal lacks, as one text, which is the value of no set.
+    """
 
     id: int
     link_id: int

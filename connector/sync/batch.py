@@ -9,6 +9,7 @@ from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
 from connector.sync.case import Case, cases
+from connector.sync.options import ASKED
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work, place
 
@@ -35,11 +36,12 @@ def settle(work: Work, links: list[Link]) -> int:
     """
     with work.store.read() as tx:
         parked = tx.parked.of_links([link.id for link in links])
-        now = tx.now
+        now, asked = tx.now, tx.cursors.get(ASKED)
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
     try:
+        contacts.know_options(work, _open(batch), asked)
         _carry_through(work, batch)
     finally:
         brakes.leave()

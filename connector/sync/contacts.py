@@ -1,6 +1,7 @@
 """Writing contacts: one call for up to a hundred links, each row answered for by itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ from connector.engine.plan import Step
 from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient, Unavailable
 from connector.model import LinkState
 from connector.sync.case import Case, still_ours
+from connector.sync.options import Mark, Options
 from connector.sync.work import Work
 
 Call = Callable[[Sequence[Write]], list[Outcome]]
@@ -20,6 +22,34 @@ TAKEN = "another contact has this address"
 
 ATTEMPTS = 3
 """Writes of one row in one batch at most: each retry leaves out what was refused."""
+
+
+def know_options(work: Work, batch: list[Case], asked: Mark) -> None:
+    """Tell each case which options the portal has, where it lacked some: of properties that are parked, or were refused lately.
+
+    asked: when somebody last said that there are new ones. Without an answer the portal is tried, as if nothing were known.
+    """
+    if not batch:
+        return
+    parked = {row.what for case in batch for row in case.parked} & {name for case in batch for name in _sets(case)}
+    with suppress(Transient):
+        _tell(batch, work.options.recall(parked, batch[0].policy.now, asked))
+
+
+def _learn_options(work: Work, case: Case, refused: Set[str]) -> None:
+    """When sets are refused: which options the portal has of them, so that the others can be written. Raises Transient."""
+    if sets := refused & _sets(case):
+        _tell([case], work.options.learn(sets, case.policy.now))
+
+
+def _sets(case: Case) -> set[str]:
+    """Properties of several options."""
+    return {rule.contact for rule in case.mapping.rules if rule.type == "set"}
+
+
+def _tell(batch: list[Case], options: Options) -> None:
+    for case in batch:
+        case.policy = replace(case.policy, options=options)
 
 
 def create(work: Work, batch: list[Case]) -> list[Case]:
@@ -134,8 +164,13 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
         values = {one.field.contact: one.to_contact for one in case.decided.decisions}
         named = {name: (error.refused[name], values.get(name)) for name in refused}
         later = case.patient(work.retries.attempts) and isinstance(outcome.error, Exists)
-        (case.waiting if later else case.refused).update(named)
         case.note("refused", case.described(refused, "contact"), outcome.request, str(error))
+        try:
+            _learn_options(work, case, refused)
+        except Transient as failure:
+            case.failed(WRITING, failure, kind)
+            return False
+        (case.waiting if later else case.refused).update(named)
         step = case.decided.step
         case.decide()
         case.plan = replace(case.decided, step=step)

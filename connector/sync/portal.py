@@ -31,6 +31,7 @@ READABLE = {
 
 APPLY = "create it with: connector setup --apply"
 ADD_OPTIONS = "connector setup --apply --add-options"
+ADD_OPTION = f"add it there, or with: {ADD_OPTIONS}"
 
 
 class Grade(IntEnum):
@@ -159,8 +160,7 @@ def _property(need: PropertyNeed, portal: Mapping[str, Property]) -> Iterator[Fi
     if problem := _type_problem(need, known):
         yield Finding(need.where, name, *problem)
     elif missing := missing_options(rule, known):
-        wrong = f"the portal has no option {', '.join(map(repr, missing))}"
-        yield Finding(need.where, name, wrong, f"add it there, or with: {ADD_OPTIONS}", Grade.BORNE)
+        yield Finding(need.where, name, _no_option(missing), ADD_OPTION, Grade.BORNE)
     elif rule.type is FieldType.TEXT and known.type == ENUMERATION and need.writes:
         wrong = "is a list of options in HubSpot, which refuses any other text, and the mapping sends it text"
         way_out = "write type: choice for this field: then a value that is no option is held, and told, and nothing is refused"
@@ -172,6 +172,16 @@ def missing_options(rule: Field, known: Property) -> list[str]:
     if known.type != ENUMERATION or rule.type not in (FieldType.CHOICE, FieldType.SET):
         return []
     return [option for option in dict.fromkeys(rule.values.values()) if option not in known.options]
+
+
+def lacking(mapping: FieldMapping, rule: Field, options: Sequence[str]) -> str:
+    """That these options of a set cannot be written, with the line that names them. `setup` adds those of `values` only."""
+    where = demands.place(mapping, rule, "values", "contact")
+    return f"{_no_option(options)} of {rule.contact} ({where}); {ADD_OPTION if rule.values else 'add it there'}"
+
+
+def _no_option(options: Sequence[str]) -> str:
+    return f"the portal has no option {', '.join(map(repr, options))}"
 
 
 def _type_problem(need: PropertyNeed, known: Property) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import IntegrityError
 
+from connector.engine.normalise import to_contact
 from connector.engine.plan import Step
 from connector.engine.readings import newer
 from connector.errors import Fenced, Paused, Permanent, Transient, Unavailable
@@ -18,7 +19,7 @@ from connector.model import ANSWERABLE, FINAL, Link, LinkState, User, Value
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.rows import email_of
-from connector.sync import health, standings, unlisted
+from connector.sync import health, portal, standings, unlisted
 from connector.sync.brakes import APPROVED, may_withdraw
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import Search, barred, forget, search
@@ -370,16 +371,27 @@ def _park(tx: Tx, case: Case) -> None:
     if case.values.get("state") in FINAL:
         tx.parked.drop([row.id for row in case.parked])
         return
-    for what, (reason, value) in case.refused.items():
-        before = next((row.attempts for row in case.parked if row.what == what), 0)
-        tx.parked.put(case.link.id, what, reason, before + 1, value)
-    if case.error is None and case.plan is not None and case.plan.decisions:
+    decided = case.error is None and case.plan is not None and bool(case.plan.decisions)
+    for what, (reason, value) in (case.refused | (_lacking(case) if decided else {})).items():
+        before = next((row for row in case.parked if row.what == what), None)
+        if before is None or what in case.refused or (before.reason, before.value) != (reason, value):
+            tx.parked.put(case.link.id, what, reason, before.attempts + 1 if before else 1, value)
+    if decided:
         tx.parked.drop([row.id for row in case.parked if row.what not in case.refused and not _still_refused(case, row.what)])
+
+
+def _lacking(case: Case) -> dict[str, tuple[str, Value]]:
+    """Properties of which only options are parked that the portal lacks, with the reason; not those refused as a whole."""
+    return {
+        one.field.contact: (portal.lacking(case.mapping, one.field, one.lacks), to_contact(one.lacks))
+        for one in (case.decided.decisions if case.seen.contact else ())
+        if one.lacks and (not one.writes_contact or one.field.user in case.on_contact)
+    }
 
 
 def _still_refused(case: Case, what: str) -> bool:
     return what in case.decided.refused or any(
-        (what == one.field.contact and one.writes_contact and one.field.user not in case.on_contact)
+        (what == one.field.contact and (one.lacks or (one.writes_contact and one.field.user not in case.on_contact)))
         or (what == f"user.{one.field.user}" and one.writes_user and one.field.user not in case.on_user)
         for one in case.decided.decisions
     )

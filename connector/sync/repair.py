@@ -15,6 +15,7 @@ from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
 from connector.sync.brakes import APPROVED
+from connector.sync.options import ASKED
 from connector.sync.work import LEASE, Work
 
 
@@ -114,6 +115,7 @@ def _hand_back(work: Work, link: Link) -> None:
 def retry(tx: Tx, rows: Sequence[ParkedRow]) -> int:
     """Try parked work again now. Returns how many rows that is; those of a link that has ended are only dropped."""
     tx.parked.drop([row.id for row in rows])
+    tx.cursors.set(ASKED)
     links = {link_id: tx.links.locked(link_id) for link_id in sorted({row.link_id for row in rows})}
     alive = {link_id for link_id, link in links.items() if link and (link.state in LIVING or link.erasure)}
     for link_id in alive:

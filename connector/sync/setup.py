@@ -9,6 +9,7 @@ from connector.errors import ConfigError, Denied, Exists, Rejected
 from connector.mapping.model import Field, FieldType
 from connector.sync import demands
 from connector.sync.demands import EventNeed
+from connector.sync.options import ASKED
 from connector.sync.portal import closed, event_closed, event_problem, id_property, missing_options
 from connector.sync.work import Work
 
@@ -92,6 +93,8 @@ def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
             for one in lacks.options
             if _done(made, one.where, one.property, crm.add_options, one.property, {option: option for option in one.options})
         ]
+        with work.store.write() as tx:
+            tx.cursors.set(ASKED)
     return made
 
 

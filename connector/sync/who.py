@@ -120,11 +120,10 @@ def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
     waits: something happened since both sides were last seen, and they were not compared yet."""
     if rule.purpose and effective(link, rule.purpose) is not ConsentState.GRANTED:
         return f"withheld: no consent for {rule.purpose}"
-    if rule.user in link.held:
-        return f"held: {link.held[rule.user]}"
-    for row in parked:
-        if row.what in (rule.contact, f"user.{rule.user}"):
-            return f"parked: {row.reason}"
+    told = [f"held: {link.held[rule.user]}"] if rule.user in link.held else []
+    told += [f"parked: {row.reason}" for row in parked if row.what in (rule.contact, f"user.{rule.user}")]
+    if told:
+        return "; ".join(told)
     if link.due_at is not None and link.state in ANSWERABLE:
         return "waits"
     if rule.user in link.drift:

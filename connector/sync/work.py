@@ -17,6 +17,7 @@ from connector.providers.base import Provider
 from connector.settings import Brakes, Retries
 from connector.sinks import Sink, open_sinks
 from connector.store import Store
+from connector.sync.options import KnownOptions
 from connector.sync.types import Types
 
 LEASE = timedelta(seconds=60)
@@ -76,6 +77,11 @@ class Work:
     def types(self) -> Types:
         """The CRM's subscription types."""
         return Types(self.crm)
+
+    @cached_property
+    def options(self) -> KnownOptions:
+        """The options of the CRM's properties."""
+        return KnownOptions(self.crm)
 
     @cached_property
     def readers(self) -> ThreadPoolExecutor:

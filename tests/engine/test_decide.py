@@ -36,6 +36,7 @@ def effect(decision):
     words = [f"contact={decision.to_contact}"] if decision.writes_contact else []
     words += [f"user={decision.to_user}"] if decision.writes_user else []
     words += ["held"] if decision.held else []
+    words += [f"lacks={decision.lacks}"] if decision.lacks else []
     words += ["drift"] if decision.drift else []
     base = f"base={decision.agreed}" if decision.settled else "no base"
     return " ".join([*words, base])
@@ -160,6 +161,40 @@ def test_an_option_only_the_crm_knows_survives_our_writing():
     assert "Chess" in decision.held
 
 
+@pytest.mark.parametrize(("rule", "base", "user", "contact", "expected"), [
+    ({}, ("a",), ("a", "b", "x"), ("a",), "contact=('a', 'b') lacks=('x',) base=('a', 'b')"),
+    ({}, FIRST, ("a", "x"), None, "contact=('a',) lacks=('x',) base=('a',)"),
+    ({}, FIRST, ("x",), None, "lacks=('x',) base=None"),
+    ({}, ("a",), ("a", "x"), ("a", "c"), "user=('a', 'c', 'x') lacks=('x',) base=('a', 'c')"),
+    ({}, ("a",), ("a", "x"), ("a",), "lacks=('x',) base=('a',)"),
+    ({}, ("a",), ("a", "x"), ("a", "x"), "base=('a', 'x')"),
+    ({}, ("a", "x"), ("a", "x"), ("a",), "user=('a',) base=('a',)"),
+    ({}, ("a", "x"), ("a",), ("a", "x"), "contact=('a',) base=('a',)"),
+    ({}, ("a",), ("x",), ("a",), "contact=None lacks=('x',) base=None"),
+    ({"on_blank": "keep"}, ("a",), ("a", "x"), None, "lacks=('x',) drift base=('a',)"),
+    ({"on_blank": "keep"}, None, ("x",), None, "lacks=('x',) base=None"),
+    ({"on_blank": "keep"}, ("x",), ("x",), None, "drift base=('x',)"),
+    ({"direction": "to_contact"}, ("a",), ("a", "b", "x"), ("a",), "contact=('a', 'b') lacks=('x',) base=('a', 'b')"),
+    ({"direction": "to_contact", "enforce": True}, ("a", "x"), ("a", "x"), ("a",), "lacks=('x',) base=('a',)"),
+    ({"direction": "to_user"}, ("a",), ("a", "x"), ("a",), "drift base=('a',)"),
+])  # fmt: skip
+def test_an_option_the_portal_lacks_is_neither_written_nor_agreed_and_the_others_are(rule, base, user, contact, expected):
+    decision = decide(field(type="set", **rule), sides(base, user, contact), Times(), "user", frozenset("abc"))
+    assert effect(decision) == expected
+    assert not decision.lacks or decision.rule.endswith(", but for 'x', which the portal lacks")
+
+
+def test_what_the_contact_has_stays_there_even_if_the_portal_has_no_such_option_any_more():
+    """Leaving it out would take it away; HubSpot says whether it can be written."""
+    decision = decide(field(type="set"), sides(("x",), ("a", "x"), ("x",)), Times(), "user", frozenset("abc"))
+    assert (decision.to_contact, decision.lacks) == (("a", "x"), ())
+
+
+def test_a_choice_the_portal_lacks_is_for_the_portal_to_refuse():
+    decision = decide(field(type="choice"), sides("a", "x", "a"), Times(), "user", frozenset("abc"))
+    assert (decision.to_contact, decision.lacks) == ("x", ())
+
+
 VALUES = st.sampled_from([None, "a", "b", "c"])
 SETS = st.frozensets(st.sampled_from("abc")).map(lambda found: tuple(sorted(found)) or None)
 TIMES = st.sampled_from([Times(), Times(EARLY, LATE), Times(LATE, EARLY)])
@@ -228,3 +263,21 @@ def test_where_blanks_are_kept_no_value_is_cleared_by_a_blank(situation):
             assert decision.to_contact is not None
         if decision.writes_user and before.contact.value is None:
             assert decision.to_user is not None
+
+
+@given(situations(), st.frozensets(st.sampled_from("abc")))
+def test_what_a_portal_lacks_waits_takes_nothing_from_the_user_and_is_made_up_for(situation, options):
+    rule, before, times = situation
+    if rule.type != "set":
+        return
+    whole, decision = decide(rule, before, times, "user"), decide(rule, before, times, "user", options)
+    lacks, written = set(decision.lacks), set(decision.to_contact or ())
+    assert written <= options | set(before.contact.value or ())
+    assert not lacks & {*(decision.agreed or ()), *written}
+    assert decision.to_user == whole.to_user
+    waiting = after(decision)
+    assert set(waiting.user.value or ()) >= lacks
+    again = decide(rule, waiting, times, "user", options)
+    assert (again.writes_contact, again.writes_user, again.lacks) == (False, False, decision.lacks)
+    made_up = after(decide(rule, waiting, times, "user"))
+    assert (made_up.user, made_up.contact.value, made_up.base) == (after(whole).user, whole.to_contact, after(whole).base)

@@ -1,8 +1,9 @@
 """An in-memory CRM for simulations: the same promises as the real one, and every write counted. `fake_idp` is the other side.
 
 Troubles to set: `fails` (the next calls are not carried out), `loses` (the next writes are carried out, their answers never
-come), `refuses`, `noop`, `reformats` (the CRM keeps another spelling), `unindexed` (searches do not show these contacts yet),
-`hides` (the provider does not tell these fields; `tells`: those it tells even if they are blank).
+come), `refuses`, `options` (the only ones a property takes), `noop`, `reformats` (the CRM keeps another spelling), `unindexed`
+(searches do not show these contacts yet), `hides` (the provider does not tell these fields; `tells`: those it tells even if
+they are blank).
 `log` has (author, record, {name: value}) for every value that really changed; our own writes are by "us". `everything` has
 the same of both sides, in order, when they share it. `hears` is called with every `Word` about a consent, `shows` with what we
 are shown: ("contact", id), ("record", row).
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from connector.crm.base import EventOutcome, EventRecord, Outcome, StatusOutcome, all_of_them
+from connector.crm.base import EventOutcome, EventRecord, Outcome, Property, StatusOutcome, all_of_them
 from connector.errors import BadDelivery, Denied, Exists, Missing, Rejected
 from connector.model import Change, ConsentState, Contact, Statement
 
@@ -46,6 +47,7 @@ class FakeCrm:
         self.told: dict[bytes, Change] = {}
         self.noop: set[str] = set()
         self.refuses: dict[str, str] = {}
+        self.options: dict[str, set[str]] = {}
         self.reformats: dict[str, Callable[[str], str]] = {}
         self.unindexed: set[str] = set()
         self.fails: list[Exception] = []
@@ -159,6 +161,10 @@ class FakeCrm:
             self._log(("us", contact_id, {"": "erased"}))
             self.events += [Change("contact.deleted", contact_id), Change("contact.erased", contact_id)]
         self._answer()
+
+    def properties(self):
+        self._call("properties")
+        return {name: Property(name, "enumeration", "checkbox", dict.fromkeys(has, "")) for name, has in self.options.items()}
 
     def subscription_types(self):
         self._call("types")
@@ -339,6 +345,9 @@ class FakeCrm:
 
     def _refusal(self, row):
         refused = {name: why for name, why in self.refuses.items() if row.properties.get(name)}
+        for name, options in self.options.items():
+            if set(filter(None, row.properties.get(name, "").split(";"))) - options:
+                refused[name] = f"{name}: HubSpot refuses the value (INVALID_OPTION)"
         return Rejected("refused", refused) if refused else None
 
     def _store(self, contact_id, properties, by):
