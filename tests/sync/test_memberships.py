@@ -190,3 +190,13 @@ def test_a_membership_at_one_provider_reaches_the_other_by_way_of_the_contact(tm
     two.run()
     two.sweep()
     assert two.writes == before
+
+
+def test_an_option_the_portal_lacks_is_nothing_marketing_took_away(taking):
+    """Press cannot be shown on the contact; the user keeps it all the same."""
+    taking.crm.options = {"member_types": {"Consumer", "VIP"}}
+    user = registered(taking, "press")
+    marked(taking, user, "Consumer")
+    assert (members(taking, user), types(taking, user)) == ({"consumer", "press"}, {"Consumer"})
+    marked(taking, user, "")
+    assert members(taking, user) == {"press"}

@@ -26,7 +26,7 @@ def test_who_lets_us_in(vendor):
     proof = prove(provider(vendor.url))
     assert (proof.asked, proof.wrong) == ("looked for an address that nobody has", None)
     assert proof.can["read"]
-    assert not proof.can["membership"]
+    assert proof.can["membership"]
     assert [(call.method, call.path) for call in vendor.calls] == [("GET", "/users")]
 
 
