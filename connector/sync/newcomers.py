@@ -1,6 +1,6 @@
 """Contacts that were created since the last look, and whose webhook may have been lost: what it would have led to.
 
-Only what is created under the eyes of the connector counts. It looks from the first incremental reconcile on that finds
+Only what is created under the eyes of the connector counts. It looks from the first sweep or reconcile on that finds
 `lifecycle.contact_created` in a provider's mapping: whoever was in the CRM before, or came while the mapping said `ignore`, is
 not made a user by it. A merge makes a contact with a new id of old ones: nobody is created by that.
 """
@@ -18,18 +18,19 @@ from connector.sync.work import Work
 def watched(work: Work, began: datetime, since: datetime) -> dict[str, datetime]:
     """Providers whose mapping wants something of new contacts, with the time from which on one is new: `since`, but not before
     the connector began to watch. That is now, where it does so for the first time."""
-    found: dict[str, datetime] = {}
     wanting = contact_events.wanting(work)
-    with work.store.write() as tx:
-        for provider in work.mappings:
-            mark = f"recent:created:{provider}"
-            known = (tx.cursors.get(mark) or ("",))[0]
-            start = (known or began.isoformat()) if provider in wanting else ""
-            if start != known:
-                tx.cursors.set(mark, start)
-            if start:
-                found[provider] = max(since, datetime.fromisoformat(start))
-    return found
+    with work.store.read() as tx:
+        known = {provider: (tx.cursors.get(_name(provider)) or ("",))[0] for provider in work.mappings}
+    starts = {provider: (known[provider] or began.isoformat()) if provider in wanting else "" for provider in known}
+    if starts != known:
+        with work.store.write() as tx:
+            for provider in (one for one in starts if starts[one] != known[one]):
+                tx.cursors.set(_name(provider), starts[provider])
+    return {provider: max(since, datetime.fromisoformat(start)) for provider, start in starts.items() if start}
+
+
+def _name(provider: str) -> str:
+    return f"recent:created:{provider}"
 
 
 def meet(

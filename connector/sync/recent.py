@@ -21,10 +21,32 @@ from connector.sync.work import Work
 OVERLAP = timedelta(minutes=5)
 """How far before the last mark a listing starts: clocks differ, and search indexes lag."""
 
+CONTACTS = "recent:contacts"
+"""The mark of the listing of contacts."""
+
 REST = 9
 """Times as long as a listing of everybody took, until the next one begins."""
 LASTING = timedelta(minutes=2)
 """How long the lock on a listing outlives its holder; extended with every page."""
+
+
+def begin(work: Work) -> None:
+    """Begin to watch both sides, where that was not done before: what changes from here on is found, whenever the first listing
+    comes.
+    """
+    able = [name for name, provider in work.providers.items() if provider.capabilities.list_changed]
+    with work.store.read() as tx:
+        now = tx.now
+        new = [mark for mark in (CONTACTS, *map(_of_users, able)) if tx.cursors.get(mark) is None]
+    newcomers.watched(work, now, now)
+    if new:
+        with work.store.write() as tx:
+            for mark in new:
+                tx.cursors.add(mark, now.isoformat())
+
+
+def _of_users(provider: str) -> str:
+    return f"recent:users:{provider}"
 
 
 def users(work: Work, provider: str) -> int:
@@ -36,7 +58,7 @@ def users(work: Work, provider: str) -> int:
 
 
 def _changed(work: Work, provider: str) -> int:
-    mark = f"recent:users:{provider}"
+    mark = _of_users(provider)
     began, since = _since(work, mark)
     rung = 0
     for page in patiently(work.providers[provider].changed_since(since)):
@@ -91,8 +113,7 @@ def _see(work: Work, tx: Tx, provider: str, page: list[User]) -> int:
 
 def contacts(work: Work) -> int:
     """Notice the contacts that changed since the last time, and those that are new. Returns how many links were rung."""
-    mark = "recent:contacts"
-    began, since = _since(work, mark)
+    began, since = _since(work, CONTACTS)
     watching = newcomers.watched(work, began, since)
     names = sorted({one for name, mapping in work.mappings.items() for one in _wanted(work, name, mapping)})
     rung = 0
@@ -100,7 +121,7 @@ def contacts(work: Work) -> int:
         with work.store.write() as tx:
             links = tx.links.by_contacts([contact.id for contact in page])
             rung += _notice(work, tx, page, links, names) + newcomers.meet(work, tx, page, links, watching)
-    _mark(work, mark, began)
+    _mark(work, CONTACTS, began)
     return rung
 
 

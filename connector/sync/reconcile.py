@@ -12,7 +12,7 @@ from connector.errors import Locked, Rejected
 from connector.model import Link, LinkState
 from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.sync import batch, intake, listing
+from connector.sync import batch, intake, listing, recent
 from connector.sync.brakes import may_withdraw
 from connector.sync.work import Work
 
@@ -63,6 +63,8 @@ def reconcile(
             _require_listings(work, providers)
         while intake.take(work):
             progress("taking in deliveries", 0, 0)
+        if not backfill:
+            recent.contacts(work)
         read = sum(take(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
     except BaseException:
@@ -150,7 +152,7 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed:
 
     A user whose contact was refused and who has not changed would be refused again: it stays parked.
     """
-    if listed is not None and not listed and next(_pages(work, provider), None):
+    if listed is not None and not listed and any(one.user_id for page in _pages(work, provider) for one in page):
         raise Rejected(f"{provider}: the listing of users is empty although links expect users; nothing was done")
     count = 0
     for page in _pages(work, provider):

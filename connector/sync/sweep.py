@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from connector.store import Tx
-from connector.sync import activities, health
+from connector.sync import activities, health, recent
 from connector.sync.sender import LOCK
 from connector.sync.work import Work, here
 
@@ -19,6 +19,7 @@ SLICE = 5000
 def sweep(work: Work) -> int:
     """Recover leases of dead processes and count what is due. Returns how many rows, links and events wait for a worker."""
     activities.wake(work)
+    recent.begin(work)
     with work.store.write() as tx:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:

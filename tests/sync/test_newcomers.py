@@ -6,7 +6,7 @@ import pytest
 
 from connector.errors import Unavailable
 from connector.model import Change, LinkState
-from connector.sync import intake, recent, repair
+from connector.sync import intake, recent, reconcile, repair, sweep
 
 from .scenes import BOB, CREATE_USER, HOUR, RECEIVE_ONLY
 from .test_two_providers import Two
@@ -324,3 +324,44 @@ def test_a_deletion_told_before_the_look_is_final(world):
     assert look(world) == 0
     (user,) = world.idp.users
     assert world.link(user).state is LinkState.UNLINKED
+
+
+class TestFromTheBeginning:
+    def test_the_first_sweep_begins_to_watch(self, tmp_path):
+        """The first listing comes an hour later, and finds what was created since."""
+        world = World(tmp_path, mapping=CREATE_USER)
+        old = world.crm.create({"email": "old@example.com"})
+        world.crm.events.clear()
+        world.clock.pass_(HOUR)
+        sweep.sweep(world.work)
+        world.clock.pass_(60)
+        contact = world.crm.create(ADA)
+        world.clock.pass_(HOUR)
+        sweep.sweep(world.work)
+        assert look(world) == 1
+        assert [user.values["email"] for user in world.idp.users.values()] == ["ada@example.com"]
+        assert (links_of(world, old), len(links_of(world, contact))) == ([], 1)
+
+    def test_so_it_is_with_users(self, tmp_path):
+        world = World(tmp_path)
+        sweep.sweep(world.work)
+        world.clock.pass_(60)
+        user = world.idp.register(USER)
+        world.idp.events.clear()
+        world.clock.pass_(HOUR)
+        recent.users(world.work, "members")
+        world.work_off()
+        assert world.contact_of(user)
+
+    def test_a_reconcile_settles_them_too(self, world):
+        contact = world.crm.create(ADA)
+        world.crm.events.clear()
+        reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None)
+        (user,) = world.idp.users.values()
+        assert (world.contact_of(user.id), world.link(user.id).state) == (contact, LinkState.ACTIVE)
+
+    def test_a_backfill_does_not(self, world):
+        world.crm.create(ADA)
+        world.crm.events.clear()
+        reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None, backfill=True)
+        assert world.idp.users == {}
