@@ -209,6 +209,7 @@ def _words(entry: Entry, link: Link | None) -> str:
         "contact.link": f"linked to {where}",
         "contact.archive": f"{where} archived",
         "user.create": f"user created: {names}",
+        "user.membership": f"user {link.user_id if link else ''} updated: {names}",
         "user.update": f"user {link.user_id if link else ''} updated: {names}",
     }
     return texts.get(entry.kind, f"{entry.kind}: {entry.answer or ''}")

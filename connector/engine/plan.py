@@ -133,6 +133,15 @@ class Plan:
         return self.step is Step.WRITE and not (self.contact_writes or self.user_writes or self.memberships or consents)
 
     @property
+    def blanks(self) -> bool:
+        """Whether a value that is there would be blanked, on either side."""
+        return any(
+            (one.writes_contact and one.to_contact is None and one.sides.contact.value is not None)
+            or (one.writes_user and one.to_user is None and one.sides.user.value is not None)
+            for one in self.decisions
+        )
+
+    @property
     def needs_times(self) -> list[str]:
         """Properties in a conflict that their time of change decides."""
         return [*(one.field.contact for one in self.decisions if one.needs_times), *self.evidence]

@@ -1,7 +1,7 @@
 """The classes of user that a contact shows, and, where the mapping says so, the memberships a user gets in return. Pure."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connector.engine.compare import as_set, elements
 from connector.engine.decide import Decision, Sides, decide, hold
@@ -28,14 +28,34 @@ def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
     except Unreadable as error:
         return [hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))]
-    decided = decide(
-        rule, _gained(sides, given.remove), None, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact)
-    )
-    return [_returned(decided, link, seen, policy) if given.both and link.user_id else decided]
+    sides = _with_intents(sides, rule, link)
+    fallback, options = policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact)
+    decided = decide(rule, _gained(sides, given.remove), None, fallback, options)
+    somewhere = elements(sides.user.value) | elements(sides.contact.value)
+    decided = replace(decided, agreed=as_set(elements(decided.agreed) & somewhere))
+    return [_returned(decided, link, seen, policy) if given.both else decided]
+
+
+def _with_intents(sides: Sides, rule: Field, link: Link) -> Sides:
+    """What a side has, or lacks, as we were about to make it, it has from us: that was agreed on then."""
+    base = elements(sides.base)
+    changes = [change for intent in link.intent for change in intent["changes"] if change["field"] == TYPOLOGIES]
+    for change in changes:
+        before, after = _options(rule, change["from"]), _options(rule, change["to"])
+        held = elements((sides.contact if change["side"] == "contact" else sides.user).value)
+        base = (base | ((after - before) & held)) - ((before - after) - held)
+    return replace(sides, base=as_set(base), known=sides.known or bool(changes))
+
+
+def _options(rule: Field, told: Any) -> frozenset[str]:
+    """The mapping's options among what an intent tells: a contact's options, or the key of a membership."""
+    values = rule.values or {}
+    found = (values.get(told),) if isinstance(told, str) else told or ()
+    return frozenset(values.values()) & frozenset(found)
 
 
 def _gained(sides: Sides, remove: bool) -> Sides:
-    """Unless they are removed as well, a typology the user had once still counts."""
+    """Unless they are removed as well, a typology the user had once still counts, as long as a side has it."""
     if remove or not sides.known:
         return sides
     return replace(sides, user=replace(sides.user, value=as_set(elements(sides.user.value) | elements(sides.base))))
@@ -46,23 +66,15 @@ def _returned(decided: Decision, link: Link, seen: "Seen", policy: "Policy") -> 
     assert policy.mapping.typologies is not None
     sides = decided.sides
     mine, theirs, base = elements(sides.user.value), elements(sides.contact.value), elements(sides.base)
-    added = theirs - mine - base - _unheard(link)
+    added = theirs - mine - base
     gone = (mine & base) - theirs if policy.mapping.typologies.remove and seen.contact else frozenset[str]()
     added = frozenset(one for one in added if _possible(decided.field, one, GIVEN, seen, policy))
     gone = frozenset(one for one in gone if _possible(decided.field, one, TAKEN, seen, policy))
     if not added and not gone:
         return decided
-    both = as_set((mine | added) - gone)
     told = "changed in the CRM: " + " and ".join(word for word, some in (("added", added), ("taken away", gone)) if some)
-    agreed = as_set(elements(both) - frozenset(decided.lacks))  # what the portal lacks was not taken away by marketing
-    return replace(decided, rule=told, writes_user=True, to_user=both, agreed=agreed, drift=False)
-
-
-def _unheard(link: Link) -> frozenset[str]:
-    """Options that we were about to write to the contact: it may have them from us."""
-    changes = [change for intent in link.intent for change in intent["changes"]]
-    ours = [change["to"] or () for change in changes if change["field"] == TYPOLOGIES and change["side"] == "contact"]
-    return frozenset(option for options in ours for option in options)
+    agreed = as_set((elements(decided.agreed) | added) - gone)
+    return replace(decided, rule=told, writes_user=True, to_user=as_set((mine | added) - gone), agreed=agreed, drift=False)
 
 
 def _possible(rule: Field, option: str, wanted: str, seen: "Seen", policy: "Policy") -> bool:

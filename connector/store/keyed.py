@@ -69,7 +69,8 @@ class Keys:
         """The key in use. Raises ConfigError when it is not the one that records were made with."""
         if self._known is not None:
             return self._known
-        kept, mark = _mark(tx, KEY), _mark(tx, FINGERPRINT)
+        mark = _mark(tx, FINGERPRINT)  # before the key: somebody else may take one into use between the two looks
+        kept = _mark(tx, KEY)
         key = self._given or kept
         if mark is None or ((key is None or Keyed(key).fingerprint != mark) and not used(tx)):
             return self._begin(tx, key)

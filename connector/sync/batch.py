@@ -9,7 +9,7 @@ from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
 from connector.sync.case import Case, cases
-from connector.sync.options import ASKED
+from connector.sync.options import ASKED, Mark
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work, place
 
@@ -41,18 +41,18 @@ def settle(work: Work, links: list[Link]) -> int:
     for case in batch:
         case.given_up(work.retries.attempts)
     try:
-        contacts.know_options(work, _open(batch), asked)
-        _carry_through(work, batch)
+        _carry_through(work, batch, asked)
     finally:
         brakes.leave()
     return len(batch)
 
 
-def _carry_through(work: Work, batch: list[Case]) -> None:
-    """See, decide, write, record."""
+def _carry_through(work: Work, batch: list[Case], asked: Mark) -> None:
+    """See, decide, write, record. asked: see `contacts.know_options`."""
     consents.know_types(work, _open(batch))
     braked = False
     try:
+        contacts.know_options(work, _open(batch), asked)
         _see(work, [case for case in batch if case.open])
         braked = brakes.check(work, _planned(batch))
         _write(work, batch)

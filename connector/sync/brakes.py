@@ -1,4 +1,4 @@
-"""Stopping mass harm before its first effect beyond the limit: deletions, opt-outs, and fields blanked.
+"""Stopping mass harm before its first effect beyond the limit: deletions, opt-outs, and fields blanked or memberships taken.
 
 Effects are counted per run and, for live deliveries, per rolling hour. What goes beyond is held, with the reason, until a person
 releases it. Links are counted, not fields: a link that blanks three of them counts once.
@@ -50,14 +50,8 @@ def _deletes(case: Case) -> bool:
 
 def _clears(case: Case) -> bool:
     """Whether a value that is there would be blanked, on either side, or a membership taken away."""
-    return (
-        case.decided.step is Step.WRITE
-        and any(
-            (one.writes_contact and one.to_contact is None and one.sides.contact.value is not None)
-            or (one.writes_user and one.to_user is None and one.sides.user.value is not None)
-            for one in case.decided.decisions
-        )
-    ) or not all(case.decided.memberships.values())
+    plan = case.decided
+    return plan.step is Step.WRITE and (plan.blanks or not all(plan.memberships.values()))
 
 
 def _opts_out(case: Case) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from connector.engine.consent import Ruling, Voice
 from connector.engine.decide import Decision, with_strange
 from connector.engine.plan import Plan, Policy, Seen, plan
-from connector.engine.readings import contact_reading, safely, user_consent, user_reading
+from connector.engine.readings import contact_reading, safely, typologies, user_consent, user_reading
 from connector.errors import ConnectorError, Fenced, Paused, Permanent, Rejected
 from connector.mapping.model import Field
 from connector.mapping.model import Mapping as FieldMapping
@@ -28,8 +28,8 @@ class Case:
     seen: both sides as observed. plan: what to do. values: columns of the link to record. entries: history to record.
     refused: property (or "user.field") -> (reason, value) that the other side refused for good.
     waiting: the same for what may be accepted later.
-    intents: what was about to be written in this batch; `open_effects` are those no answer came to, as kind and consent. What
-        earlier workers left of it is in `link.intent`.
+    intents: what was about to be written in this batch; `open_effects` are those no answer came to, as kind and consent or
+        membership. What earlier workers left of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
     on_subscription: consents whose subscription status the CRM now holds as asked.
     told: consent -> what the provider's answer to our writing said about it.
@@ -128,11 +128,11 @@ class Case:
         """Whether there are attempts left, for what another record's change may make possible."""
         return self.link.attempts + 1 < attempts
 
-    def failed(self, call: str, error: ConnectorError, effect: str = "", consent: str = "") -> None:
+    def failed(self, call: str, error: ConnectorError, effect: str = "", about: str = "") -> None:
         """This link cannot be settled now, because this kind of call failed. Only a lost answer leaves its effect in doubt."""
         self.call, self.error = call, error
         if isinstance(error, Paused | Permanent):
-            self.heard(effect, consent)
+            self.heard(effect, about)
 
     def end(self, state: LinkState, reason: str, kind: str) -> None:
         """The link reaches a state that is not `active`."""
@@ -148,23 +148,25 @@ class Case:
         link = self.link
         return Entry(link.id, kind, link.cause, link.run, self.mapping.sha256, changes or [], request or None, answer or None)
 
-    def intend(self, kind: str, ruling: Ruling | None = None, changes: Sequence[Any] = ()) -> None:
-        """Put down an effect that is about to be made, on one consent, on fields, or one that is described already.
+    def intend(self, kind: str, ruling: Ruling | None = None, membership: str = "", changes: Sequence[Any] = ()) -> None:
+        """Put down an effect that is about to be made: on one consent, on one membership, which `changes` describe, or on fields.
 
         It stays until the batch is recorded.
         """
         side = "user" if kind.startswith("user.") else "contact"
         if ruling is not None:
             intent = {"kind": kind, "consent": ruling.consent.consent, "changes": [described_consent(ruling, side)]}
+        elif membership:
+            intent = {"kind": kind, "membership": membership, "changes": changes}
         else:
             written = self.decided.user_writes if side == "user" else self.decided.contact_writes
-            intent = {"kind": kind, "changes": changes or self.described(written, side)}
+            intent = {"kind": kind, "changes": self.described(written, side)}
         self.intents = [*(one for one in self.intents if _effect(one) != _effect(intent)), intent]
         self.open_effects.add(_effect(intent))
 
-    def heard(self, kind: str, consent: str = "") -> None:
-        """What became of an effect is known, and in `entries`."""
-        self.open_effects.discard((kind, consent))
+    def heard(self, kind: str, about: str = "") -> None:
+        """What became of an effect is known, and in `entries`. about: the consent or the membership it was on."""
+        self.open_effects.discard((kind, about))
 
     @property
     def unheard(self) -> list[dict[str, Any]]:
@@ -216,13 +218,16 @@ class Case:
                 self.refused[f"user.{one.field.user}"] = (why, one.to_user)
         self.answered_user(answered, [rule for rule in self.mapping.fields if rule.user not in asked])
 
-    def answered_user(self, user: User, others: Iterable[Field], written: str = "") -> None:
+    def answered_user(self, user: User, others: Iterable[Field], consent: str = "", membership: str = "") -> None:
         """Take the user from the answer to a write. What somebody else changed since we decided is looked at again.
 
-        others: fields that were not written. written: the consent that was.
+        others: fields that were not written. consent, membership: the one that was.
         """
-        consents = [one.consent for one in self.mapping.consents if one.consent != written]
-        self.again = self.again or user_moved(others, consents, self.seen.user, user)
+        consents = [one.consent for one in self.mapping.consents if one.consent != consent]
+        moved = user_moved(others, consents, self.seen.user, user) or (
+            bool(self.mapping.typologies) and _memberships_moved(membership, self.seen.user, user)
+        )
+        self.again = self.again or moved
         self.saw_user(user)
 
     def saw_user(self, user: User) -> None:
@@ -235,7 +240,7 @@ USER_CONSENT, STATUS = "user.consent", "subscription.write"
 
 
 def _effect(intent: Mapping[str, Any]) -> tuple[str, str]:
-    return intent["kind"], intent.get("consent", "")
+    return intent["kind"], intent.get("consent") or intent.get("membership", "")
 
 
 def described_consent(one: Ruling, side: str) -> dict[str, Any]:
@@ -262,6 +267,13 @@ def user_moved(rules: Iterable[Field], consents: Iterable[str], before: User | N
     told = [rule for rule in rules if rule.user in before.values and rule.user in now.values]
     fields = any(safely(user_reading, rule, before) != safely(user_reading, rule, now) for rule in told)
     return fields or any(user_consent(name, before) != user_consent(name, now) for name in consents)
+
+
+def _memberships_moved(written: str, before: User | None, now: User) -> bool:
+    """The same for memberships other than the one that was written."""
+    if before is None or before.memberships is None or now.memberships is None:
+        return False
+    return {*typologies(before)} - {written} != {*typologies(now)} - {written}
 
 
 def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], now: datetime) -> list[Case]:

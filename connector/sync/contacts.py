@@ -7,7 +7,7 @@ from functools import partial
 
 from connector.crm.base import BATCH, Outcome, Write
 from connector.engine.plan import Step
-from connector.errors import ConnectorError, Exists, Missing, Rejected, Transient, Unavailable
+from connector.errors import ConnectorError, Exists, Missing, Permanent, Rejected, Transient, Unavailable
 from connector.model import LinkState
 from connector.sync.case import Case, still_ours
 from connector.sync.options import Mark, Options
@@ -32,14 +32,15 @@ def know_options(work: Work, batch: list[Case], asked: Mark) -> None:
     if not batch:
         return
     parked = {row.what for case in batch for row in case.parked} & {name for case in batch for name in _sets(case)}
-    with suppress(Transient):
+    with suppress(ConnectorError):
         _tell(batch, work.options.recall(parked, batch[0].policy.now, asked))
 
 
 def _learn_options(work: Work, case: Case, refused: Set[str]) -> None:
     """When sets are refused: which options the portal has of them, so that the others can be written. Raises Transient."""
     if sets := refused & _sets(case):
-        _tell([case], work.options.learn(sets, case.policy.now))
+        with suppress(Permanent):  # it does not tell: then the whole property is parked
+            _tell([case], work.options.learn(sets, case.policy.now))
 
 
 def _sets(case: Case) -> set[str]:
@@ -171,9 +172,12 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
             case.failed(WRITING, failure, kind)
             return False
         (case.waiting if later else case.refused).update(named)
-        step = case.decided.step
+        step, blanked = case.decided.step, case.decided.blanks
         case.decide()
         case.plan = replace(case.decided, step=step)
+        if case.decided.blanks and not blanked:  # no brake has seen that: the next look shows it to them
+            case.again = True
+            return False
         return True
     case.failed(WRITING, error or Transient("the CRM did not answer for this row"), kind)
     return False

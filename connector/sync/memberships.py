@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.engine.readings import typologies
 from connector.engine.typologies import name_of, worth
-from connector.errors import ConnectorError, Fenced, Missing, Rejected, Stale, Transient
+from connector.errors import ConnectorError, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
 from connector.mapping.model import TYPOLOGIES
 from connector.sync import users
 from connector.sync.case import Case, still_ours
@@ -23,7 +23,7 @@ def write(work: Work, batch: list[Case]) -> None:
         if isinstance(error, Stale | Missing):
             users.look_again(case, error)
         elif error is not None and not isinstance(error, Fenced):
-            case.failed(users.WRITING, error, KIND)
+            case.failed(users.WRITING, error)
         work.reached(KIND)
 
 
@@ -31,7 +31,7 @@ def _write(work: Work, case: Case) -> ConnectorError | None:
     done = True
     for key, held in case.decided.memberships.items():
         told = [_described(case, key, held)]
-        case.intend(KIND, changes=told)
+        case.intend(KIND, membership=key, changes=told)
         if not still_ours(work, [case]):
             return case.error
         try:
@@ -40,8 +40,10 @@ def _write(work: Work, case: Case) -> ConnectorError | None:
             _refuse(case, key, held, str(error), told)
             done = False
         except ConnectorError as error:
+            if isinstance(error, Paused | Permanent):
+                case.heard(KIND, key)
             return error
-        case.heard(KIND)
+        case.heard(KIND, key)
     if done:
         case.on_user.add(TYPOLOGIES)
     return None
@@ -51,9 +53,9 @@ def _set(case: Case, key: str, held: bool, told: list[dict[str, Any]]) -> bool:
     """Whether the provider did it: a 2xx that changed nothing is a failure."""
     user = case.seen.user
     answer = case.provider.set_membership(case.link.user_id or "", key, held, user.etag if user else None)
-    case.answered_user(answer, case.mapping.fields)
+    case.answered_user(answer, case.mapping.fields, membership=key)
     if (key in typologies(answer)) is not held:
-        _refuse(case, key, held, "the provider accepted the write but holds something else", told)
+        _refuse(case, key, held, "the provider accepted the write but holds another value", told)
         return False
     case.note(KIND, told, answer="written")
     return True

@@ -6,6 +6,7 @@ from dataclasses import replace
 from connector.engine.decide import Decision
 from connector.engine.readings import wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
+from connector.mapping.model import TYPOLOGIES
 from connector.model import SHARING, LinkState, User
 from connector.sync.case import Case
 from connector.sync.work import Work
@@ -71,7 +72,8 @@ def _enough_known(case: Case) -> bool:
     case.seen = replace(case.seen, contact=link.contact)
     plan = case.decide()
     told = any(one.news for one in plan.rulings)
-    fields = any(_by_itself(one) for one in plan.decisions if one.field in case.mapping.fields)
+    others = [one for one in plan.decisions if one.field in case.mapping.fields or one.field.user == TYPOLOGIES]
+    fields = any(_by_itself(one) for one in others)
     if told and not fields:
         return True
     case.seen = replace(case.seen, contact=None)

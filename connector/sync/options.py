@@ -34,6 +34,8 @@ class KnownOptions:
 
     def recall(self, names: Set[str], now: datetime, asked: Mark) -> Options:
         """What is known, and of these properties, which somebody waits for, in any case. asked: see ASKED. Raises Transient."""
+        if not names and not self._in_question and asked == self._asked:
+            return {}
         with self._lock:
             age = now - self._read_at if self._read_at else timedelta(0)
             if age >= KEPT or asked != self._asked:

@@ -121,7 +121,7 @@ def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
     if rule.purpose and effective(link, rule.purpose) is not ConsentState.GRANTED:
         return f"withheld: no consent for {rule.purpose}"
     told = [f"held: {link.held[rule.user]}"] if rule.user in link.held else []
-    told += [f"parked: {row.reason}" for row in parked if row.what in (rule.contact, f"user.{rule.user}")]
+    told += [f"parked: {row.reason}" for row in parked if _is_about(rule, row.what)]
     if told:
         return "; ".join(told)
     if link.due_at is not None and link.state in ANSWERABLE:
@@ -129,6 +129,11 @@ def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
     if rule.user in link.drift:
         return "drift"
     return "agreed" if _agree(rule, link) else "differs"
+
+
+def _is_about(rule: Field, what: str) -> bool:
+    """Whether what is parked belongs to a field: one side's value, or one of the user's memberships."""
+    return what in (rule.contact, f"user.{rule.user}") or (rule.user == TYPOLOGIES and what.startswith(f"user.{TYPOLOGIES}."))
 
 
 def effective(link: Link, consent: str) -> ConsentState:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from connector.errors import ConfigError
-from connector.store import Store
+from connector.store import Store, keyed
 
 KEY = "a key of some length"
 
@@ -87,3 +87,22 @@ def test_a_setting_after_a_kept_key_is_refused(opened):
     bury(opened())
     with pytest.raises(ConfigError, match="hash_key: not the one"), opened(KEY).write() as tx:
         assert tx.keyed
+
+
+def test_one_process_takes_a_key_into_use_while_another_looks(opened, monkeypatch):
+    """It is a healthy new database for both."""
+    one, other = opened(), opened()
+    look = keyed._mark
+
+    def mark(tx, name):
+        found = look(tx, name)
+        monkeypatch.setattr(keyed, "_mark", look)
+        if tx.connection.dialect.name == "postgresql":
+            bury(other)
+        return found
+
+    monkeypatch.setattr(keyed, "_mark", mark)
+    with one.write() as tx:
+        found = tx.keyed.fingerprint
+    with other.read() as tx:
+        assert tx.keyed.fingerprint == found

@@ -2,13 +2,15 @@
 
 import pytest
 
-from connector.errors import Missing
+from connector.errors import Missing, Stale
 from connector.settings import Brakes
+from connector.sync import batch, intake, reconcile
+from connector.sync.who import field_state
 
-from .scenes import crash, recover
+from .scenes import PAST_LEASE, crash, recover
 from .test_two_providers import Two
 from .test_typologies import TYPOLOGIES, registered, types
-from .world import USER, World
+from .world import USER, Crash, World
 
 BOTH = TYPOLOGIES.replace("Press}}", "Press}, direction: both}")
 TAKING = TYPOLOGIES.replace("Press}}", "Press}, direction: both, remove: true}")
@@ -200,3 +202,142 @@ def test_an_option_the_portal_lacks_is_nothing_marketing_took_away(taking):
     assert (members(taking, user), types(taking, user)) == ({"consumer", "press"}, {"Consumer"})
     marked(taking, user, "")
     assert members(taking, user) == {"press"}
+
+
+def test_what_both_sides_lost_can_be_given_again(world):
+    user = registered(world, "consumer", "press")
+    world.idp.join(user, "press", active=False)
+    world.run()
+    marked(world, user, "Consumer")
+    marked(world, user, "Consumer;Press")
+    assert members(world, user) == {"consumer", "press"}
+
+
+def test_what_the_user_gains_anew_is_added_anew(world):
+    user = registered(world, "consumer", "press")
+    world.idp.join(user, "press", active=False)
+    world.run()
+    marked(world, user, "Consumer")
+    world.idp.join(user, "press")
+    world.run()
+    assert types(world, user) == {"Consumer", "Press"}
+
+
+@pytest.mark.parametrize("error", [Missing, Stale])
+def test_an_answer_that_was_heard_is_not_told_as_unheard(world, error):
+    user = registered(world)
+    give = world.idp.set_membership
+
+    def refuses(*asked):
+        world.idp.set_membership = give
+        raise error("no")
+
+    world.idp.set_membership = refuses
+    marked(world, user, "Press")
+    assert members(world, user) == {"press"}
+    with world.store.read() as tx:
+        assert "unheard" not in [entry.kind for entry in tx.history.of_link(world.link(user).id)]
+
+
+def test_a_parked_membership_shows(world):
+    user = registered(world)
+    world.idp.refuses = {"typologies.press"}
+    marked(world, user, "Press")
+    rule = next(one for one in world.mapping.rules if one.user == "typologies")
+    with world.store.read() as tx:
+        assert field_state(rule, world.link(user), tx.parked.rows()) == "parked: no such plan"
+
+
+def test_a_reconcile_counts_it(world):
+    user = registered(world)
+    world.crm.edit(world.contact_of(user), {"member_types": "Press"})
+    world.crm.events.clear()
+    told = reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None)
+    assert (members(world, user), told.summary["updates"], told.summary["unchanged"]) == ({"press"}, 1, 0)
+
+
+def test_what_else_the_provider_gave_meanwhile_is_not_lost(tmp_path):
+    world = World(tmp_path, mapping=BOTH.replace("consumer: Consumer", "consumer: Consumer, vip: VIP"))
+    user = registered(world, "consumer")
+    give = world.idp.set_membership
+
+    def meanwhile(user_id, key, held, etag):
+        world.idp.set_membership = give
+        world.idp.join(user, "vip")
+        world.idp.events.clear()  # nobody tells
+        return give(user_id, key, held, None)
+
+    world.idp.set_membership = meanwhile
+    marked(world, user, "Consumer;Press")
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
+
+
+@pytest.mark.parametrize("after", [{"Press"}, {"Consumer", "Press"}], ids=["taken back", "left"])
+def test_a_gift_whose_worker_died_counts_as_agreed(taking, after):
+    """The worker dies after the first of two; marketing takes that one back meanwhile, or not."""
+    user = registered(taking)
+    give, calls = taking.idp.set_membership, []
+
+    def dies(*asked):
+        calls.append(asked)
+        if len(calls) == 2:
+            raise Crash("membership")
+        return give(*asked)
+
+    taking.idp.set_membership = dies
+    with pytest.raises(Crash):
+        marked(taking, user, "Consumer;Press")
+    taking.idp.set_membership = give
+    taking.crm.edit(taking.contact_of(user), {"member_types": ";".join(sorted(after))})
+    recover(taking)
+    taking.run()
+    assert ({one.title() for one in members(taking, user)}, types(taking, user)) == (after, after)
+
+
+def test_who_lost_the_link_gives_nothing(world):
+    """A successor took over: rule 6."""
+    user = registered(world)
+    world.crm.edit(world.contact_of(user), {"member_types": "Press"})
+    world.deliver_all()
+    while intake.take(world.work):
+        pass
+    links = batch.lease(world.work)
+    update = world.crm.read
+
+    def slow(*asked):
+        world.clock.pass_(PAST_LEASE)
+        batch.lease(world.worker("other"))
+        return update(*asked)
+
+    world.crm.read = slow
+    batch.settle(world.work, links)
+    assert (members(world, user), calls(world)) == (set(), 0)
+
+
+def test_the_user_is_read_before_anything_is_given(world):
+    """What is stored may be older than what the person has now."""
+    user = registered(world)
+    world.idp.join(user, "press")
+    world.idp.events.clear()  # nobody tells
+    marked(world, user, "Press")
+    assert (members(world, user), calls(world)) == ({"press"}, 0)
+
+
+def test_a_membership_that_can_never_be_given_is_not_asked_for(world):
+    world.idp.unwritable_membership = lambda key: "it is sold" if key == "press" else None
+    user = registered(world)
+    marked(world, user, "Consumer;Press")
+    assert (members(world, user), world.parked()) == ({"consumer"}, [])
+
+
+def test_a_refusal_to_give_is_over_when_the_user_has_it_and_loses_it(taking):
+    """Parked is what was wanted then; the other way round is another matter."""
+    user = registered(taking)
+    taking.idp.refuses = {"typologies.press"}
+    marked(taking, user, "Press")
+    assert [what for what, _ in taking.parked()] == ["user.typologies.press"]
+    taking.idp.refuses = set()
+    taking.idp.join(user, "press")
+    taking.run()
+    marked(taking, user, "")
+    assert (members(taking, user), taking.parked()) == (set(), [])

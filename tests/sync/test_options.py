@@ -2,7 +2,8 @@
 
 import pytest
 
-from connector.errors import Denied, Unavailable
+from connector.errors import Denied, Rejected, Unavailable
+from connector.settings import Brakes
 from connector.sync import repair
 from connector.sync.explain import explain
 from connector.sync.options import KEPT, SOON
@@ -255,3 +256,28 @@ def test_many_people_who_lack_the_same_option_cost_one_refused_batch_and_one_rea
     world.clock.pass_(KEPT.total_seconds())
     world.sweep()
     assert (world.crm.made.total() - before, world.crm.made["properties"]) == (11, 2)  # ten reads of contacts, one of options
+
+
+def test_what_is_blanked_only_because_the_portal_lacks_an_option_meets_the_brake(tmp_path):
+    """The one option of each property gives way to one that cannot be written."""
+    world = World(tmp_path, mapping=MAPPING, brakes=Brakes(clears=1, clears_percent=0))
+    world.crm.options = {"interests": {"film", "sport"}}
+    users = [world.idp.register({**USER, "email": f"u{n}@example.com"}) for n in range(6)]
+    world.run()
+    for user in users:
+        world.idp.edit(user, {"custom.interests": ["opera"]})
+    world.run()
+    assert sum(not elements(world, user) for user in users) == 1
+
+
+def test_a_portal_that_refuses_to_tell_its_options_holds_up_nobody(world):
+    user = register(world, "film", "opera")
+    world.crm.properties = refuses
+    world.clock.pass_(KEPT.total_seconds())
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Augusta"
+
+
+def refuses():
+    raise Rejected("400")

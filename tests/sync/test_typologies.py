@@ -2,6 +2,7 @@
 
 import pytest
 
+from .consenting import CONSENTS, GRANTED
 from .world import MAPPING, USER, World
 
 TYPOLOGIES = MAPPING + "typologies: {contact: member_types, values: {consumer: Consumer, press: Press}}\n"
@@ -99,3 +100,20 @@ def test_a_user_whose_typologies_are_not_told_loses_none(world):
     world.idp.edit(user, {"first_name": "Augusta"})
     world.run()
     assert types(world, user) == {"Consumer"}
+
+
+@pytest.mark.parametrize("way", ["", ", direction: both", ", direction: both, remove: true"])
+def test_what_marketing_added_survives_a_consent_that_changes_with_a_typology(tmp_path, way):
+    """The contact's webhook is late: what was stored of it does not tell what marketing added."""
+    given = "typologies: {contact: member_types, values: {consumer: Consumer, press: Press, vip: VIP}" + way + "}\n"
+    world = World(tmp_path, mapping=f"{CONSENTS.rstrip()}\n{given}")
+    grant = {**GRANTED, "at": "2026-10-01T00:00:00+00:00", "source": "form"}
+    user = world.idp.register(USER, memberships=("consumer",), consents=[grant])
+    world.run()
+    world.crm.edit(world.contact_of(user), {"member_types": "Consumer;VIP"})
+    world.crm.events.clear()
+    world.clock.pass_(60)
+    world.idp.join(user, "press")
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
