@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 LOST_TOGETHER = 2
 """Leases lost in company; after that a link goes alone, so that the one that kills its worker takes nobody along."""
+
+
+LEASING = 7305214
+"""PostgreSQL's number for the lock around taking leases; any will do."""
 
 
 class Links:
@@ -98,8 +102,9 @@ class Links:
         """Take up to `limit` due links (of these providers), oldest first; nobody else gets them until the lease ends.
 
         A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
-        token.
+        token. While a link to a contact is on lease, no other link to it is: what one writes the other has to have read.
         """
+        self._one_at_a_time()
         here = _of(run, providers)
         alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
         return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
@@ -113,6 +118,16 @@ class Links:
         }  # fmt: skip
         statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
+
+    def _one_at_a_time(self) -> None:
+        """Two workers that take leases at once would not see each other's. SQLite's writers come one by one as it is."""
+        if self._db.dialect.name == "postgresql":
+            self._db.execute(select(func.pg_advisory_xact_lock(LEASING)))
+
+    def taken(self, contact_ids: Iterable[str], ours: Iterable[int]) -> set[str]:
+        """Those of these contacts that somebody else's lease leads to. ours: ids of the links that are not somebody else's."""
+        others = link.c.contact_id.in_(list(contact_ids)) & (link.c.lease_until > self._tx.moment) & link.c.id.not_in(list(ours))
+        return set(self._db.execute(select(link.c.contact_id).where(others)).scalars())
 
     def take(self, link_id: int, owner: str, lasting: timedelta) -> Link | None:
         """Lease one link, due or not; None while somebody else has it, or when there is none."""
@@ -261,7 +276,9 @@ class Links:
 
     def _due(self) -> Any:
         free = or_(link.c.lease_until.is_(None), link.c.lease_until <= self._tx.moment)
-        return and_(link.c.due_at <= self._tx.moment, free, _workable())
+        other = link.alias()
+        busy = (other.c.contact_id == link.c.contact_id) & (other.c.id != link.c.id) & (other.c.lease_until > self._tx.moment)
+        return and_(link.c.due_at <= self._tx.moment, free, _workable(), ~exists(select(other.c.id).where(busy)))
 
     def _where(self, condition: Any) -> list[Link]:
         return [from_row(row) for row in self._db.execute(select(link).where(condition).order_by(link.c.id))]

@@ -71,10 +71,23 @@ def create(work: Work, batch: list[Case]) -> list[Case]:
 
 
 def update(work: Work, batch: list[Case]) -> None:
-    """Write what differs to known contacts. Two links to one contact go in separate calls."""
+    """Write what differs to known contacts. Of several links to one contact one writes; the others look at it again."""
     writing = [case for case in batch if case.open and case.decided.contact_writes]
-    for group in _without_clashes(writing, _contact_id):
+    busy = _busy_elsewhere(work, writing)
+    first: dict[str, Case] = {}
+    for case in writing:
+        if _contact_id(case) in busy or first.setdefault(_contact_id(case), case) is not case:
+            case.again = True
+    for group in _without_clashes(list(first.values()), _contact_id):
         _write(work, group, "contact.update", partial(work.crm.update, properties=()), _contact_id)
+
+
+def _busy_elsewhere(work: Work, batch: list[Case]) -> set[str]:
+    """Contacts that another worker writes to for another provider's link: ours was linked to it only now, or theirs was."""
+    if len(work.mappings) < 2 or not batch:
+        return set()
+    with work.store.read() as tx:
+        return tx.links.taken(map(_contact_id, batch), [case.link.id for case in batch])
 
 
 def archive(work: Work, batch: list[Case]) -> None:

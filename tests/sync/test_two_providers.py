@@ -7,7 +7,7 @@ import pytest
 
 from connector.model import Item
 from connector.providers.base import Capabilities
-from connector.sync import subscriptions
+from connector.sync import batch, intake, subscriptions
 from connector.sync.work import Work
 
 from .consenting import ADA, CONSENTS
@@ -202,3 +202,84 @@ def test_whatever_happens_the_three_come_to_rest_in_agreement(tmp_path, seed):
     before = two.writes
     two.run()
     assert two.writes == before
+
+
+TYPED = MAPPING + "typologies: {contact: member_types, values: {gold: Gold, press: Press, vip: VIP}WAY}\n"
+WAYS = ["", ", direction: both", ", direction: both, remove: true"]
+
+
+def options(two):
+    (contact,) = two.crm.contacts.values()
+    return set(filter(None, contact.get("member_types", "").split(";")))
+
+
+def held(two, member, customer):
+    return [
+        {one["key"] for one in idp.users[i].memberships if one["active"]} for idp, i in ((two.idp, member), (two.shop, customer))
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_typologies_gained_at_both_in_one_moment_are_both_added(tmp_path, way):
+    two = Two(tmp_path, mapping=TYPED.replace("WAY", way))
+    member, customer = two.idp.register(USER), two.shop.register(USER)
+    two.run()
+    two.idp.join(member, "press")
+    two.shop.join(customer, "vip")
+    two.run()
+    assert options(two) == {"Press", "VIP"}
+    assert held(two, member, customer) == ([{"press", "vip"}] * 2 if way else [{"press"}, {"vip"}])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_so_they_are_when_both_register_in_one_moment(tmp_path, way):
+    two = Two(tmp_path, mapping=TYPED.replace("WAY", way))
+    two.crm.create({"email": USER["email"], "member_types": "Gold"})
+    two.crm.events.clear()
+    member, customer = two.idp.register(USER, memberships=("press",)), two.shop.register(USER, memberships=("vip",))
+    two.run()
+    assert options(two) == {"Gold", "Press", "VIP"}
+    assert held(two, member, customer) == ([{"gold", "press", "vip"}] * 2 if way else [{"press"}, {"vip"}])
+
+
+def test_what_one_user_lost_while_the_other_gains_is_not_given_back(tmp_path):
+    two = Two(tmp_path, mapping=TYPED.replace("WAY", WAYS[2]))
+    member, customer = two.idp.register(USER, memberships=("press",)), two.shop.register(USER, memberships=("press",))
+    two.run()
+    two.idp.join(member, "press", active=False)
+    two.shop.join(customer, "vip")
+    two.run()
+    assert (options(two), held(two, member, customer)) == ({"VIP"}, [{"vip"}, {"vip"}])
+
+
+def test_one_contact_is_worked_on_by_one_worker_at_a_time(two):
+    member, customer = both(two)
+    two.idp.edit(member, {"first_name": "Augusta"})
+    two.shop.edit(customer, {"first_name": "Ada King"})
+    two.deliver_all()
+    while intake.take(two.work):
+        pass
+    (first,) = batch.lease(two.work, 1)
+    assert batch.lease(two.worker("other")) == []
+    batch.settle(two.work, [first])
+    (second,) = batch.lease(two.worker("other"))
+    assert second.id != first.id
+
+
+def test_who_is_linked_to_a_contact_another_worker_writes_to_waits(two):
+    """The other one leased its link before ours led anywhere."""
+    member = two.idp.register(USER)
+    two.run()
+    two.idp.edit(member, {"first_name": "Augusta"})
+    two.shop.register({**USER, "first_name": "Ada King"})
+    two.deliver_all()
+    while intake.take(two.work):
+        pass
+    ours, theirs = batch.lease(two.work, 1), batch.lease(two.worker("other"), 1)
+    before = two.crm.made["update"]
+    batch.settle(two.work, [one for one in (*ours, *theirs) if one.provider == "shop"])
+    assert two.crm.made["update"] == before
+    batch.settle(two.work, [one for one in (*ours, *theirs) if one.provider == "members"])
+    two.run()
+    (contact,) = two.crm.contacts.values()
+    assert contact["firstname"] == "Ada King"
