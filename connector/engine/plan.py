@@ -163,7 +163,7 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
     lifecycle = policy.mapping.lifecycle
     if link.erasure:
         return Plan(Step.FORGET_PERSON, f"the person asked to be forgotten; lifecycle.user_erased: {lifecycle.user_erased}")
-    if link.state is LinkState.HELD:
+    if link.state is LinkState.HELD and not (seen.user_gone and link.contact_id is None):
         return _withdrawals(link, seen, policy)
     if seen.user_gone:
         return _user_gone(link, seen, lifecycle.user_deleted)

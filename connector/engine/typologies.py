@@ -18,9 +18,12 @@ GIVEN, TAKEN = "given", "taken"
 
 
 def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
-    """The decision about the typologies; none where the mapping has none, or the provider does not tell any."""
+    """The decision about the typologies; none where the mapping has none, or the provider does not tell any.
+
+    With `both` a user of whom none is told has those that were agreed on: a server may leave out what is empty.
+    """
     given = policy.mapping.typologies
-    if given is None or seen.user is None or seen.user.memberships is None:
+    if given is None or seen.user is None or (seen.user.memberships is None and not given.both):
         return []
     rule = next(one for one in policy.mapping.rules if one.user == TYPOLOGIES)
     base, known = link.base.get(TYPOLOGIES), TYPOLOGIES in link.base
@@ -28,6 +31,8 @@ def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
         sides = Sides(base, known, user_reading(rule, seen.user), contact_reading(rule, seen.contact))
     except Unreadable as error:
         return [hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))]
+    if seen.user.memberships is None:
+        sides = replace(sides, user=Reading(sides.base))
     sides = _with_intents(sides, rule, link)
     fallback, options = policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact)
     decided = decide(rule, _gained(sides, given.remove), None, fallback, options)

@@ -18,12 +18,13 @@ from connector.sinks import Sink
 from connector.store import Tx
 from connector.store.activities import CRM
 from connector.store.inbox import Stored
+from connector.sync.burst import burst
 from connector.sync.sender import Sender
 from connector.sync.work import Work
 
 PATIENCE, IN_A_BURST = timedelta(seconds=1), timedelta(seconds=10)
-"""How long events wait for company: a record on the contact is not urgent, and calls are scarce. The second while links are due,
-which may bring some."""
+"""How long events wait for company: a record on the contact is not urgent, and calls are scarce. The second in a burst, and while
+links are due, which may bring some."""
 
 _waiting_already = threading.Lock()
 
@@ -118,7 +119,7 @@ def linger(work: Work) -> bool:
         return False
     try:
         ends = time.monotonic() + PATIENCE.total_seconds()
-        while _young(work) and time.monotonic() < ends:
+        while _young(work) and (burst.goes_on or time.monotonic() < ends):
             time.sleep(PATIENCE.total_seconds() / 10)
             with work.store.read() as tx:
                 if tx.inbox.waiting() or tx.links.waiting(providers=work.mappings):
@@ -143,7 +144,7 @@ def _ready(work: Work, sink: Sink) -> int:
 def _worth(work: Work, sink: Sink) -> bool:
     with work.store.read() as tx:
         count, oldest = tx.activities.ready(sink.name, sink.providers, EVENTS)
-        patience = IN_A_BURST if tx.links.waiting(providers=work.mappings) else PATIENCE
+        patience = IN_A_BURST if burst.goes_on or tx.links.waiting(providers=work.mappings) else PATIENCE
         return count >= EVENTS or (oldest is not None and oldest < tx.now - patience)
 
 

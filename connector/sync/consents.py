@@ -7,7 +7,7 @@ from typing import Any
 from connector.crm.base import StatusOutcome, StatusWrite
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Voice, decoded, encoded
 from connector.engine.plan import Step
-from connector.engine.readings import additional_emails, user_consent
+from connector.engine.readings import user_consent
 from connector.engine.rulings import NOT_KEPT, REFUSED, Other, not_kept, worth
 from connector.errors import ConnectorError, Denied, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
 from connector.mapping.model import CONSENT
@@ -234,10 +234,12 @@ def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
 
 
 def _own_address(case: Case) -> list[str]:
-    """The user's own address, where the contact has it as an additional one since a merge: a withdrawal is about that, too."""
+    """The user's own address, where the contact has another one: a withdrawal is about that, too. Ours may never get it, because
+    somebody else's contact has it.
+    """
     email = case.seen.user.values.get("email") if case.seen.user else None
-    known = additional_emails(case.seen.contact) if case.seen.contact else ()
-    return [one] if isinstance(email, str) and (one := email.strip().lower()) in known and one != case.seen.address else []
+    one = email.strip().lower() if isinstance(email, str) else ""
+    return [one] if one and one != case.seen.address else []
 
 
 @dataclass(frozen=True, slots=True)

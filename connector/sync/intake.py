@@ -212,6 +212,7 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     can_read = work.providers[link.provider].capabilities.read
     ring = tx.now if link.state in ANSWERABLE or may_withdraw(work, link) else None
     if change.kind == "user.deleted":
+        ring = tx.now if link.contact_id is None else ring  # then there is no question left for a person
         tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)
         return replace(link, user_gone=True)
     user = _carried(change, row.received_at)

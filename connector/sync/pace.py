@@ -1,7 +1,7 @@
 """When to start a batch: at once when a hundred links wait, else when it has been quiet for a moment.
 
 A burst of events arrives over some seconds. Starting on the first of them would spend one CRM call on one link; waiting a
-little makes full batches, and a single event still reaches the other side well within a second.
+little makes full batches, and an event that comes alone still reaches the other side well within a second.
 """
 
 import threading
@@ -12,17 +12,8 @@ from dataclasses import dataclass
 from connector.crm.base import BATCH
 from connector.model import Link
 from connector.sync import activities, batch, intake
+from connector.sync.burst import LARGE, burst
 from connector.sync.work import Work
-
-
-@dataclass(slots=True)
-class Burst:
-    """A burst in this process, and how long (monotonic seconds) what comes is still counted as part of it."""
-
-    until: float = 0.0
-
-
-_burst = Burst()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +26,6 @@ class Patience:
 
 ALONE = Patience(quiet=0.12, longest=0.6)
 IN_BURST = Patience(quiet=1.0, longest=4.0)
-
-BURST = 25
-"""Links due at once that make a burst: then it is worth waiting for a full batch."""
-
-AFTER_BURST = 3.0
-"""Seconds after such a batch in which what comes is counted as the rest of it: on a busy machine it comes in fits and starts."""
 
 STEP = 0.02
 """Seconds between two looks."""
@@ -59,11 +44,10 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
         now = time.monotonic()
         if took or waiting != before:
             before, changed = waiting, now
-        patience = IN_BURST if waiting >= BURST or now < _burst.until else ALONE
+        patience = IN_BURST if waiting >= LARGE or burst.goes_on else ALONE
         over = now - changed >= patience.quiet or now - started >= patience.longest
         if (over or waiting >= limit) and (links := batch.lease(work, limit, at_least=1 if over else limit)):
-            if len(links) >= BURST:
-                _burst.until = time.monotonic() + AFTER_BURST
+            burst.seen(len(links))
             return links
         sleep(STEP)
 

@@ -138,10 +138,11 @@ def _notice(work: Work, tx: Tx, page: list[Contact], links: Mapping[str, Sequenc
     for contact in page:
         for link in links.get(contact.id, []):
             known, mapping = link.contact, work.mappings.get(link.provider)
-            if link.state != LinkState.ACTIVE or mapping is None:
+            waits = link.state == LinkState.PENDING and link.due_at is None  # for an address, say
+            if mapping is None or not (waits or link.state == LinkState.ACTIVE):
                 continue
             told = contact.properties
-            if known is None or not all(tells_nothing_new(mapping, known, name, told.get(name)) for name in names):
+            if waits or known is None or not all(tells_nothing_new(mapping, known, name, told.get(name)) for name in names):
                 tx.links.notice(link.id, {}, tx.now)
                 rung += 1
     return rung

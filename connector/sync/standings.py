@@ -16,16 +16,18 @@ def remembered(case: Case) -> dict[str, Any]:
 
 
 def _settled(case: Case) -> list[Ruling]:
-    """What was decided about consents. Without a contact, a no that something else outweighs is not settled: it may be somebody
-    else's grant at the same address, whose time in the CRM is that of our writing it."""
+    """What was decided about consents. Without a contact, what the CRM says of the address may be about somebody else who has it:
+    only an opt-out counts, and the user's own word that nothing outweighs.
+    """
     plan = case.plan
     if plan is None or plan.asks or plan.asks_all:
         return []
-    return [one for one in plan.rulings if case.seen.contact or one.now.state is REVOKED or not _user_says_no(one)]
+    return [one for one in plan.rulings if case.seen.contact or one.now.state is REVOKED or _own_word(one)]
 
 
-def _user_says_no(ruling: Ruling) -> bool:
-    return ruling.said.get(Voice.USER, NOTHING).state is REVOKED
+def _own_word(ruling: Ruling) -> bool:
+    said = ruling.said.get(Voice.USER, NOTHING)
+    return ruling.now == said or (ruling.now.state is UNKNOWN and said.state is not REVOKED)
 
 
 def _standing(case: Case, ruling: Ruling) -> Standing:

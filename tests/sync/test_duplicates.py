@@ -214,3 +214,47 @@ def test_a_no_is_on_its_way_when_a_person_holds_the_link(world):
         repair.hold(tx, link, "sales is cleaning this up")
     world.run()
     assert (status(world), world.link(user).state, world.link(user).due_at) == ("revoked", "held", None)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["with the new address", "later"])
+def test_a_user_whose_new_address_another_contact_has_gets_no_mail_there_after_saying_no(world, at_once):
+    one = granted(world)
+    two = register(world, GRANTED, email=BOB)
+    settle(world)
+    world.idp.edit(two, {"email": ADA})
+    if not at_once:
+        settle(world)
+        assert contact(world, two)["email"] == BOB
+    world.clock.pass_(60)
+    world.idp.consent(two, "newsletter", "revoked")
+    settle(world)
+    assert (status(world), status(world, email=BOB)) == ("revoked", "revoked")
+    roll(world)
+    settle(world)
+    assert contact(world, one)["communicable"] == "false"
+    assert contact(world, one)["email"] == ADA
+
+
+def test_what_somebody_else_granted_is_no_proof_about_the_second_user(world):
+    granted(world)
+    two = duplicate(world)
+    assert ledger(world, two) == []
+    assert "newsletter" not in world.link(two).consents
+
+
+def test_a_held_user_who_is_deleted_is_no_question_any_more(world):
+    granted(world)
+    two = duplicate(world)
+    world.idp.remove(two)
+    settle(world)
+    assert world.link(two).state == "deleted"
+
+
+def test_a_held_user_with_a_contact_who_is_deleted_waits_for_a_person(world):
+    user = granted(world)
+    link = world.link(user)
+    with world.store.write() as tx:
+        repair.hold(tx, link, "wait")
+    world.idp.remove(user)
+    settle(world)
+    assert (world.link(user).state, len(world.crm.contacts)) == ("held", 1)

@@ -1,5 +1,7 @@
 """`typologies.direction: both`: what marketing adds to the contact becomes a membership of the user."""
 
+from dataclasses import replace
+
 import pytest
 
 from connector.errors import Missing, Stale
@@ -341,3 +343,13 @@ def test_a_refusal_to_give_is_over_when_the_user_has_it_and_loses_it(taking):
     taking.run()
     marked(taking, user, "")
     assert (members(taking, user), taking.parked()) == (set(), [])
+
+
+def test_the_first_one_of_a_user_of_whom_none_is_told(world):
+    """A server leaves out what is empty."""
+    user = registered(world)
+    world.idp.users[user] = replace(world.idp.users[user], memberships=None)
+    marked(world, user, "Press")
+    assert members(world, user) == {"press"}
+    world.sweep()
+    assert (calls(world), world.parked()) == (1, [])

@@ -114,6 +114,15 @@ class TestNew:
         world.clock.pass_(3 * HOUR)
         assert look(world) == 1
 
+    def test_an_address_that_nobody_told_is_found_by_the_next_look(self, world):
+        contact = world.crm.create({"firstname": "Ada"})
+        look(world)
+        world.clock.pass_(HOUR)
+        world.crm.edit(contact, {"email": "ada@example.com"})
+        look(world)
+        (user,) = world.idp.users.values()
+        assert world.contact_of(user.id) == contact
+
 
 class TestBefore:
     def test_the_first_look_makes_nobody_of_those_who_are_there(self, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.sync import batch, pace
+from connector.sync import batch, burst, pace
 
 from .world import USER, World
 
@@ -34,7 +34,8 @@ def batches(tmp_path, monkeypatch):
         world = World(tmp_path)
         line = Timeline(world, arrivals)
         monkeypatch.setattr(pace, "time", line)
-        monkeypatch.setattr(pace, "_burst", pace.Burst())
+        monkeypatch.setattr(burst, "time", line)
+        monkeypatch.setattr(burst.burst, "until", 0.0)
         told = []
         while True:
             line.sleep(0.02)
@@ -67,7 +68,7 @@ def test_the_rest_of_a_burst_is_waited_for(batches):
 
 
 def test_whoever_comes_long_after_a_burst_waits_a_moment_only(batches):
-    told = batches(*(n / 100 for n in range(100)), 1 + pace.AFTER_BURST + 0.5)
+    told = batches(*(n / 100 for n in range(100)), 1 + burst.AFTER + 0.5)
     assert [size for size, _ in told] == [100, 1]
     assert told[1][1] < 0.2
 
