@@ -75,8 +75,8 @@ class Brakes(Section):
     deletes_percent: Percent = Field(5, description="Deletions, percent of active links.")
     opt_outs: Limit = Field(200, description="Consents withdrawn.")
     opt_outs_percent: Percent = Field(5, description="Consents withdrawn, percent of active links.")
-    clears: Limit = Field(200, description="Fields blanked.")
-    clears_percent: Percent = Field(5, description="Fields blanked, percent of active links.")
+    clears: Limit = Field(200, description="Fields blanked, memberships taken from users.")
+    clears_percent: Percent = Field(5, description="Fields blanked and memberships taken, percent of active links.")
     floor: Limit = Field(20, description="A percent never stops this many effects or fewer.")
 
 
