@@ -26,6 +26,7 @@ class Patience:
 
 ALONE = Patience(quiet=0.12, longest=0.6)
 IN_BURST = Patience(quiet=1.0, longest=4.0)
+AFTER_BURST = Patience(quiet=0.5, longest=2.0)
 
 STEP = 0.02
 """Seconds between two looks."""
@@ -44,7 +45,7 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
         now = time.monotonic()
         if took or waiting != before:
             before, changed = waiting, now
-        patience = IN_BURST if waiting >= LARGE or burst.goes_on else ALONE
+        patience = IN_BURST if waiting >= LARGE else AFTER_BURST if burst.goes_on else ALONE
         over = now - changed >= patience.quiet or now - started >= patience.longest
         if (over or waiting >= limit) and (links := batch.lease(work, limit, at_least=1 if over else limit)):
             burst.seen(len(links))

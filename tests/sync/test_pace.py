@@ -63,8 +63,14 @@ def test_a_burst_in_fits_and_starts_makes_full_batches(batches):
 
 def test_the_rest_of_a_burst_is_waited_for(batches):
     arrivals = [n / 100 for n in range(110)]
-    late = [1.5 + n / 2 for n in range(3)]
+    late = [1.5 + n * 0.4 for n in range(3)]
     assert [size for size, _ in batches(*arrivals, *late)] == [100, 13]
+
+
+def test_whoever_comes_soon_after_a_burst_is_served_within_a_second(batches):
+    told = batches(*(n / 100 for n in range(100)), 3)
+    assert [size for size, _ in told] == [100, 1]
+    assert 0.3 < told[1][1] < 0.8
 
 
 def test_whoever_comes_long_after_a_burst_waits_a_moment_only(batches):
