@@ -8,7 +8,7 @@ from connector.engine.compare import elements
 from connector.engine.consent import decoded
 from connector.engine.normalise import Unreadable
 from connector.engine.readings import contact_reading, user_reading
-from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field
+from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, Mapping
 from connector.model import ANSWERABLE, ConsentState, Link, LinkState, Value
 from connector.store import Tx
 from connector.store.history import Entry
@@ -58,7 +58,7 @@ def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
         "user": link.user and {"id": link.user.id, "updated_at": _iso(link.user.updated_at), **link.user.values},
         "contact": link.contact and {"id": link.contact.id, **link.contact.properties},
         "base": dict(link.base),
-        "fields": [_field(rule, link, parked) for rule in mapping.rules] if mapping else [],
+        "fields": [_field(mapping, rule, link, parked) for rule in mapping.rules] if mapping else [],
         "consents": [_consent(one, link) for one in mapping.consents] if mapping else [],
         "parked": [{"what": row.what, "reason": row.reason, "since": _iso(row.since)} for row in parked],
         "history": [_entry(entry) for entry in tx.history.of_link(link.id)],
@@ -88,9 +88,10 @@ def clock(moment: datetime, now: datetime, form: str = "%H:%M") -> str:
     return f"{moment:{form if moment.date() == now.date() else '%Y-%m-%d ' + form}} UTC"
 
 
-def _field(rule: Field, link: Link, parked: list[ParkedRow]) -> dict[str, Any]:
+def _field(mapping: Mapping, rule: Field, link: Link, parked: list[ParkedRow]) -> dict[str, Any]:
+    gives = rule.user == TYPOLOGIES and mapping.typologies is not None and mapping.typologies.both
     return {
-        "user": rule.user, "contact": rule.contact, "direction": rule.direction.value,
+        "user": rule.user, "contact": rule.contact, "direction": "both" if gives else rule.direction.value,
         "user_value": _value(user_reading, rule, link.user), "base": link.base.get(rule.user),
         "contact_value": _value(contact_reading, rule, link.contact), "state": field_state(rule, link, parked),
     }  # fmt: skip

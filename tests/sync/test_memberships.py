@@ -7,7 +7,7 @@ import pytest
 from connector.errors import Missing, Stale
 from connector.settings import Brakes
 from connector.sync import batch, intake, reconcile
-from connector.sync.who import field_state
+from connector.sync.who import field_state, shown
 
 from .scenes import PAST_LEASE, crash, recover
 from .test_two_providers import Two
@@ -353,3 +353,13 @@ def test_the_first_one_of_a_user_of_whom_none_is_told(world):
     assert members(world, user) == {"press"}
     world.sweep()
     assert (calls(world), world.parked()) == (1, [])
+
+
+def test_show_tells_that_it_goes_both_ways_and_what_the_user_has_now(world):
+    user = registered(world)
+    marked(world, user, "Press")
+    with world.store.read() as tx:
+        told = shown(world.work, tx, world.link(user))
+    [field] = [one for one in told["fields"] if one["user"] == "typologies"]
+    assert (field["direction"], field["state"]) == ("both", "agreed")
+    assert list(field["user_value"]) == list(field["contact_value"]) == ["Press"]
