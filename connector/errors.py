@@ -45,6 +45,12 @@ class Paused(Transient):
     """The whole side waits: rate limit, lock, migration, or credentials it does not accept."""
 
 
+class Forbidden(Paused):
+    """A provider lets us in, but not do this (403). Mostly that is so of every call; where it may be about this one, it is taken
+    for a refusal.
+    """
+
+
 class Denied(Paused):
     """One part of the CRM is closed to us until somebody grants a scope or changes the tier. The message names the way out."""
 

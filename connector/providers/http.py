@@ -15,7 +15,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from connector import strictjson
-from connector.errors import BadDelivery, ConnectorError, Exists, Missing, Paused, Rejected, Stale, Unavailable
+from connector.errors import BadDelivery, ConnectorError, Exists, Forbidden, Missing, Paused, Rejected, Stale, Unavailable
 from connector.providers import patience
 from connector.reach import trouble
 
@@ -148,7 +148,9 @@ def failure(
     """What an answer outside 2xx means. pause: see Rest."""
     status, pause = reply.status_code, pause or retry_after
     where = f"{where}: {status}"
-    if status in (*DENIALS, 429):
+    if status == 403:
+        return Forbidden(where, pause(reply))
+    if status in (401, 429):
         return Paused(where, pause(reply))
     if status >= 500 or status in (408, 425):
         return Unavailable(where, pause(reply))

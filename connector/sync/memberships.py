@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.engine.readings import typologies
 from connector.engine.typologies import name_of, worth
-from connector.errors import ConnectorError, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
+from connector.errors import ConnectorError, Fenced, Forbidden, Missing, Paused, Permanent, Rejected, Stale, Transient
 from connector.mapping.model import TYPOLOGIES
 from connector.sync import users
 from connector.sync.case import Case, still_ours
@@ -36,7 +36,7 @@ def _write(work: Work, case: Case) -> ConnectorError | None:
             return case.error
         try:
             done &= _set(case, key, held, told)
-        except Rejected as error:
+        except (Rejected, Forbidden) as error:  # 403: this role, say, is not ours to give
             _refuse(case, key, held, str(error), told)
             done = False
         except ConnectorError as error:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from connector.errors import Missing, Stale
+from connector.errors import Forbidden, Missing, Stale
 from connector.settings import Brakes
 from connector.sync import batch, intake, reconcile
 from connector.sync.who import field_state, shown
@@ -363,3 +363,19 @@ def test_show_tells_that_it_goes_both_ways_and_what_the_user_has_now(world):
     [field] = [one for one in told["fields"] if one["user"] == "typologies"]
     assert (field["direction"], field["state"]) == ("both", "agreed")
     assert list(field["user_value"]) == list(field["contact_value"]) == ["Press"]
+
+
+def test_one_that_is_not_ours_to_give_is_parked_alone(world):
+    """Keycloak, for one, answers 403 to a role that the client may not map."""
+    user = registered(world)
+    give = world.idp.set_membership
+
+    def guarded(user_id, key, held, etag):
+        if key == "press":
+            raise Forbidden("members: set a membership of user u-1: 403")
+        return give(user_id, key, held, etag)
+
+    world.idp.set_membership = guarded
+    marked(world, user, "Consumer;Press")
+    assert (members(world, user), world.link(user).failed_since) == ({"consumer"}, None)
+    assert world.parked() == [("user.typologies.press", "members: set a membership of user u-1: 403")]
