@@ -11,7 +11,7 @@ from tests.crm.conftest import PORTAL, TOKEN
 
 def test_everything_is_allowed(hubspot, portal):
     portal.faults.daily_limit = 1000
-    before = datetime.now(UTC) - timedelta(seconds=2)
+    before = datetime.now(UTC) - timedelta(seconds=10)  # a busy server sets its date once a second, or less often
     found = hubspot.access()
     assert (found.portal_id, found.subscriptions) == (PORTAL, "batch")
     assert (found.custom_objects, found.custom_events) == (True, True)
