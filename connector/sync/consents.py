@@ -9,7 +9,7 @@ from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling,
 from connector.engine.plan import Step
 from connector.engine.readings import user_consent
 from connector.engine.rulings import NOT_KEPT, REFUSED, Other, not_kept, worth
-from connector.errors import ConnectorError, Denied, Fenced, Missing, Paused, Permanent, Rejected, Stale, Transient
+from connector.errors import ConnectorError, Denied, Fenced, Paused, Permanent, Rejected, Transient
 from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement, User
 from connector.sync import subscriptions, users
@@ -306,14 +306,7 @@ def _remember_refusal(case: Case, ruling: Ruling, why: str) -> None:
 def write_users(work: Work, batch: list[Case]) -> None:
     """Tell the providers what stands and they do not have."""
     writing = [case for case in batch if case.open and not case.again and _to_user(case)]
-    for case, error in zip(writing, work.readers.map(lambda case: _tell_user(work, case), writing), strict=True):
-        if not isinstance(error, Transient | Fenced):
-            case.answered.add(users.WRITING)
-        if isinstance(error, Stale | Missing):
-            users.look_again(case, error)
-        elif error is not None and not isinstance(error, Fenced):
-            case.failed(users.WRITING, error)
-        work.reached("user.consent")
+    users.tell(work, writing, _tell_user, USER_CONSENT)
 
 
 def _to_user(case: Case) -> list[Ruling]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from connector.engine.readings import typologies
 from connector.engine.typologies import name_of, worth
-from connector.errors import ConnectorError, Fenced, Forbidden, Missing, Paused, Permanent, Rejected, Stale, Transient
+from connector.errors import ConnectorError, Forbidden, Paused, Permanent, Rejected
 from connector.mapping.model import TYPOLOGIES
 from connector.sync import users
 from connector.sync.case import Case, still_ours
@@ -17,14 +17,7 @@ KIND = "user.membership"
 def write(work: Work, batch: list[Case]) -> None:
     """Give and take what was decided, with the version last read, so that nobody's edit is overwritten unseen."""
     writing = [case for case in batch if case.open and not case.again and case.decided.memberships]
-    for case, error in zip(writing, work.readers.map(lambda case: _write(work, case), writing), strict=True):
-        if not isinstance(error, Transient | Fenced):
-            case.answered.add(users.WRITING)
-        if isinstance(error, Stale | Missing):
-            users.look_again(case, error)
-        elif error is not None and not isinstance(error, Fenced):
-            case.failed(users.WRITING, error)
-        work.reached(KIND)
+    users.tell(work, writing, _write, KIND)
 
 
 def _write(work: Work, case: Case) -> ConnectorError | None:

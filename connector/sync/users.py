@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from connector.engine.plan import Step
 from connector.engine.readings import same_user
-from connector.errors import ConnectorError, Exists, Missing, Rejected, Stale, Transient, Unavailable
+from connector.errors import ConnectorError, Exists, Fenced, Missing, Rejected, Stale, Transient, Unavailable
 from connector.model import LinkState, User, Value
 from connector.sync.case import Case, in_turn, still_ours
 from connector.sync.observe import fetch
@@ -80,6 +81,18 @@ def update(work: Work, batch: list[Case]) -> None:
             case.confirm_user(asked, found)
         else:
             _failed(work, case, found)
+
+
+def tell(work: Work, batch: list[Case], call: Callable[[Work, Case], ConnectorError | None], kind: str) -> None:
+    """Write what is no field: consents, memberships. call: tells one user, and returns the error it could not go on after."""
+    for case, error in zip(batch, work.readers.map(partial(call, work), batch), strict=True):
+        if not isinstance(error, Transient | Fenced):
+            case.answered.add(WRITING)
+        if isinstance(error, Stale | Missing):
+            look_again(case, error)
+        elif error is not None and not isinstance(error, Fenced):
+            case.failed(WRITING, error)
+        work.reached(kind)
 
 
 def delete(work: Work, batch: list[Case]) -> None:
