@@ -142,7 +142,7 @@ def _notice(work: Work, tx: Tx, page: list[Contact], links: Mapping[str, Sequenc
             if mapping is None or not (waits or link.state == LinkState.ACTIVE):
                 continue
             told = contact.properties
-            if waits or known is None or not all(tells_nothing_new(mapping, known, name, told.get(name)) for name in names):
+            if known is None or not all(tells_nothing_new(mapping, known, name, told.get(name)) for name in names):
                 tx.links.notice(link.id, {}, tx.now)
                 rung += 1
     return rung

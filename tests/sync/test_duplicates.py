@@ -258,3 +258,15 @@ def test_a_held_user_with_a_contact_who_is_deleted_waits_for_a_person(world):
     world.idp.remove(user)
     settle(world)
     assert (world.link(user).state, len(world.crm.contacts)) == ("held", 1)
+
+
+def test_so_it_is_where_nothing_is_asked_about_consents(tmp_path):
+    world = World(tmp_path)
+    world.idp.register(USER)
+    world.run()
+    two = register(world)
+    settle(world)
+    assert world.link(two).state == "held"
+    world.idp.remove(two)
+    settle(world)
+    assert world.link(two).state == "deleted"

@@ -349,6 +349,9 @@ def test_the_first_one_of_a_user_of_whom_none_is_told(world):
     """A server leaves out what is empty."""
     user = registered(world)
     world.idp.users[user] = replace(world.idp.users[user], memberships=None)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert world.link(user).user.memberships is None
     marked(world, user, "Press")
     assert members(world, user) == {"press"}
     world.sweep()
