@@ -55,4 +55,5 @@ def _print_chain(one: dict[str, Any]) -> None:
 def _wrote(effect: dict[str, Any] | None) -> str:
     if effect is None or "to" not in effect:
         return ""
-    return f"{effect['property'] or effect['side']}: {text(effect['from'])} -> {text(effect['to'])}"
+    name = (effect["side"] == "contact" and effect["property"]) or effect["side"]
+    return f"{name}: {text(effect['from'])} -> {text(effect['to'])}"

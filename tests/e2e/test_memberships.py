@@ -41,3 +41,4 @@ def test_marketing_gives_and_takes_a_membership(stack):
     assert stack.contact_of("ada@example.com")["member_types"] == "Press"
     told = stack.run("explain", "ada@example.com", "typologies", "--json")
     assert '"changed in the CRM: taken away"' in told.stdout
+    assert "user: - -> press" in stack.run("explain", "ada@example.com", "typologies").stdout
