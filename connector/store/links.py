@@ -21,8 +21,8 @@ LOST_TOGETHER = 2
 """Leases lost in company; after that a link goes alone, so that the one that kills its worker takes nobody along."""
 
 
-LEASING = 7305214
-"""PostgreSQL's number for the lock around taking leases; any will do."""
+LEASING, MEETING = 7305214, 7305215
+"""PostgreSQL's numbers for the locks around taking leases and around links for contacts nobody knows; any will do."""
 
 
 class Links:
@@ -53,6 +53,11 @@ class Links:
             if all(known.id != one.id for known in former):
                 former.append(from_row(one))
         return found
+
+    def nobody_knows(self, contact_id: str) -> bool:
+        """Whether no link leads to this contact. Until this transaction ends, nobody else is told so of any contact."""
+        self._one_at_a_time(MEETING)
+        return not self.by_contacts([contact_id])
 
     def by_email(self, email: str) -> list[Link]:
         """Links whose user or contact was last seen with this address (in normal form)."""
@@ -104,7 +109,7 @@ class Links:
         A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
         token. While a link to a contact is on lease, no other link to it is: what one writes the other has to have read.
         """
-        self._one_at_a_time()
+        self._one_at_a_time(LEASING)
         here = _of(run, providers)
         alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
         return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
@@ -119,10 +124,10 @@ class Links:
         statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
 
-    def _one_at_a_time(self) -> None:
-        """Two workers that take leases at once would not see each other's. SQLite's writers come one by one as it is."""
+    def _one_at_a_time(self, lock: int) -> None:
+        """Two workers that do the same at once would not see what the other does. SQLite's writers come one by one as it is."""
         if self._db.dialect.name == "postgresql":
-            self._db.execute(select(func.pg_advisory_xact_lock(LEASING)))
+            self._db.execute(select(func.pg_advisory_xact_lock(lock)))
 
     def taken(self, contact_ids: Iterable[str], ours: Iterable[int]) -> set[str]:
         """Those of these contacts that somebody else's lease leads to. ours: ids of the links that are not somebody else's."""

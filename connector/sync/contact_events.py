@@ -115,8 +115,10 @@ def wanting(work: Work) -> list[str]:
 
 
 def created(tx: Tx, contact_id: str, providers: Sequence[str], cause: str | None = None) -> int:
-    """A contact nobody is linked to: provisional links for these providers, unless it was erased. Returns how many."""
-    if not providers or tx.tombstones.contacts([contact_id]):
+    """A contact nobody is linked to: provisional links for these providers, unless it was erased, or somebody else was faster.
+    Returns how many.
+    """
+    if not providers or tx.tombstones.contacts([contact_id]) or not tx.links.nobody_knows(contact_id):
         return 0
     tx.links.create([{"provider": provider, "contact_id": contact_id, "cause": cause} for provider in providers])
     return len(providers)

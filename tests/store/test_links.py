@@ -134,6 +134,25 @@ def test_each_link_is_leased_by_exactly_one_of_many_workers(store):
     assert len(taken) == 200
 
 
+def test_a_contact_nobody_knows_becomes_known_once(store):
+    """Its webhook and the look at what was created may meet it in the same instant."""
+    together = threading.Barrier(8)
+
+    def meet(number):
+        with store.read() as tx:
+            assert tx.links.by_contacts(["c-1"]) == {}
+        together.wait()
+        with store.write() as tx:
+            if unknown := tx.links.nobody_knows("c-1"):
+                tx.links.create([{"provider": "members", "contact_id": "c-1"}])
+            return unknown
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(meet, range(8))) == 1
+    with store.read() as tx:
+        assert len(tx.links.by_contacts(["c-1"])["c-1"]) == 1
+
+
 def test_the_oldest_due_is_leased_first(store):
     make(store, 3)
     with store.write() as tx:

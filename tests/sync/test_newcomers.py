@@ -6,7 +6,7 @@ import pytest
 
 from connector.errors import Unavailable
 from connector.model import Change, LinkState
-from connector.sync import intake, recent, reconcile, repair, sweep
+from connector.sync import contact_events, intake, recent, reconcile, repair, sweep
 
 from .scenes import BOB, CREATE_USER, HOUR, RECEIVE_ONLY
 from .test_two_providers import Two
@@ -54,6 +54,14 @@ class TestNew:
         (user,) = world.idp.users.values()
         assert (user.values["email"], world.contact_of(user.id)) == ("ada@example.com", contact)
         assert world.link(user.id).state is LinkState.ACTIVE
+
+    def test_whoever_meets_it_second_makes_nothing_of_it(self, world):
+        """The webhook's and the listing's transaction have both seen no link before."""
+        contact = world.crm.create(ADA)
+        for made in (1, 0):
+            with world.store.write() as tx:
+                assert contact_events.created(tx, contact, ["members"]) == made
+        assert len(links_of(world, contact)) == 1
 
     def test_looking_again_makes_no_second_user(self, world):
         world.crm.create(ADA)
