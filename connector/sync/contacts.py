@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from connector.crm.base import BATCH, Outcome, Write
+from connector.engine.decide import Decision
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Exists, Missing, Permanent, Rejected, Transient, Unavailable
-from connector.model import LinkState
+from connector.model import LinkState, Value
+from connector.sync import portal
 from connector.sync.case import Case, still_ours
-from connector.sync.options import Mark, Options
+from connector.sync.options import SOON, Mark, Options
 from connector.sync.work import Work
 
 Call = Callable[[Sequence[Write]], list[Outcome]]
@@ -31,21 +34,39 @@ def know_options(work: Work, batch: list[Case], asked: Mark) -> None:
     """
     if not batch:
         return
-    parked = {row.what for case in batch for row in case.parked} & {name for case in batch for name in _sets(case)}
+    parked = {row.what for case in batch for row in case.parked} & {name for case in batch for name in _of_type(case, "set")}
     with suppress(ConnectorError):
         _tell(batch, work.options.recall(parked, batch[0].policy.now, asked))
 
 
 def _learn_options(work: Work, case: Case, refused: Set[str]) -> None:
-    """When sets are refused: which options the portal has of them, so that the others can be written. Raises Transient."""
-    if sets := refused & _sets(case):
+    """When sets are refused: which options the portal has of them, so that the others can be written; of a choice, so that the
+    reason names the missing one. Raises Transient.
+    """
+    sets, choices = refused & _of_type(case, "set"), refused & _of_type(case, "choice")
+    if sets or choices:
         with suppress(Permanent):  # it does not tell: then the whole property is parked
-            _tell([case], work.options.learn(sets, case.policy.now))
+            _tell([case], work.options.learn(sets | choices, case.policy.now, timedelta(0) if sets else SOON))
 
 
-def _sets(case: Case) -> set[str]:
-    """Properties of several options."""
-    return {rule.contact for rule in case.mapping.rules if rule.type == "set"}
+def _named(case: Case, refused: Set[str], error: Rejected) -> dict[str, tuple[str, Value]]:
+    """Refused properties with the reason and the value that was to be written."""
+    decided = {one.field.contact: one for one in case.decided.decisions}
+    known = {name: decided[name] for name in refused if name in decided}
+    named = {name: (_reason(case, one, error.refused[name]), one.to_contact) for name, one in known.items()}
+    return {name: (error.refused[name], None) for name in refused} | named
+
+
+def _of_type(case: Case, kind: str) -> set[str]:
+    """Properties that hold several options (set), or one of several (choice)."""
+    return {rule.contact for rule in case.mapping.rules if rule.type == kind}
+
+
+def _reason(case: Case, decision: Decision, told: str) -> str:
+    """Why a property is refused: what the CRM told, or the option of a choice that it lacks."""
+    value, options = decision.to_contact, case.policy.options.get(decision.field.contact)
+    lacks = decision.field.type == "choice" and isinstance(value, str) and options is not None and value not in options
+    return portal.lacking(case.mapping, decision.field, [str(value)]) if lacks else told
 
 
 def _tell(batch: list[Case], options: Options) -> None:
@@ -175,8 +196,6 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
         case.error = Rejected(f"{error.refused['email']}; no contact is made without it")
         return False
     if isinstance(error, Rejected) and (refused := error.refused.keys() & asked.keys()):
-        values = {one.field.contact: one.to_contact for one in case.decided.decisions}
-        named = {name: (error.refused[name], values.get(name)) for name in refused}
         later = case.patient(work.retries.attempts) and isinstance(outcome.error, Exists)
         case.note("refused", case.described(refused, "contact"), outcome.request, str(error))
         try:
@@ -184,7 +203,7 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
         except Transient as failure:
             case.failed(WRITING, failure, kind)
             return False
-        (case.waiting if later else case.refused).update(named)
+        (case.waiting if later else case.refused).update(_named(case, refused, error))
         step, blanked = case.decided.step, case.decided.blanks
         case.decide()
         case.plan = replace(case.decided, step=step)

@@ -45,10 +45,10 @@ class KnownOptions:
                 self._forget()
             return self._of(names, now)
 
-    def learn(self, names: Set[str], now: datetime) -> Options:
-        """The same, not older than `now`: a value of these properties was refused since. Raises Transient."""
+    def learn(self, names: Set[str], now: datetime, age: timedelta = timedelta(0)) -> Options:
+        """The same, of properties some value of which was refused just now: as of `now`, or `age` older. Raises Transient."""
         with self._lock:
-            if self._read_at is not None and self._read_at < now:
+            if self._read_at is not None and self._read_at < now - age:
                 self._forget()
             return self._of(names, now)
 

@@ -175,7 +175,7 @@ def missing_options(rule: Field, known: Property) -> list[str]:
 
 
 def lacking(mapping: FieldMapping, rule: Field, options: Sequence[str]) -> str:
-    """That these options of a set cannot be written, with the line that names them. `setup` adds those of `values` only."""
+    """That these options cannot be written, with the line that names them. `setup` adds those of `values` only."""
     where = demands.place(mapping, rule, "values", "contact")
     return f"{_no_option(options)} of {rule.contact} ({where}); {ADD_OPTION if rule.values else 'add it there'}"
 

@@ -46,6 +46,18 @@ def retry(world):
     world.run()
 
 
+def denied_definitions(world, monkeypatch):
+    """Whoever asks for definitions is denied them. Returns who asked."""
+    asked = []
+
+    def denied():
+        asked.append("properties")
+        raise Denied("grant the token crm.schemas.contacts.read")
+
+    monkeypatch.setattr(world.crm, "properties", denied)
+    return asked
+
+
 def writes(world, work):
     before = world.crm.writes
     work()
@@ -180,11 +192,30 @@ def test_show_and_explain_say_so(world):
     assert any("but for 'Opera', which the portal lacks" in one["rule"] for one in chain)
 
 
-def test_a_choice_is_parked_as_a_whole(world):
+def test_a_choice_is_parked_with_the_option_that_is_missing(tmp_path):
+    world = made(tmp_path, country={"Norway"})
+    users = [register(world, "film", email=f"u{number}@example.com") for number in range(3)]
+    assert [world.crm.contacts[world.contact_of(user)].get("country") for user in users] == [None] * 3
+    reasons = {reason for what, reason in world.parked() if what == "country"}
+    assert len(reasons) == 1
+    assert reasons.pop().startswith("the portal has no option 'Spain' of country (")
+    assert world.crm.made["properties"] == 1
+
+
+def test_a_choice_is_parked_with_what_the_crm_says_when_it_has_the_option(world):
+    world.crm.refuses = {"country": "country: HubSpot does not let it be written (READ_ONLY_VALUE)"}
+    world.crm.options["country"] = {"Spain"}
+    register(world, "film")
+    assert world.parked() == [("country", "country: HubSpot does not let it be written (READ_ONLY_VALUE)")]
+
+
+def test_a_choice_is_parked_with_what_the_crm_says_when_options_cannot_be_read(world, monkeypatch):
     world.crm.options["country"] = {"Norway"}
-    user = register(world, "film")
-    assert world.crm.contacts[world.contact_of(user)].get("country") is None
-    assert world.parked() == [("country", "country: HubSpot refuses the value (INVALID_OPTION)")]
+    asked = denied_definitions(world, monkeypatch)
+    for number in range(3):
+        register(world, "film", email=f"u{number}@example.com")
+    assert world.parked() == [("country", "country: HubSpot refuses the value (INVALID_OPTION)")] * 3
+    assert asked == ["properties"]
 
 
 def test_another_property_that_is_refused_meanwhile_is_parked_by_itself(world):
@@ -217,13 +248,7 @@ def test_what_the_contact_has_is_not_taken_away_because_the_portal_has_the_optio
 
 
 def test_while_nobody_may_see_definitions_the_property_waits_as_a_whole(world, monkeypatch):
-    asked = []
-
-    def denied():
-        asked.append("properties")
-        raise Denied("grant the token crm.schemas.contacts.read")
-
-    monkeypatch.setattr(world.crm, "properties", denied)
+    asked = denied_definitions(world, monkeypatch)
     user = register(world, "film", "opera")
     assert (elements(world, user), [what for what, _ in world.parked()]) == (set(), ["interests"])
     assert (writes(world, world.sweep), asked) == (0, ["properties"])
