@@ -148,7 +148,7 @@ def _one_writer(whole: "Mapping") -> Iterator[Finding]:
     names = ((("consents", index, "consent"), entry.consent) for index, entry in enumerate(whole.consents))
     for loc, name in _seen_before(names):
         yield Finding(loc, f"consent {name} is declared twice: keep one")
-    yield from _repeated(_subscription_writes(whole), "subscription")
+    yield from _one_consent_each(whole)
 
 
 def _contact_writes(whole: "Mapping") -> Iterator[tuple[Loc, str, "Field | None"]]:
@@ -171,10 +171,14 @@ def _user_writes(whole: "Mapping") -> Iterator[tuple[Loc, str]]:
             yield ("fields", index, "user"), entry.user
 
 
-def _subscription_writes(whole: "Mapping") -> Iterator[tuple[Loc, str]]:
-    for index, entry in enumerate(whole.consents):
-        if entry.subscription and entry.direction.writes_contact:
-            yield ("consents", index, "subscription"), entry.subscription
+def _one_consent_each(whole: "Mapping") -> Iterator[Finding]:
+    """Whatever their direction: what is written for one consent would be heard as the person's word about the other one."""
+    for key in ("subscription", "property"):
+        first: dict[str, str] = {}
+        for index, entry in enumerate(whole.consents):
+            name = (getattr(entry, key) or "").strip()
+            if name and (other := first.setdefault(name.casefold(), entry.consent)) != entry.consent:
+                yield Finding(("consents", index, key), f"{key} {name} is that of consent {other}, too: give each its own")
 
 
 def _seen_before(names: Iterable[tuple[Loc, str]]) -> Iterator[tuple[Loc, str]]:

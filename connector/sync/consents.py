@@ -44,7 +44,8 @@ def _named_by_id(case: Case) -> dict[str, str]:
 def _unknown_types(case: Case, found: Mapping[str, str]) -> str:
     """Which consents go without, because the portal has no such subscription type (any more)."""
     lacking = [one for one in case.mapping.consents if one.subscription and one.subscription not in found]
-    told = [f"{case.mapping.path}:{one.line}: the portal has no subscription type {one.subscription!r}" for one in lacking]
+    why = "the portal has no subscription type {0!r} of its own for {1}"
+    told = [f"{case.mapping.path}:{one.line}: {why.format(one.subscription, one.consent)}" for one in lacking]
     return "; ".join(told)
 
 

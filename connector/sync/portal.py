@@ -212,11 +212,13 @@ def _subscriptions(work: Work, mappings: Mapping[str, FieldMapping], access: Acc
         types = work.crm.subscription_types()
     except Denied:
         types = None
-    for need in needs:
-        if types is None or access.subscriptions == "none":
-            yield Finding(need.where, need.consent.consent, "subscriptions are closed to the token", _subscription_way_out())
-        elif problem := _type(need, types):
-            yield Finding(need.where, need.consent.consent, *problem)
+    for mapping in mappings.values():
+        first: dict[str, str] = {}
+        for need in demands.subscriptions(mapping):
+            if types is None or access.subscriptions == "none":
+                yield Finding(need.where, need.consent.consent, "subscriptions are closed to the token", _subscription_way_out())
+            elif problem := _type(need, types, first):
+                yield Finding(need.where, need.consent.consent, *problem)
     if types is not None and access.subscriptions in MODES:
         yield Finding(needs[0].where, "subscriptions", *MODES[access.subscriptions], Grade.NOTE)
 
@@ -239,12 +241,15 @@ def _subscription_way_out() -> str:
     return f"grant it {scopes} in the app's settings, or leave `subscription` out: `property` is the only way then"
 
 
-def _type(need: SubscriptionNeed, types: Mapping[str, str]) -> tuple[str, str] | None:
-    """What is wrong with the name or id of a subscription type, and the way out."""
+def _type(need: SubscriptionNeed, types: Mapping[str, str], first: dict[str, str]) -> tuple[str, str] | None:
+    """What is wrong with the name or id of a subscription type, and the way out. first: type -> the consent that has it."""
     wanted = (need.consent.subscription or "").strip()
     named = [one for one, name in types.items() if name.strip().casefold() == wanted.casefold()]
     if wanted in types or len(named) == 1:
-        return None
+        found = wanted if wanted in types else named[0]
+        other = first.setdefault(found, need.consent.consent)
+        same = f"subscription type {types[found]} ({found}) is that of consent {other}, too", "give each its own"
+        return same if other != need.consent.consent else None
     if named:
         return f"several subscription types are called '{wanted}'", f"give the id: {', '.join(sorted(named))}"
     near = get_close_matches(wanted.casefold(), [name.casefold() for name in types.values()], 1, 0.6)

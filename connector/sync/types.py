@@ -1,6 +1,7 @@
 """The CRM's subscription types, by whatever word a mapping uses for one."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,15 +24,21 @@ class Types:
     _closed: str = ""
 
     def of(self, mapping: FieldMapping) -> Mapping[str, str]:
-        """The mapping's words for types -> their ids; words nobody knows are absent. Raises Transient, Denied."""
+        """The mapping's words for types -> their ids. Raises Transient, Denied.
+
+        Absent: a word nobody knows, and one for a type that an earlier consent has, whose yes would be taken for this one's.
+        """
         wanted = [one.subscription for one in mapping.consents if one.subscription]
-        if not wanted:
-            return {}
-        known = self.known()
-        return {name: known[name.casefold()] for name in wanted if name.casefold() in known}
+        known = self.known() if wanted else {}
+        found: dict[str, str] = {}
+        for name in wanted:
+            one = known.get(_fold(name))
+            if one is not None and one not in found.values():
+                found[name] = one
+        return found
 
     def known(self) -> Mapping[str, str]:
-        """Ids by id and by name in lower case. Raises Transient, Denied."""
+        """Ids by id, and by name in lower case where only one type has it. Raises Transient, Denied."""
         if time.monotonic() >= self._until:
             self._learn()
         if self._closed:
@@ -44,5 +51,10 @@ class Types:
             self._closed = ""
         except Denied as error:
             types, self._closed = {}, str(error)
-        self._known = {name.strip().casefold(): one for one, name in types.items()} | {one: one for one in types}
+        names = Counter(map(_fold, types.values()))
+        self._known = {_fold(name): one for one, name in types.items() if names[_fold(name)] == 1} | {one: one for one in types}
         self._until = time.monotonic() + (SOON if self._closed else KEPT)
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()

@@ -104,6 +104,11 @@ WRONG = [
         f"{CONSENT}: newsletter: several subscription types are called 'Newsletter'; give the id: 1001, 1003",
     ),
     (
+        "two consents on one subscription, by name and by id",
+        lambda stack: remap(stack, "communicable: {", '  - {consent: product, subscription: "1001"}\ncommunicable: {'),
+        "members.yaml:17:38: product: subscription type Newsletter (1001) is that of consent newsletter, too; give each its own",
+    ),
+    (
         "no scope for subscriptions",
         without(*OF_SUBSCRIPTIONS),
         f"{CONSENT}: newsletter: subscriptions are closed to the token; grant it communication_preferences.read",

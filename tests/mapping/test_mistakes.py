@@ -176,7 +176,15 @@ BAD = {
     ),
     "two consents on one subscription": (
         fields(tail="consents: [{consent: a, subscription: News}, {consent: b, subscription: §News}]\n"),
-        "consents.1.subscription: subscription News is written by an earlier entry too",
+        "consents.1.subscription: subscription News is that of consent a, too: give each its own",
+    ),
+    "two consents on one subscription, of which one is only read": (
+        fields(tail="consents: [{consent: a, subscription: News}, {consent: b, subscription: §' news', direction: to_user}]\n"),
+        "consents.1.subscription: subscription news is that of consent a, too: give each its own",
+    ),
+    "two consents on one property, of which one is only read": (
+        fields(tail="consents: [{consent: a, property: x}, {consent: b, property: §x, direction: to_user}]\n"),
+        "consents.1.property: property x is that of consent a, too: give each its own",
     ),
     "a consent twice": (
         fields(tail="consents: [{consent: a, subscription: A}, {consent: §a, subscription: B}]\n"),

@@ -7,6 +7,7 @@ from connector.model import UNTOLD, ConsentState, Statement
 from connector.sync import subscriptions
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
+from .fakes import TYPES
 from .scenes import HOUR
 from .world import USER, World
 
@@ -98,6 +99,25 @@ def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_pat
     assert (status(world), status(world, "1002"), contact(world, user)["firstname"]) == (None, "granted", "Ada")
     with world.store.read() as tx:
         assert "no subscription type 'Gone'" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_a_type_that_two_consents_name_is_the_first_ones_alone(tmp_path):
+    """By name and by id: nothing shows that before the portal is asked. The other consent goes without, and hears nothing."""
+    world = World(tmp_path, mapping=CONSENTS.replace('"1002"', '"1001"'))
+    user = world.idp.register(USER, consents=[{**GRANTED, "state": "revoked"}, {"purpose": "product", "state": "granted"}])
+    world.run()
+    roll(world)
+    assert (status(world), consent(world, user), consent(world, user, "product")) == ("revoked", "revoked", "granted")
+    with world.store.read() as tx:
+        assert "no subscription type '1001' of its own for product" in tx.cursors.get(subscriptions.PAUSED)[0]
+
+
+def test_a_name_that_two_types_have_is_nobodys(tmp_path, monkeypatch):
+    world = World(tmp_path, mapping=CONSENTS)
+    monkeypatch.setattr(world.crm, "subscription_types", lambda: {**TYPES, "1003": "newsletter "})
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    assert (status(world), status(world, "1003"), consent(world, user)) == (None, None, "granted")
 
 
 def test_a_crm_that_is_down_parks_nobody(world):
