@@ -1,15 +1,15 @@
 """What stands of a consent, given what everybody says about it. Pure.
 
 The rules (docs/decisions/0007-consents.md): opted out wins; unknown is not "no" and never overwrites what is known; a grant lifts
-an opt-out only when its own time is later and it comes with its source; what equals what a voice said before is no news, so our
-own writes are never taken for evidence.
+an opt-out only when its own time is later and it comes with its source; who takes back a grant has the last word, whatever times
+there are; what equals what a voice said before is no news, so our own writes are never taken for evidence.
 
 A voice is a place that says something, see `Voice`.
 """
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -24,7 +24,8 @@ class Voice(StrEnum):
     """A place that says something; another provider's user linked to the same contact is one more, `provider NAME`.
 
     SUBSCRIPTION, FORMER: the CRM's status of the address, and of the one before. PROPERTY: the contact's own yes/no copy.
-    OPTOUT, OPTOUT_ALL: what the CRM keeps about opt-outs. MOVED says since when the address is this person's.
+    OPTOUT, OPTOUT_ALL: what the CRM keeps about opt-outs. MOVED says since when the address is this person's, WRITTEN which time
+    the CRM put to our own writing of the status.
     """
 
     USER = "user"
@@ -34,10 +35,13 @@ class Voice(StrEnum):
     OPTOUT = "optout"
     OPTOUT_ALL = "optout_all"
     MOVED = "moved"
+    WRITTEN = "written"
 
 
 CRM_VOICES = (Voice.SUBSCRIPTION, Voice.PROPERTY, Voice.OPTOUT, Voice.OPTOUT_ALL)
 STATUSES = (Voice.SUBSCRIPTION, Voice.FORMER)
+SAME = timedelta(seconds=1)
+"""How much two times of one status may differ, as some answers round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Voices:
     """
 
     said: Mapping[str, Statement]
+    now: datetime
     readable: bool = False
     ours: Mapping[str, ConsentState] = field(default_factory=dict)
     not_before: datetime | None = None
@@ -125,9 +130,32 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     """Say what stands of one consent."""
     news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
     if any(said.state is GRANTED for said in news.values()):
-        news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said)}
-    now = settle(before.now, news.values())
+        news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said, before)}
+    told = [_not_ahead(said, voices.now) for said in news.values()]
+    back = [_last_word(said, before.heard[name], before.now) for name, said in news.items() if _takes_back(name, said, before)]
+    now = settle(NOTHING, [*told, *back]) if back else settle(before.now, told)
     return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
+
+
+def _not_ahead(said: Statement, now: datetime) -> Statement:
+    """No grant was given after we heard of it: by a clock that is ahead it would stand against later opt-outs."""
+    return replace(said, at=now) if said.state is GRANTED and said.at is not None and said.at > now else said
+
+
+def _takes_back(name: str, said: Statement, before: Standing) -> bool:
+    """Whether a voice says no whose own yes is what stands. It comes after that one, however imprecise its time may be.
+
+    A status may be that of before our writing: the CRM accepts a grant, and keeps the opt-out.
+    """
+    known = before.heard.get(name, NOTHING)
+    if name in STATUSES or said.state is not REVOKED or known.state is not GRANTED or before.now.state is not GRANTED:
+        return False
+    return known.at is None or before.now.at is None or known.at >= before.now.at
+
+
+def _last_word(said: Statement, *yes: Statement) -> Statement:
+    """A no as late as the yes that it takes back, which lifts it no more, should it come again."""
+    return replace(said, at=max(one.at for one in (said, *yes) if one.at)) if said.at else said
 
 
 def settle(before: Statement, news: Iterable[Statement]) -> Statement:
@@ -155,12 +183,13 @@ def combined(entries: Iterable[Statement]) -> Statement:
     return settle(NOTHING, entries)
 
 
-def _said_again(name: str, said: Statement) -> bool:
+def _said_again(name: str, said: Statement, before: Standing) -> bool:
     """Whether an opt-out that was heard before may have been repeated since: what lifts it has to be later than that, too.
 
-    Of a status, nobody knows whether its time is that of our own writing.
+    Where the CRM did not tell which time our own writing has, a status may have that one.
     """
-    return name in STATUSES and said.at is not None
+    ours = before.heard.get(Voice.WRITTEN, NOTHING).at
+    return name in STATUSES and said.at is not None and (ours is None or said.at > ours + SAME)
 
 
 def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bool:

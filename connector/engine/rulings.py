@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from connector.engine import consent as lattice
+from connector.engine.compare import as_set, elements
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, Voices, decoded
-from connector.engine.decide import Decision, Sides
+from connector.engine.decide import Decision, Sides, with_strange
 from connector.engine.normalise import Reading, Unreadable
 from connector.engine.readings import OPTED_OUT, contact_reading, has_entry, user_consent
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, FieldType
@@ -21,7 +22,7 @@ REFUSED = "the CRM refuses the re-subscription; the person can lift the opt-out 
 EVERYTHING = "opt-out of everything"
 ALL = "the address opted out of everything in the CRM; only the person can lift that"
 AHEAD = timedelta(minutes=10)
-"""How far clocks may differ before a time counts as one from the future."""
+"""How far clocks may differ before a time counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     ours = _ours(consent, link)
     if link.state is LinkState.HELD or any(one.type_id == type_id and one.wrote_grant for one in seen.others):
         ours[Voice.SUBSCRIPTION] = GRANTED  # of a held link: somebody else's, who may have the address, too
-    voices = Voices(said, policy.readable and type_id is not None, ours, not_before)
+    voices = Voices(said, policy.now, policy.readable and type_id is not None, ours, not_before)
     return _effects(lattice.rule(consent, before, voices), seen, policy)
 
 
@@ -293,7 +294,8 @@ def _shown(rule: Field, seen: "Seen", value: bool, why: str) -> Decision:
 def withheld(rule: Field, sides: Sides, found: tuple[Ruling, ...]) -> Decision | None:
     """The decision about a field bound to a consent that is not given; None when it is given, or the field is bound to none.
 
-    After a withdrawal the property is cleared where the mapping says so, if its value was agreed with the user's before.
+    After a withdrawal the property is cleared where the mapping says so, of what was agreed with the user before: what somebody
+    put there in the CRM since is not the user's.
     """
     ruling = next((one for one in found if one.consent.consent == rule.purpose), None)
     if rule.purpose is None or (ruling is not None and ruling.effective is GRANTED):
@@ -301,7 +303,18 @@ def withheld(rule: Field, sides: Sides, found: tuple[Ruling, ...]) -> Decision |
     why = f"withheld: no consent for {rule.purpose}"
     withdrawn = ruling is not None and ruling.effective is REVOKED
     if withdrawn and rule.on_withdrawal == "clear" and sides.base is not None:
-        if sides.contact.value is not None:
-            return Decision(rule, sides, "user", f"{why}; on_withdrawal: clear", writes_contact=True)
-        return Decision(rule, sides, "neither", why)
+        rest = _not_the_users(sides)
+        if rest != sides.contact.value:
+            return Decision(rule, sides, "user", f"{why}; on_withdrawal: clear", writes_contact=True, to_contact=rest)
+        if rest is None:
+            return Decision(rule, sides, "neither", why)
+        why += "; the contact's value is another one by now"
     return Decision(rule, sides, "neither", why, agreed=sides.base, settled=sides.known)
+
+
+def _not_the_users(sides: Sides) -> Value:
+    """What the contact has beyond what was agreed with the user: options of a set, or another value."""
+    value = sides.contact.value
+    if isinstance(value, tuple):
+        return with_strange(as_set(elements(value) - elements(sides.base)), sides.contact.strange)
+    return None if value == sides.base else value

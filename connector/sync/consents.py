@@ -282,7 +282,8 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
     case.heard(STATUS, ruling.consent.consent)
     told = [described_consent(ruling, "contact")]
     if error is None:
-        case.on_subscription.add(ruling.consent.consent)
+        if row.write.email == case.seen.address:
+            case.on_subscription[ruling.consent.consent] = outcome.at
         case.note(_kind(ruling), told, outcome.request, "written")
         return
     case.note("refused", told, outcome.request, str(error))

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from connector.engine.decide import Decision
 from connector.engine.readings import wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
 from connector.mapping.model import TYPOLOGIES
@@ -73,17 +72,10 @@ def _enough_known(case: Case) -> bool:
     plan = case.decide()
     told = any(one.news for one in plan.rulings)
     others = [one for one in plan.decisions if one.field in case.mapping.fields or one.field.user == TYPOLOGIES]
-    fields = any(_by_itself(one) for one in others)
-    if told and not fields:
+    if told and not any(one.writes_contact or one.writes_user for one in others):
         return True
     case.seen = replace(case.seen, contact=None)
     return False
-
-
-def _by_itself(one: Decision) -> bool:
-    """Whether a field changes, other than by being blanked because its consent was withdrawn: that asks for no look, either."""
-    withdrawn = one.field.purpose is not None and one.writes_contact and one.to_contact is None
-    return (one.writes_contact or one.writes_user) and not withdrawn
 
 
 def read_contacts(work: Work, batch: list[Case]) -> None:

@@ -27,7 +27,8 @@ def _settled(case: Case) -> list[Ruling]:
 
 def _own_word(ruling: Ruling) -> bool:
     said = ruling.said.get(Voice.USER, NOTHING)
-    return ruling.now == said or (ruling.now.state is UNKNOWN and said.state is not REVOKED)
+    same = (ruling.now.state, ruling.now.source) == (said.state, said.source)  # the time may be another, see engine.consent
+    return same or (ruling.now.state is UNKNOWN and said.state is not REVOKED)
 
 
 def _standing(case: Case, ruling: Ruling) -> Standing:
@@ -40,6 +41,7 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
         heard[Voice.SUBSCRIPTION] = ours
         if ruling.now.state is REVOKED:
             heard[Voice.OPTOUT] = Statement(REVOKED)
+            heard[Voice.WRITTEN] = Statement(UNKNOWN, case.on_subscription[name])
     if ruling.name in case.on_contact:
         heard[Voice.PROPERTY] = Statement(ruling.effective)
     if name in case.told:

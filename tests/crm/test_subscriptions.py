@@ -108,6 +108,17 @@ def test_whatever_does_not_say_subscribed_is_an_opt_out_of_everything(hubspot, s
     assert hubspot.opted_out_of_all(["a@x.no"]) == ({"a@x.no": None} if out else {})
 
 
+@pytest.mark.parametrize("way", [lambda answer: answer, single_only], ids=["many a call", "one a call"])
+def test_of_whom_the_portal_refuses_to_tell_counts_as_an_opt_out_of_everything(hubspot, stub, way):
+    stub.says(way(lambda call: Say(400, error("VALIDATION_ERROR"))))
+    assert hubspot.opted_out_of_all(["a@x.no"]) == {"a@x.no": None}
+
+
+def test_whom_the_portal_does_not_know_has_opted_out_of_nothing(hubspot, stub):
+    stub.says(single_only(lambda call: Say(404, error("OBJECT_NOT_FOUND"))))
+    assert hubspot.opted_out_of_all(["a@x.no"]) == {}
+
+
 def test_an_opt_out_of_everything_has_the_latest_time_told(hubspot, stub):
     told = [{"status": "UNSUBSCRIBED", "timestamp": f"2026-11-0{day}T12:00:00Z"} for day in (1, 3, 2)]
     stub.says(results({"subscriberIdString": "a@x.no", "wideStatuses": told}))

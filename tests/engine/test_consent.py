@@ -77,7 +77,7 @@ def test_saying_it_again_changes_nothing(told):
 
 
 def ruled(before, readable=True, **said):
-    return rule(NEWSLETTER, before, Voices(said, readable))
+    return rule(NEWSLETTER, before, Voices(said, at(99), readable))
 
 
 def test_unknown_overwrites_nothing():
@@ -100,12 +100,12 @@ def test_what_we_wrote_is_no_evidence_whatever_time_it_carries():
 
 
 def test_what_we_were_about_to_write_is_no_evidence_either():
-    voices = Voices({"subscription": yes(9)}, readable=True, ours={"subscription": GRANTED})
+    voices = Voices({"subscription": yes(9)}, at(99), readable=True, ours={"subscription": GRANTED})
     assert rule(NEWSLETTER, Standing(no(5)), voices).now == no(5)
 
 
 def test_an_opt_out_counts_even_where_we_were_about_to_write_one():
-    voices = Voices({"subscription": no(9)}, readable=True, ours={"subscription": REVOKED})
+    voices = Voices({"subscription": no(9)}, at(99), readable=True, ours={"subscription": REVOKED})
     assert rule(NEWSLETTER, Standing(yes(5)), voices).now == no(9)
 
 
@@ -114,12 +114,45 @@ def test_a_ticked_property_is_a_grant_only_where_statuses_cannot_be_read(readabl
     assert ruled(Standing(), readable=readable, property=yes(1)).now.state is state
 
 
+def test_no_grant_was_given_after_we_heard_of_it():
+    first = rule(NEWSLETTER, Standing(), Voices({"user": yes(9)}, at(4)))
+    assert first.now == yes(4)
+    before = Standing(no(5), first.said)
+    assert rule(NEWSLETTER, before, Voices({"user": yes(9)}, at(7))).now == no(5)
+
+
+@pytest.mark.parametrize("voice", ["user", "property", "provider shop"])
+def test_who_takes_back_what_stands_has_the_last_word(voice):
+    before = Standing(yes(5), {voice: yes(5)})
+    ruling = ruled(before, **{voice: no(2)})
+    assert ruling.now == no(5)
+    assert ruled(Standing(ruling.now, ruling.said), **{voice: yes(5)}).now.state is REVOKED
+
+
+def test_who_takes_back_something_older_than_what_stands_does_not():
+    assert ruled(Standing(yes(5), {"user": yes(3)}), user=no(4)).now == yes(5)
+
+
+def test_a_status_that_is_still_that_of_before_takes_nothing_back():
+    assert ruled(Standing(yes(5), {"subscription": yes(None)}), subscription=no(2)).now == yes(5)
+
+
+def test_somebody_else_may_grant_anew_what_is_taken_back():
+    assert ruled(Standing(yes(5), {"user": yes(5)}), user=no(2), subscription=yes(8)).now == yes(8)
+
+
+@pytest.mark.parametrize(("written", "state"), [(at(3), GRANTED), (None, REVOKED), (at(2), REVOKED)])
+def test_the_time_of_our_own_writing_is_no_opt_out(written, state):
+    before = Standing(no(1), {"subscription": no(None), "written": Statement(UNKNOWN, written)})
+    assert ruled(before, user=yes(2), subscription=no(3)).now.state is state
+
+
 def test_an_unticked_property_is_always_an_opt_out():
     assert ruled(Standing(yes(1)), property=no(2)).now == no(2)
 
 
 def test_what_an_address_said_before_it_was_this_persons_grants_nothing():
-    voices = Voices({"subscription": yes(3)}, readable=True, not_before=at(4))
+    voices = Voices({"subscription": yes(3)}, at(99), readable=True, not_before=at(4))
     assert rule(NEWSLETTER, Standing(), voices).now == NOTHING
     voices = replace(voices, said={"subscription": yes(5)})
     assert rule(NEWSLETTER, Standing(), voices).now == yes(5)

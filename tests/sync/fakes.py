@@ -60,6 +60,7 @@ class FakeCrm:
         self.preferences: dict[tuple[str, str], Statement] = {}
         self.out_of_all: dict[str, datetime | None] = {}
         self.shows_optouts = True
+        self.tells_times = True
         self.consent_log: list[tuple[str, str, str, str]] = []
         self.denied: Denied | None = None
         self.refuses_resubscription = False
@@ -200,7 +201,8 @@ class FakeCrm:
                 continue
             state = ConsentState.GRANTED if row.granted else ConsentState.REVOKED
             self._prefer("us", row.email, row.subscription, state, int(row.ref.partition(":")[0]))
-            out.append(StatusOutcome(row.ref))
+            changed = self.tells_times and (before is None or before.state is not state)
+            out.append(StatusOutcome(row.ref, at=self.clock() if changed else None))
         return self._answer(out)
 
     def _prefer(self, author, email, type_id, state, link=None):

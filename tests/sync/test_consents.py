@@ -46,14 +46,12 @@ def test_a_withdrawal_at_the_provider_reaches_the_subscription(world):
 
 
 def test_a_withdrawal_at_the_provider_needs_no_look_at_anything(world):
-    user = world.idp.register(USER | {"custom.shoe_size": 42}, consents=[GRANTED])
-    world.run()
+    user = granted(world)
     world.clock.pass_(60)
     before = world.crm.made.copy()
     world.idp.consent(user, "newsletter", "revoked")
     world.run()
     assert dict(world.crm.made - before) == {"write_statuses": 1, "update": 1}
-    assert contact(world, user)["shoe_size"] == ""
 
 
 def test_an_unsubscription_in_the_crm_is_found_by_the_rolling_read(world):
@@ -292,6 +290,36 @@ def test_a_value_bound_to_a_consent_goes_with_it(world):
     world.run()
     assert contact(world, user)["shoe_size"] == ""
     assert world.idp.users[user].values["custom.shoe_size"] == 42
+
+
+def test_what_somebody_put_in_its_place_does_not(world):
+    """Nobody told us of the edit: the contact is looked at before anything there is blanked."""
+    user = world.idp.register(USER | {"custom.shoe_size": 42}, consents=[GRANTED])
+    world.run()
+    world.clock.pass_(60)
+    world.crm.edit(world.contact_of(user), {"shoe_size": "88"})
+    world.crm.events.clear()
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert (status(world), contact(world, user)["shoe_size"]) == ("revoked", "88")
+    assert world.idp.users[user].values["custom.shoe_size"] == 42
+    world.run()
+    assert contact(world, user)["shoe_size"] == "88"
+
+
+def test_of_a_set_only_what_the_user_had_goes(tmp_path):
+    mapping = CONSENTS.replace(
+        "contact: interests, type: set}", "contact: interests, type: set, purpose: newsletter, on_withdrawal: clear}"
+    )
+    world = World(tmp_path, mapping=mapping)
+    user = world.idp.register(USER | {"custom.interests": ["Film", "Sport"]}, consents=[GRANTED])
+    world.run()
+    world.clock.pass_(60)
+    world.crm.edit(world.contact_of(user), {"interests": "Film;Opera;Sport"})
+    world.crm.events.clear()
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert contact(world, user)["interests"] == "Opera"
 
 
 def test_who_says_stop_is_not_mailed_while_a_link_waits_for_a_person(world):

@@ -23,6 +23,7 @@ from connector.model import UNTOLD, ConsentState, Statement
 
 SUBSCRIBED, UNSUBSCRIBED, NOT_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SUBSCRIBED"
 NOT_SPECIFIED = "NOT_SPECIFIED"
+CHANGED = "REQUESTED_CHANGE_OCCURRED"
 EVERYTHING_V3 = "PORTAL_WIDE_STATUS"
 WIDE_SOURCES = (EVERYTHING_V3, "BRAND_WIDE_STATUS")
 STATES = {SUBSCRIBED: ConsentState.GRANTED, UNSUBSCRIBED: ConsentState.REVOKED, NOT_SPECIFIED: ConsentState.UNKNOWN}
@@ -98,7 +99,8 @@ def outcome(row: StatusWrite, told: Entry, reply: Reply) -> StatusOutcome:
     wanted = (SUBSCRIBED,) if row.granted else (UNSUBSCRIBED, NOT_SUBSCRIBED)
     kept = _word(told) in wanted
     error = None if kept else Rejected("HubSpot accepted the call but did not change the status")
-    return StatusOutcome(row.ref, error, reply.request)
+    changed = kept and _word(told, "setStatusSuccessReason") == CHANGED
+    return StatusOutcome(row.ref, error, reply.request, answers.moment(told.get("timestamp")) if changed else None)
 
 
 def refusal(what: str, row: StatusWrite, fault: Entry, reply: Reply) -> StatusOutcome:

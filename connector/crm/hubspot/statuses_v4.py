@@ -29,6 +29,7 @@ READ_ONE = "grant the token communication_preferences.read, or leave `subscripti
 WRITE_MANY = "grant the token communication_preferences.statuses.batch.write; until then one call per status"
 WRITE_ONE = "grant the token communication_preferences.write, or leave `subscription` out of the mapping's consents"
 EMAIL = {"channel": "EMAIL"}
+UNKNOWN = 404
 
 
 class Single:
@@ -41,11 +42,13 @@ class Single:
 
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """States of each address; one that HubSpot takes for none, or says nothing of, is absent."""
-        return {email: statuses.statements(told) for email, told in self._each(READ, emails)}
+        return {email: statuses.statements(told) for email, told in self._each(READ, emails, [])}
 
     def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
-        """Those that opted out of everything, and since when."""
-        return statuses.optouts_of_all(dict(self._each(OPTOUTS, emails, "unsubscribe-all")))
+        """Those that opted out of everything, and since when. Of whom HubSpot refuses to tell counts as one, too."""
+        refused: list[str] = []
+        found = statuses.optouts_of_all(dict(self._each(OPTOUTS, emails, refused, "unsubscribe-all")))
+        return found | dict.fromkeys(refused)
 
     def write(self, rows: Sequence[StatusWrite]) -> list[StatusOutcome]:
         """At most `size` rows. Raises Transient when nothing is known of any."""
@@ -53,12 +56,15 @@ class Single:
         done = narrowing.settle(steps, rows)
         return [done[row.ref] for row in rows]
 
-    def _each(self, what: str, emails: Sequence[str], *tail: str) -> Iterator[tuple[str, list[Entry]]]:
+    def _each(self, what: str, emails: Sequence[str], refused: list[str], *tail: str) -> Iterator[tuple[str, list[Entry]]]:
+        """refused: gets the addresses that HubSpot says nothing of; one that it does not know has no entries."""
         for email in emails:
             path = paths.under(paths.STATUSES, email, *tail)
             reply = self._transport.http(what, "GET", path, query=EMAIL, refusals=True, way_out=READ_ONE)
             if reply.ok:
                 yield email, statuses.entries(what, reply)
+            elif reply.status != UNKNOWN:
+                refused.append(email)
 
     def _post(self, rows: Sequence[StatusWrite]) -> Reply:
         path = paths.under(paths.STATUSES, rows[0].email)
@@ -78,19 +84,20 @@ class Many(Single):
 
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """See Single."""
-        found = self._read(READ, paths.STATUSES_READ, emails)
+        found = self._read(READ, paths.STATUSES_READ, emails, [])
         return {email: statuses.statements(told) for email, told in found.items()}
 
     def opted_out_of_all(self, emails: Sequence[str]) -> dict[str, datetime | None]:
         """See Single."""
-        return statuses.optouts_of_all(self._read(OPTOUTS, paths.OPTOUTS_READ, emails))
+        refused: list[str] = []
+        return statuses.optouts_of_all(self._read(OPTOUTS, paths.OPTOUTS_READ, emails, refused)) | dict.fromkeys(refused)
 
-    def _read(self, what: str, path: str, emails: Sequence[str]) -> dict[str, list[Entry]]:
+    def _read(self, what: str, path: str, emails: Sequence[str], refused: list[str]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
         for some in chunks(emails, BATCH):
-            refused: list[str] = []
+            before = len(refused)
             found |= self._read_some(what, path, some, refused)
-            if len(refused) == len(some) > 1:
+            if len(refused) - before == len(some) > 1:
                 raise Unavailable(f"hubspot: {what}: refused for every address")
         return found
 
