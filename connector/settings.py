@@ -22,7 +22,7 @@ from connector import settingwords as words
 from connector.errors import ConfigError
 from connector.mapping.schema import tidy
 from connector.providersettings import AVAILABLE, ProviderSettings, Signature
-from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, Text, Token, Tokens
+from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, SentToken, Text, Tokens
 from connector.yamlfile import Document, read, validate
 from connector.yamlwords import MISSING, Finding, Loc, did_you_mean, hidden, refuse
 
@@ -44,7 +44,7 @@ class Crm(Section):
 
     kind: Literal["hubspot"] = "hubspot"
     portal_id: int = Field(gt=0, description="The account's id (Hub ID). Workers refuse any other account.")
-    access_token: Token = Field(description="Access token of the app, read and sent as a bearer token.")
+    access_token: SentToken = Field(description="Access token of the app, read and sent as a bearer token.")
     webhook_secret: Tokens = Field(description="The app's client secret, which signs its webhooks; a list while rotating.")
     base_url: Address = Field("https://api.hubapi.com", description="Where the API is.")
     burst_limit: int = Field(190, gt=0, description="Calls per 10 seconds, all processes together.")

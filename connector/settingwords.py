@@ -176,9 +176,21 @@ def token(secret: SecretStr, shortest: int = SHORTEST_TOKEN, what: str = "a secr
         raise ValueError("this is a placeholder: put the secret here or in the environment")
     if len(text) < shortest:
         raise ValueError(f"too short for {what}: {shortest} characters at least")
-    if not text.isprintable():
+    return in_one_line(SecretStr(text))
+
+
+def in_one_line(secret: SecretStr) -> SecretStr:
+    """A secret without control characters."""
+    if not secret.get_secret_value().isprintable():
         raise ValueError("a secret with a line break or a control character in it: copy it again")
-    return SecretStr(text)
+    return secret
+
+
+def sendable(secret: SecretStr) -> SecretStr:
+    """A secret that an HTTP header can carry."""
+    if not in_one_line(secret).get_secret_value().isascii():
+        raise ValueError("a secret with a character that cannot be sent (é, or the … of a shortened copy, say): copy it again")
+    return secret
 
 
 def hash_key(secret: SecretStr) -> SecretStr:

@@ -416,6 +416,35 @@ def test_broker_addresses(tmp_path: Path, url: str) -> None:
     assert loaded(tmp_path, f'broker_url: "{url}"\n{MINIMAL}').broker_url == url
 
 
+AUTH0 = MINIMAL[: MINIMAL.index("    kind")] + (
+    "    {kind: auth0, mapping: members.yaml, domain: acme.auth0.com, client_id: us, client_secret: 'the-secret', "
+    "webhook_secret: 'the-static-value'}\n"
+)
+UNSENDABLE = {
+    "access token": (MINIMAL.replace("pat-test-0001", "§'pat-test-00…'"), "crm.access_token"),
+    "api key": (MINIMAL + "    api_key: §'key-test-00…'\n", "providers.members.api_key"),
+    "client secret": (AUTH0.replace("'the-secret'", "§'the-secrét'"), "providers.members.client_secret"),
+    "static header": (AUTH0.replace("'the-static-value'", "§'the-static-val…'"), "providers.members.webhook_secret.0"),
+}
+
+
+@pytest.mark.parametrize(("text", "setting"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
+def test_a_secret_that_no_header_can_carry_is_refused(tmp_path: Path, text: str, setting: str) -> None:
+    before, _, after = text.partition("§")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    (finding,) = findings(tmp_path, before + after)
+    assert finding == (
+        f"{line}:{column}: {setting}: a secret with a character that cannot be sent "
+        "(é, or the … of a shortened copy, say): copy it again"
+    )
+
+
+def test_a_secret_that_only_signs_may_have_any_character(tmp_path: Path) -> None:
+    text = MINIMAL.replace("hush-hush", "'hüsh-hüsh'").replace(KEY, "'ein Schlüssel für alle…'")
+    secret = loaded(tmp_path, text + "    signature: {key: utf8}\n").crm.webhook_secret[0]
+    assert secret.get_secret_value() == "hüsh-hüsh"
+
+
 def test_an_error_never_shows_a_secret(tmp_path: Path) -> None:
     text = (
         MINIMAL.replace("pat-test-0001", "[hush, hush]").replace("hush-hush", "{hush: hush}").replace(KEY, "hush hush hush hush!")

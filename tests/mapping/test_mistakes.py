@@ -85,6 +85,14 @@ BAD = {
         fields(tail="events: {forward: [{as: segment, url: §sink, write_key: k}]}\n"),
         "events.forward.0.url: expected an address such as https://example.com",
     ),
+    "write key that cannot be sent": (
+        fields(tail="events: {forward: [{as: segment, url: 'http://a', write_key: §'key…'}]}\n"),
+        "events.forward.0.write_key: a secret with a character that cannot be sent",
+    ),
+    "write key of two lines": (
+        fields(tail="events: {forward: [{as: segment, url: 'http://a', write_key: §\"key\\n\"}]}\n"),
+        "events.forward.0.write_key: a secret with a line break or a control character in it: copy it again",
+    ),
     "object name": (
         fields(tail="events: {object: §identity event}\n"),
         "events.object: 'identity event' is no name for an object",
