@@ -113,7 +113,9 @@ class Settings(Section):
     broker_url: Annotated[Text, AfterValidator(words.broker_url)] = Field(
         "memory://", repr=False, description="memory://, or redis://... or amqp://... beyond one process."
     )
-    public_url: Address = Field("http://127.0.0.1:8000", description="This service as webhook senders call it.")
+    public_url: Annotated[Address, AfterValidator(words.public_url)] = Field(
+        "http://127.0.0.1:8000", description="This service as webhook senders call it."
+    )
     hash_key: HashKey | None = Field(None, description="Signs the consents kept as proof, and hides who was erased.")
     crm: Crm
     providers: dict[Annotated[str, AfterValidator(words.provider_name)], ProviderSettings] = Field(
@@ -179,8 +181,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     settings = validate(document, Settings, folder, missing, blank)
     settings._path = path
     settings._document = document
-    settings._warnings = tuple(_exposed(document))
+    settings._warnings = (*_exposed(document), *_alone(document, settings))
     return settings
+
+
+def _alone(document: Document, settings: Settings) -> Iterator[str]:
+    """A configuration without identity providers: everything starts, and nothing is done."""
+    if not settings.providers:
+        yield document.finding(
+            ("providers",), "there is none, so nothing is kept in agreement: add one, as in config.example.yaml"
+        )
 
 
 def _exposed(document: Document) -> Iterator[str]:

@@ -153,6 +153,13 @@ def _is_broker(url: str) -> bool:
     return usable and bool(re.match(BROKERS, url)) and "@" not in parts.path + parts.query + parts.fragment
 
 
+def public_url(url: str) -> str:
+    """This service's address, to which the paths of webhooks are added."""
+    if found := re.search(r"/webhooks/(hubspot|identity(/\w+)?)$", url):
+        raise ValueError(f"write it without {found[0]}, which is added to it: {url[: found.start()]}")
+    return url
+
+
 def api_version(version: str) -> str:
     """A version as it stands in the CRM's paths."""
     if not re.fullmatch(r"v\d|\d{4}-\d{2}", version):

@@ -309,6 +309,14 @@ BAD = {
         "providers.members.webhook_secret.0: expected hex, as signature.key says",
     ),
     "public address": ("public_url: §sync.example\n" + MINIMAL, "public_url: expected an address such as https://example.com"),
+    "public address with a route": (
+        "public_url: §https://sync.example/x/webhooks/hubspot\n" + MINIMAL,
+        "public_url: write it without /webhooks/hubspot, which is added to it: https://sync.example/x",
+    ),
+    "public address with a provider's route": (
+        "public_url: §https://sync.example/webhooks/identity/members/\n" + MINIMAL,
+        "public_url: write it without /webhooks/identity/members, which is added to it: https://sync.example",
+    ),
     "database": ("database_url: §mysql://u:hush@h/db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
     "database file": ("database_url: §sqlite://c.db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
     "broker": ("broker_url: §kafka://u:hush@h\n" + MINIMAL, "broker_url: expected memory://, redis://"),
@@ -502,6 +510,18 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
     assert "config.yaml:3:17: crm.access_token: a secret that every user of this machine can read" in warning
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     assert load_settings(path, {}).warnings == ()
+
+
+@pytest.mark.parametrize(("providers", "place"), [("", "1:1"), ("providers: {}\n", "5:12")], ids=["no key", "none behind it"])
+def test_a_configuration_without_providers_is_a_warning(tmp_path: Path, providers: str, place: str) -> None:
+    text = MINIMAL[: MINIMAL.index("providers:")] + providers
+    path = write(tmp_path, text)
+    path.chmod(0o600)
+    (warning,) = load_settings(path, {}).warnings
+    assert (
+        warning
+        == f"{path}:{place}: providers: there is none, so nothing is kept in agreement: add one, as in config.example.yaml"
+    )
 
 
 def example(folder: Path) -> Path:

@@ -210,6 +210,14 @@ BAD = {
         fields("{user: custom.a, contact: x, type: set}", head="version: 1\nmatch: [§custom.a]\n"),
         "match.0: custom.a is a set and cannot tell one person from another",
     ),
+    "match twice by one field": (
+        fields("{user: phone, contact: phone}", head="version: 1\nmatch: [email, phone, §email]\n"),
+        "match.2: email is named twice: keep one",
+    ),
+    "withdrawal of what is only read": (
+        fields("{user: phone, contact: x, direction: to_user, purpose: news, §on_withdrawal: clear}", tail=NEWS),
+        "fields.1.on_withdrawal: is about what the contact got, and with direction: to_user it gets nothing: leave it out",
+    ),
     "undeclared purpose": (
         fields("{user: phone, contact: x, purpose: §newz}", tail=NEWS),
         "fields.1.purpose: consent 'newz' is not declared under consents; did you mean news?",
