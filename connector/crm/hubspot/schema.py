@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.crm.base import NewProperty, Property
 from connector.crm.hubspot import paths
-from connector.crm.hubspot.answers import Reply
+from connector.crm.hubspot.answers import STRANGE, Reply
 from connector.crm.hubspot.transport import Transport
 from connector.errors import ConfigError, Exists, Rejected, Unavailable
 
@@ -49,7 +49,7 @@ class Schema:
         )
         found = (reply.body or {}).get("results")
         if not isinstance(found, list):
-            raise Unavailable(f"hubspot: {what}: {reply.status} without results")
+            raise Unavailable(f"hubspot: {what}: {reply.status} without results{STRANGE}")
         named = [one for one in _objects(found) if isinstance(one.get("name"), str) and one["name"]]
         self._known = {one["name"]: _property(one) for one in named if not one.get("archived")}
         return dict(self._known)
@@ -114,7 +114,7 @@ def account(transport: Transport) -> tuple[int, Reply]:
     reply = transport.http(what, "GET", paths.ACCOUNT)
     portal = str((reply.body or {}).get("portalId"))
     if not portal.isdigit():
-        raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id")
+        raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id{STRANGE}")
     return int(portal), reply
 
 
