@@ -81,8 +81,12 @@ def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str
 def beyond(provider: Provider, mapping: Mapping) -> list[str]:
     """What a mapping asks of its provider that the provider, as configured, cannot do."""
     own = f"{provider.name}_user_id"
-    found = [f"{mapping.where(field, 'contact')}: {own}: carries the user's id, the connector writes it itself; leave it out"
-             for field in mapping.fields if field.contact == own]  # fmt: skip
+    found = [
+        f"{mapping.where(field, 'contact')}: {'.'.join(map(str, field.loc))}.contact: "
+        f"{own} carries the user's id, the connector writes it itself; leave it out"
+        for field in mapping.fields
+        if field.contact == own
+    ]
     return [*found, *refused(provider, mapping)]
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from connector import plugins
 from connector import settingwords as words
-from connector.settingtypes import Address, Header, Seconds, Section, Text, Token, Tokens, resolved
+from connector.settingtypes import Address, Header, Seconds, Section, SentToken, Text, Tokens, resolved
 from connector.yamlwords import MISSING, Finding, refuse
 
 AVAILABLE = (*words.KINDS, *(kind for kind in plugins.found() if kind not in words.KINDS))
@@ -68,7 +68,7 @@ class ProviderSettings(Section):
     mapping: Annotated[Path, AfterValidator(resolved)] = Field(description="The mapping file, relative to this one.")
     webhook_secret: Tokens = Field((), description="Signs the webhooks; a list while rotating.")
     api_url: Address | None = Field(None, description="Where its API is. Without one it is only listened to.")
-    api_key: Token | None = Field(None, description="Sent as a bearer token.")
+    api_key: SentToken | None = Field(None, description="Sent as a bearer token.")
     signature: Signature = Field(default_factory=Signature, description="How webhooks are signed.")
     webhook_auth: Literal["hmac", "header", "basic", "url"] = Field(
         "hmac",
@@ -83,7 +83,7 @@ class ProviderSettings(Section):
     )
     auth_url: Address | None = Field(None, description="Where it gives out access tokens.")
     client_id: Text | None = Field(None, description="Who asks for an access token.")
-    client_secret: Token | None = Field(None, description="Proves who asks for an access token.")
+    client_secret: SentToken | None = Field(None, description="Proves who asks for an access token.")
     entry_point: Text | None = Field(None, description="Id of the entry point that calls are made for.")
     events: dict[str, Text] = Field(default_factory=dict, description="The provider's name of an event -> our kind.")
     active_statuses: tuple[Text, ...] = Field(("active",), description="Its words for a membership that is in force.")
@@ -145,6 +145,7 @@ class ProviderSettings(Section):
         for key in dict.fromkeys(needed):
             if not getattr(self, key):
                 yield Finding((key,), MISSING)
+        yield from self._unsendable()
         if self.webhook_auth == "basic":
             for index, secret in enumerate(self.webhook_secret):
                 if ":" not in secret.get_secret_value():
@@ -153,3 +154,12 @@ class ProviderSettings(Section):
             for index, secret in enumerate(self.webhook_secret):
                 if problem := words.signing_key(secret.get_secret_value(), self.signature.key):
                     yield Finding(("webhook_secret", index), problem)
+
+    def _unsendable(self) -> Iterator[Finding]:
+        """Auth0 signs nothing where nothing else is configured: what it sends in a header is the secret itself."""
+        if self.kind == "auth0" and (self.webhook_auth == "header" or "webhook_auth" not in self.model_fields_set):
+            for index, secret in enumerate(self.webhook_secret):
+                try:
+                    words.sendable(secret)
+                except ValueError as error:
+                    yield Finding(("webhook_secret", index), str(error))

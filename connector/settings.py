@@ -22,7 +22,7 @@ from connector import settingwords as words
 from connector.errors import ConfigError
 from connector.mapping.schema import tidy
 from connector.providersettings import AVAILABLE, ProviderSettings, Signature
-from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, Text, Token, Tokens
+from connector.settingtypes import Address, Days, HashKey, Limit, Percent, Seconds, Section, SentToken, Text, Tokens
 from connector.yamlfile import Document, read, validate
 from connector.yamlwords import MISSING, Finding, Loc, did_you_mean, hidden, refuse
 
@@ -44,7 +44,7 @@ class Crm(Section):
 
     kind: Literal["hubspot"] = "hubspot"
     portal_id: int = Field(gt=0, description="The account's id (Hub ID). Workers refuse any other account.")
-    access_token: Token = Field(description="Access token of the app, read and sent as a bearer token.")
+    access_token: SentToken = Field(description="Access token of the app, read and sent as a bearer token.")
     webhook_secret: Tokens = Field(description="The app's client secret, which signs its webhooks; a list while rotating.")
     base_url: Address = Field("https://api.hubapi.com", description="Where the API is.")
     burst_limit: int = Field(190, gt=0, description="Calls per 10 seconds, all processes together.")
@@ -113,7 +113,9 @@ class Settings(Section):
     broker_url: Annotated[Text, AfterValidator(words.broker_url)] = Field(
         "memory://", repr=False, description="memory://, or redis://... or amqp://... beyond one process."
     )
-    public_url: Address = Field("http://127.0.0.1:8000", description="This service as webhook senders call it.")
+    public_url: Annotated[Address, AfterValidator(words.public_url)] = Field(
+        "http://127.0.0.1:8000", description="This service as webhook senders call it."
+    )
     hash_key: HashKey | None = Field(None, description="Signs the consents kept as proof, and hides who was erased.")
     crm: Crm
     providers: dict[Annotated[str, AfterValidator(words.provider_name)], ProviderSettings] = Field(
@@ -179,8 +181,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     settings = validate(document, Settings, folder, missing, blank)
     settings._path = path
     settings._document = document
-    settings._warnings = tuple(_exposed(document))
+    settings._warnings = (*_exposed(document), *_alone(document, settings))
     return settings
+
+
+def _alone(document: Document, settings: Settings) -> Iterator[str]:
+    """A configuration without identity providers: everything starts, and nothing is done."""
+    if not settings.providers:
+        yield document.finding(
+            ("providers",), "there is none, so nothing is kept in agreement: add one, as in config.example.yaml"
+        )
 
 
 def _exposed(document: Document) -> Iterator[str]:

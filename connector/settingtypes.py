@@ -35,6 +35,7 @@ Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_leng
 Address = Annotated[Text, AfterValidator(web_address)]
 SECRET = {"type": ["string", "null"], "format": "password"}
 Token = Annotated[SecretStr, AfterValidator(words.token), WithJsonSchema(SECRET)]
+SentToken = Annotated[Token, AfterValidator(words.sendable)]
 Tokens = Annotated[
     tuple[Token, ...],
     BeforeValidator(one_or_more),

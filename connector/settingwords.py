@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from connector.yamlwords import did_you_mean
 
@@ -101,18 +104,59 @@ def provider_name(name: str) -> str:
 def database_url(url: str, folder: Path | None) -> str:
     """A SQLAlchemy address. A relative SQLite file is put into `folder`."""
     scheme, _, rest = url.partition("://")
-    if scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+    lite = scheme.startswith("sqlite")
+    if scheme.partition("+")[0] not in ("sqlite", "postgresql") or (lite and rest[:1] not in ("", "/", "?")):
         raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+    if not lite and not _is_server(url):
+        raise ValueError(MISREAD)
     file, mark, options = rest[1:].partition("?")
-    if folder is None or not scheme.startswith("sqlite") or not file or file.startswith(("/", ":memory:", "file:")):
+    if folder is None or not lite or not file or file.startswith(("/", ":memory:", "file:")):
         return url
     return f"{scheme}:///{folder / file}{mark}{options}"
 
 
+MISREAD = (
+    "expected a port up to 65535, and special characters of user and password percent-encoded "
+    "(@ is %40, / %2F, # %23, ? %3F, [ %5B, ; %3B)"
+)
+
+
+def _is_server(url: str) -> bool:
+    """Whether SQLAlchemy reads a server's address as it is meant: to it a password ends with the first @ behind the colon."""
+    try:
+        port = make_url(url).port
+    except (ValueError, ArgumentError):
+        return False
+    host = re.sub(r"^[^:/]*(:[^@]*)?@", "", url.partition("://")[2])
+    return "@" not in host and (port is None or 0 < port < 65536)
+
+
 def broker_url(url: str) -> str:
-    """An address of a broker."""
-    if not re.match(r"(memory|redis|rediss|amqp|amqps)://", url):
+    """An address of a broker, or several behind each other with a semicolon between them."""
+    if not re.match(BROKERS, url):
         raise ValueError("expected memory://, redis://HOST:PORT/NUMBER or amqp://USER:PASSWORD@HOST")
+    if not all(_is_broker(one) for one in url.split(";")):
+        raise ValueError(MISREAD)
+    return url
+
+
+BROKERS = "(memory|redis|rediss|amqp|amqps)://"
+
+
+def _is_broker(url: str) -> bool:
+    """Whether the broker's client reads an address as it is meant: to it a / ? or # ends the host, whatever was before it."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.port != 0
+    except ValueError:
+        return False
+    return usable and bool(re.match(BROKERS, url)) and "@" not in parts.path + parts.query + parts.fragment
+
+
+def public_url(url: str) -> str:
+    """This service's address, to which the paths of webhooks are added."""
+    if found := re.search(r"/webhooks/(hubspot|identity(/\w+)?)$", url):
+        raise ValueError(f"write it without {found[0]}, which is added to it: {url[: found.start()]}")
     return url
 
 
@@ -139,9 +183,21 @@ def token(secret: SecretStr, shortest: int = SHORTEST_TOKEN, what: str = "a secr
         raise ValueError("this is a placeholder: put the secret here or in the environment")
     if len(text) < shortest:
         raise ValueError(f"too short for {what}: {shortest} characters at least")
-    if not text.isprintable():
+    return in_one_line(SecretStr(text))
+
+
+def in_one_line(secret: SecretStr) -> SecretStr:
+    """A secret without control characters."""
+    if not secret.get_secret_value().isprintable():
         raise ValueError("a secret with a line break or a control character in it: copy it again")
-    return SecretStr(text)
+    return secret
+
+
+def sendable(secret: SecretStr) -> SecretStr:
+    """A secret that an HTTP header can carry."""
+    if not in_one_line(secret).get_secret_value().isascii():
+        raise ValueError("a secret with a character that cannot be sent (é, or the … of a shortened copy, say): copy it again")
+    return secret
 
 
 def hash_key(secret: SecretStr) -> SecretStr:

@@ -63,9 +63,9 @@ class Document:
         line, column = self.position(loc, on_key)
         return f"{shown(self.path)}:{line}:{column}"
 
-    def finding(self, loc: Loc, message: str, on_key: bool = False) -> str:
-        """One line that says where and what."""
-        keys = ".".join(str(part) for part in loc)
+    def finding(self, loc: Loc, message: str, on_key: bool = False, name: str = "") -> str:
+        """One line that says where and what. name: see `Finding`."""
+        keys = ".".join(str(part) for part in ((*loc[:-1], name) if name else loc))
         return _line(f"{self.where(loc, on_key)}: {keys}{': ' if keys else ''}{message}")
 
     def override(self, loc: tuple[str, ...], name: str, value: Any) -> "Document":
@@ -302,7 +302,7 @@ def validate(
     blank: the way out for a key with nothing behind it, which counts as not there otherwise; "" where that is fine.
     """
     data, empty = _filled(document.data)
-    found = [Finding(loc, f"{NOTHING}: {way_out}", on_key=True) for loc in empty if (way_out := blank(loc))]
+    found = [_nothing(loc, way_out) for loc in empty if (way_out := blank(loc))]
     made: M | None = None
     try:
         made = model.model_validate(data, context=context)
@@ -317,6 +317,12 @@ def validate(
     raise ConfigError(list(dict.fromkeys(document.finding(*finding) for finding in found)))
 
 
+def _nothing(loc: Loc, way_out: str) -> Finding:
+    """A key with nothing behind it. What follows a colon within the key is not shown: it is meant as the value."""
+    name, colon, _ = str(loc[-1]).partition(":")
+    return Finding(loc, NO_SPACE if colon else f"{NOTHING}: {way_out}", True, name if colon else "")
+
+
 def _lacking(loc: Loc, empty: list[Loc], missing: Callable[[Loc], str] | None) -> str:
     """What to say of a required key that is not there, or has nothing behind it."""
     if missing is not None:
@@ -324,6 +330,7 @@ def _lacking(loc: Loc, empty: list[Loc], missing: Callable[[Loc], str] | None) -
     return f"{NOTHING}: fill it in" if loc in empty else MISSING
 
 
+NO_SPACE = "a space is missing after the colon"
 NOTHING = "nothing behind it"
 """How a key begins to be told that is there and has no value."""
 

@@ -19,11 +19,15 @@ Loc = tuple[str | int, ...]
 
 
 class Finding(NamedTuple):
-    """What a model has to say about one place. `loc` is relative to the model; `on_key` points at the key, not its value."""
+    """What a model has to say about one place. `loc` is relative to the model; `on_key` points at the key, not its value.
+
+    name: what the last key is called, when not as it stands.
+    """
 
     loc: Loc
     message: str
     on_key: bool = False
+    name: str = ""
 
 
 def refuse(findings: Sequence[Finding]) -> None:

@@ -178,6 +178,22 @@ def test_every_log_line_named_is_one_of_ours() -> None:
             assert name in ours, name
 
 
+def test_every_log_line_is_named() -> None:
+    cells = [cell for cell, *_ in rows(section(ROOT / "docs" / "operating.md", "Monitoring"))]
+    assert set(logged()) <= {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def logged() -> Iterator[str]:
+    """What each call of a logger says happened; the sandboxes are none of an operator's."""
+    for path in sorted((ROOT / "connector").rglob("*.py")):
+        nodes = ast.walk(ast.parse(text(path))) if "sandbox" not in path.parts else ()
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "log":
+                event = call.args[0]
+                parts = (event.body, event.orelse) if isinstance(event, ast.IfExp) else (event,)
+                yield from (str(part.value) for part in parts if isinstance(part, ast.Constant))
+
+
 @cache
 def literals() -> tuple[str, ...]:
     """Texts in the program's source; an f-string gives its parts."""

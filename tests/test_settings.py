@@ -121,6 +121,8 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
         ("sqlite://", "sqlite://"),
         ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
         ("postgresql+psycopg://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
+        ("postgresql://u@server:a/b%40c@h:5432/db", "postgresql://u@server:a/b%40c@h:5432/db"),
+        ("postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
     ],
 )
 def test_database_addresses(tmp_path: Path, url: str, meant: str) -> None:
@@ -307,7 +309,16 @@ BAD = {
         "providers.members.webhook_secret.0: expected hex, as signature.key says",
     ),
     "public address": ("public_url: §sync.example\n" + MINIMAL, "public_url: expected an address such as https://example.com"),
+    "public address with a route": (
+        "public_url: §https://sync.example/x/webhooks/hubspot\n" + MINIMAL,
+        "public_url: write it without /webhooks/hubspot, which is added to it: https://sync.example/x",
+    ),
+    "public address with a provider's route": (
+        "public_url: §https://sync.example/webhooks/identity/members/\n" + MINIMAL,
+        "public_url: write it without /webhooks/identity/members, which is added to it: https://sync.example",
+    ),
     "database": ("database_url: §mysql://u:hush@h/db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
+    "database file": ("database_url: §sqlite://c.db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
     "broker": ("broker_url: §kafka://u:hush@h\n" + MINIMAL, "broker_url: expected memory://, redis://"),
     "crm kind": (MINIMAL + "crm2: {}\n", "crm2: unknown key; did you mean crm?"),
     "crm": (MINIMAL.replace("crm:\n", "crm:\n  kind: §salesforce\n"), "crm.kind: expected hubspot, found 'salesforce'"),
@@ -376,6 +387,72 @@ def test_a_mistake_is_told_at_its_place(tmp_path: Path, text: str, message: str)
     assert finding.startswith(f"{place}: {message}")
 
 
+WRONG_ADDRESSES = {
+    "broker, / in the password": "broker_url: §'redis://user:hush/pw@h/0'",
+    "broker, # in the password": "broker_url: §'amqp://user:hush#pw@h//'",
+    "broker, ? in the password": "broker_url: §'redis://user:hush?pw@h/0'",
+    "broker, [ in the password": "broker_url: §'redis://user:hush[pw@h/0'",
+    "broker, ; in the password": "broker_url: §'redis://user:hush;pw@h/0'",
+    "broker, / behind digits": "broker_url: §'redis://user:12/hush@h/0'",
+    "broker, port no number": "broker_url: §'redis://user:hush@h:port/0'",
+    "broker, port out of range": "broker_url: §'redis://user:hush@h:99999/0'",
+    "database, @ in the password": "database_url: §'postgresql://u:hush@pw@h/db'",
+    "database, @ and ? in the password": "database_url: §'postgresql://u:hush@pw?pw@h/db'",
+    "database, port no number": "database_url: §'postgresql://u:hush@h:port/db'",
+    "database, port out of range": "database_url: §'postgresql://u:hush@h:99999/db'",
+    "database, no address": "database_url: §'postgresql+my-driver://u:hush@h/db'",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_ADDRESSES.values(), ids=WRONG_ADDRESSES.keys())
+def test_an_address_that_would_be_misread_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
+    before, _, after = text.partition("§")
+    (finding,) = findings(tmp_path, f"{before}{after}\n{MINIMAL}")
+    assert finding.startswith(f"1:{len(before) + 1}: {before.strip()} expected a port up to 65535, and special characters ")
+    assert finding.endswith("percent-encoded (@ is %40, / %2F, # %23, ? %3F, [ %5B, ; %3B)")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:a%2Fb%40c@h:6379/0?ssl_cert_reqs=required",
+        "redis://:a@b:c@h",
+        "amqp://u:p@h:5672/vhost;amqp://u:p@[::1]:5672/vhost",
+    ],
+)
+def test_broker_addresses(tmp_path: Path, url: str) -> None:
+    assert loaded(tmp_path, f'broker_url: "{url}"\n{MINIMAL}').broker_url == url
+
+
+AUTH0 = MINIMAL[: MINIMAL.index("    kind")] + (
+    "    {kind: auth0, mapping: members.yaml, domain: acme.auth0.com, client_id: us, client_secret: 'the-secret', "
+    "webhook_secret: 'the-static-value'}\n"
+)
+UNSENDABLE = {
+    "access token": (MINIMAL.replace("pat-test-0001", "§'pat-test-00…'"), "crm.access_token"),
+    "api key": (MINIMAL + "    api_key: §'key-test-00…'\n", "providers.members.api_key"),
+    "client secret": (AUTH0.replace("'the-secret'", "§'the-secrét'"), "providers.members.client_secret"),
+    "static header": (AUTH0.replace("'the-static-value'", "§'the-static-val…'"), "providers.members.webhook_secret.0"),
+}
+
+
+@pytest.mark.parametrize(("text", "setting"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
+def test_a_secret_that_no_header_can_carry_is_refused(tmp_path: Path, text: str, setting: str) -> None:
+    before, _, after = text.partition("§")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    (finding,) = findings(tmp_path, before + after)
+    assert finding == (
+        f"{line}:{column}: {setting}: a secret with a character that cannot be sent "
+        "(é, or the … of a shortened copy, say): copy it again"
+    )
+
+
+def test_a_secret_that_only_signs_may_have_any_character(tmp_path: Path) -> None:
+    text = MINIMAL.replace("hush-hush", "'hüsh-hüsh'").replace(KEY, "'ein Schlüssel für alle…'")
+    secret = loaded(tmp_path, text + "    signature: {key: utf8}\n").crm.webhook_secret[0]
+    assert secret.get_secret_value() == "hüsh-hüsh"
+
+
 def test_an_error_never_shows_a_secret(tmp_path: Path) -> None:
     text = (
         MINIMAL.replace("pat-test-0001", "[hush, hush]").replace("hush-hush", "{hush: hush}").replace(KEY, "hush hush hush hush!")
@@ -412,9 +489,9 @@ def test_the_way_out_for_a_plain_text_secret_works(tmp_path: Path) -> None:
 
 
 def test_secrets_never_show(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, "database_url: postgresql://joe:hush@pw@host/db?password=hush\n" + MINIMAL)
+    settings = loaded(tmp_path, "database_url: postgresql://joe:hush%40pw@host/db?password=hush\n" + MINIMAL)
     for told in (repr(settings), str(settings), json.dumps(settings.describe())):
-        for secret in ("hush", "pw@", "pat-test", KEY):
+        for secret in ("hush", "pw@host", "pat-test", KEY):
             assert secret not in told
     assert settings.describe()["database_url"] == "postgresql://joe:***@host/db?password=***"
     assert settings.describe()["crm"]["access_token"] == "***"
@@ -433,6 +510,18 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
     assert "config.yaml:3:17: crm.access_token: a secret that every user of this machine can read" in warning
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     assert load_settings(path, {}).warnings == ()
+
+
+@pytest.mark.parametrize(("providers", "place"), [("", "1:1"), ("providers: {}\n", "5:12")], ids=["no key", "none behind it"])
+def test_a_configuration_without_providers_is_a_warning(tmp_path: Path, providers: str, place: str) -> None:
+    text = MINIMAL[: MINIMAL.index("providers:")] + providers
+    path = write(tmp_path, text)
+    path.chmod(0o600)
+    (warning,) = load_settings(path, {}).warnings
+    assert (
+        warning
+        == f"{path}:{place}: providers: there is none, so nothing is kept in agreement: add one, as in config.example.yaml"
+    )
 
 
 def example(folder: Path) -> Path:

@@ -119,6 +119,7 @@ def test_positions_of_keys_and_values(tmp_path: Path) -> None:
             "inner: hunter2hunter2\n", "1:8: inner: expected a mapping (key: value), found text", id="text for a mapping"
         ),
         pytest.param("name:\nmany: []\n", "1:1: name: nothing behind it: give it a value, or leave the key out", id="nothing"),
+        pytest.param("many: [{token:hush}]\n", "1:9: many.0.token: a space is missing after the colon", id="no space"),
         pytest.param("many: [{token: ~}]\n", "1:9: many.0.token: nothing behind it: give it a value", id="nothing, inside"),
         pytest.param(
             'inner: {size: "\\e[31m\\n"}\n', "1:15: inner.size: expected a whole number, found '\\x1b[31m\\n'", id="control"

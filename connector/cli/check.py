@@ -106,8 +106,8 @@ def setup(
     if as_json:
         print_json({"applied": apply, **_told(told)})
         raise typer.Exit(3 if told.refused else 0)
-    _show(told, apply)
-    if lacks.options and not (apply and add_options):
+    _show(told, apply, add_options)
+    if lacks.options and not add_options:
         names = ", ".join(one.property for one in lacks.options)
         out.print(f"options of {names} are added only with: {portal.ADD_OPTIONS}", markup=False)
     elif lacks == Lacks():
@@ -137,7 +137,7 @@ def _told(lacks: Lacks) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show(lacks: Lacks, applied: bool) -> None:
+def _show(lacks: Lacks, applied: bool, add_options: bool) -> None:
     """For people: one table of all there is to make, or of all that was made."""
     rows = [
         (one.property.name, one.property.type, ";".join(one.property.options) or _unique(one.property.unique), one.where)
@@ -147,7 +147,8 @@ def _show(lacks: Lacks, applied: bool) -> None:
     rows += [(one.property, "new options", ";".join(one.options), one.where) for one in lacks.options]
     if rows:
         print_rows(("name", "type", "options, properties", "asked for by"), rows)
-        out.print("created" if applied else "nothing was changed; create them with: connector setup --apply")
+        way_out = portal.ADD_OPTIONS if add_options and lacks.options else "connector setup --apply"
+        out.print("created" if applied else f"nothing was changed; create them with: {way_out}")
 
 
 def _unique(unique: bool) -> str:

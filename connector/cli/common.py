@@ -31,7 +31,7 @@ ProviderName = Annotated[str | None, typer.Option("--provider", metavar="NAME", 
 
 Port = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def settings_of(config: Path | None) -> Settings:
@@ -86,7 +86,7 @@ def print_json(value: Any) -> None:
 
 def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     """A heading and aligned names and values."""
-    out.print(f"[bold]{title}[/bold]")
+    out.print(title, style="bold")
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         print_line(f"  {name:<{width}}  {value}", width + 4)
@@ -151,8 +151,14 @@ def progress(quiet: bool) -> Iterator[Any]:
     if quiet:
         yield lambda what, done, of: None
     elif sys.stderr.isatty():
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
             task = bar.add_task("starting", total=None)
             yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of or None)
     else:

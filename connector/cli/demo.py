@@ -260,7 +260,7 @@ class _Screen:
     """Lines that scroll by on the terminal, and a note under them."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)  # wide texts are folded here
+        self._console = Console(highlight=False, emoji=False)  # wide texts are folded here
         self._live = Live(Text("traffic for a minute ...", "dim"), console=self._console, refresh_per_second=8)
 
     def __enter__(self) -> "_Screen":

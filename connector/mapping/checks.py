@@ -116,6 +116,9 @@ def _directions(whole: "Mapping") -> Iterator[Finding]:
             yield Finding((*here, "direction"), f"{entry.user} is set by the provider alone: add direction: to_contact")
         if entry.enforce and entry.direction != "to_contact":
             yield Finding((*here, "enforce"), f"needs direction: to_contact, here it is {entry.direction}", on_key=True)
+        if "on_withdrawal" in entry.model_fields_set and entry.direction == "to_user":
+            message = "is about what the contact got, and with direction: to_user it gets nothing: leave it out"
+            yield Finding((*here, "on_withdrawal"), message, on_key=True)
 
 
 def _read_only(whole: "Mapping") -> Iterator[Finding]:
@@ -223,6 +226,9 @@ def _returns(whole: "Mapping", writers: dict[tuple[str, str], int], start: tuple
 
 def _match(whole: "Mapping") -> Iterator[Finding]:
     explicit = "match" in whole.model_fields_set
+    named: list[tuple[Loc, str]] = [(("match", index), name) for index, name in enumerate(whole.match)]
+    for again, name in _seen_before(named):
+        yield Finding(again, f"{name} is named twice: keep one")
     for index, name in enumerate(whole.match):
         loc: Loc = ("match", index) if explicit else ("fields",)
         entry = whole.field_by_user(name)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, SecretStr, WithJsonSchema
 
+from connector import settingwords
 from connector.mapping import checks
 from connector.model import USER_FIELDS, USER_KINDS
 from connector.yamlfile import Document
@@ -249,7 +250,9 @@ class Forward(Part):
 
     as_: Literal["segment"] = pydantic.Field(alias="as", description="The sink's protocol.")
     url: Annotated[Text, pydantic.AfterValidator(web_address)] = pydantic.Field(description="Base address; /v1/batch is added.")
-    write_key: SecretStr = pydantic.Field(min_length=1, description="The sink's write key.")
+    write_key: Annotated[SecretStr, pydantic.AfterValidator(settingwords.sendable)] = pydantic.Field(
+        min_length=1, description="The sink's write key."
+    )
     deletes: bool = pydantic.Field(
         True, description="Send a `delete`, too, when a user is deleted and `lifecycle.user_deleted` is `archive_contact`."
     )

@@ -294,4 +294,4 @@ def test_the_connectors_own_property_is_not_to_be_mapped(connector, stack):
     finally:
         (stack.folder / "members.yaml").write_text(good)
     assert code == 3
-    assert "members.yaml:7:32: members_user_id: carries the user's id" in err
+    assert "members.yaml:7:32: fields.2.contact: members_user_id carries the user's id" in err

@@ -1,6 +1,8 @@
 """How rows are laid out: a line each for `grep`, folded between words on a narrow terminal."""
 
 import io
+import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -68,3 +70,30 @@ def test_a_long_line_goes_on_further_in(screen):
     file = screen(30)
     common.print_line("waits since 14:37 UTC: members refused our credentials", 2)
     assert shown(file) == ["waits since 14:37 UTC: members", "  refused our credentials"]
+
+
+ODD = "members:100: [red] [/b] :heart: \\[x]"
+
+
+def test_what_people_wrote_is_printed_as_it_is(capsys):
+    """Neither as colours nor as pictures: an id between colons is one."""
+    common.print_pairs(ODD, {ODD: ODD})
+    common.print_rows(("id", ODD), [(ODD, ODD)])
+    common.print_line(ODD)
+    told = capsys.readouterr().out
+    assert told.splitlines() == [ODD, f"  {ODD}  {ODD}", f"id{' ' * (len(ODD) - 2)}  {ODD}", f"{ODD}  {ODD}", ODD]
+
+
+def test_what_is_waited_for_is_told_as_it_is(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(common.sys, "stderr", file)
+    monkeypatch.setattr(file, "isatty", lambda: True)
+    with common.progress(quiet=False) as tell:
+        tell(ODD, 1, 2)
+    assert ODD in file.getvalue()
+
+
+@pytest.mark.parametrize("path", sorted(Path(common.__file__).parent.glob("*.py")), ids=lambda path: path.name)
+def test_no_console_turns_text_into_pictures(path):
+    """Rich does so unless it is told not to."""
+    assert all("emoji=False" in given for given in re.findall(r"\bConsole\((.*)\)", path.read_text()))

@@ -78,6 +78,16 @@ def test_options_are_added_only_when_asked_to(ready, stack):
     assert told(ready("setup", "--json"))["options"] == []
 
 
+def test_a_plan_with_options_lists_them_as_what_would_be_added(ready, stack):
+    stack.portal.add_property("interests", "enumeration", "checkbox", options={"Sport": "Sports"})
+    plain, planned = ready("setup", "--plan")[1], ready("setup", "--plan", "--add-options")[1]
+    assert "options of interests are added only with: connector setup --apply --add-options" in plain
+    row, last = planned.splitlines()[1:]
+    assert row.split() == ["interests", "new", "options", "Film", INTERESTS]
+    assert last == "nothing was changed; create them with: connector setup --apply --add-options"
+    assert list(stack.portal.schema["interests"].options) == ["Sport"]
+
+
 def test_a_custom_event_is_made_and_completed(connector, stack):
     remap(stack, "as: custom_object", "as: custom_event")
     assert connector("setup", "--apply")[0] == 0

@@ -54,6 +54,14 @@ def test_definitions_say_what_may_be_written(hubspot, stub):
     assert stub.calls[0].path == "/crm/v3/properties/contacts"
 
 
+def test_a_definition_that_cannot_be_read_is_left_out(hubspot, stub):
+    odd = {"name": "kind", "type": "enumeration", "options": [None, {"value": "a", "label": "A"}], "modificationMetadata": "none"}
+    stub.says(Say(200, {"results": [{"name": "city", "type": "string"}, {"label": "Nameless"}, {"name": 7}, None, "city", odd]}))
+    found = hubspot.properties()
+    assert list(found) == ["city", "kind"]
+    assert found["kind"].options == {"a": "A"}
+
+
 def test_a_group_that_exists_is_left_alone(hubspot, stub):
     stub.says(Say(201, {"name": "connector"}), Say(409, error("CONFLICT")))
     hubspot.create_group("connector", "Connector")

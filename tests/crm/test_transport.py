@@ -206,7 +206,22 @@ def test_a_missing_scope_is_named(hubspot, stub, key):
     stub.says(Say(403, body))
     problem = raised(hubspot.read, ["1"], [])
     assert (type(problem), problem.retry_in) == (Paused, 60)
-    assert "missing scopes: crm.objects.contacts.write" in str(problem)
+    assert str(problem).endswith("403 missing scopes: crm.objects.contacts.write; add them to the app")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(Say(403, error("MISSING_SCOPES")), "403 missing scopes: not named; compare the app's with ", id="scopes"),
+        pytest.param(Say(503, b"busy"), "503; try again later, and look at status.hubspot.com", id="trouble"),
+        pytest.param(Say(200, b"<html>"), "200 with an unreadable body; look at crm.base_url and what is in between", id="HTML"),
+        pytest.param(Say(200, {}), "200 without results; look at crm.base_url and what is in between", id="no results"),
+        pytest.param(Say(404, b"<html>"), "404; look at crm.base_url and what is in between", id="a stranger"),
+    ],
+)
+def test_what_to_do_is_told(hubspot, stub, answer, told):
+    stub.says(answer)
+    assert f"hubspot: contacts: read: {told}" in str(raised(hubspot.read, ["1"], []))
 
 
 def test_a_read_that_hubspot_refuses_is_rejected_without_retry(hubspot, stub):

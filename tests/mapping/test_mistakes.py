@@ -85,6 +85,14 @@ BAD = {
         fields(tail="events: {forward: [{as: segment, url: §sink, write_key: k}]}\n"),
         "events.forward.0.url: expected an address such as https://example.com",
     ),
+    "write key that cannot be sent": (
+        fields(tail="events: {forward: [{as: segment, url: 'http://a', write_key: §'key…'}]}\n"),
+        "events.forward.0.write_key: a secret with a character that cannot be sent",
+    ),
+    "write key of two lines": (
+        fields(tail="events: {forward: [{as: segment, url: 'http://a', write_key: §\"key\\n\"}]}\n"),
+        "events.forward.0.write_key: a secret with a line break or a control character in it: copy it again",
+    ),
     "object name": (
         fields(tail="events: {object: §identity event}\n"),
         "events.object: 'identity event' is no name for an object",
@@ -209,6 +217,14 @@ BAD = {
     "match by a set": (
         fields("{user: custom.a, contact: x, type: set}", head="version: 1\nmatch: [§custom.a]\n"),
         "match.0: custom.a is a set and cannot tell one person from another",
+    ),
+    "match twice by one field": (
+        fields("{user: phone, contact: phone}", head="version: 1\nmatch: [email, phone, §email]\n"),
+        "match.2: email is named twice: keep one",
+    ),
+    "withdrawal of what is only read": (
+        fields("{user: phone, contact: x, direction: to_user, purpose: news, §on_withdrawal: clear}", tail=NEWS),
+        "fields.1.on_withdrawal: is about what the contact got, and with direction: to_user it gets nothing: leave it out",
     ),
     "undeclared purpose": (
         fields("{user: phone, contact: x, purpose: §newz}", tail=NEWS),

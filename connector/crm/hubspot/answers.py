@@ -37,6 +37,10 @@ REASONS = {
 }
 """Codes that hold for a property whatever the value, and our words for them."""
 
+TROUBLE = "; try again later, and look at status.hubspot.com"
+STRANGE = "; look at crm.base_url and what is in between"
+"""The way out when HubSpot fails, and when the answer is hardly HubSpot's."""
+
 
 class Busy(Paused):
     """A rate limit or lock that may pass within one call."""
@@ -80,7 +84,7 @@ def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") ->
     status = reply.status
     where = f"hubspot: {what}: {status}"
     if reply.ok:
-        return None if reply.body is not None else Unavailable(f"{where} with an unreadable body")
+        return None if reply.body is not None else Unavailable(f"{where} with an unreadable body{STRANGE}")
     if status in (423, 429, 477):
         return _asked_to_wait(where, reply, search)
     if status == 401:
@@ -88,7 +92,8 @@ def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") ->
     if status == 403:
         return _forbidden(where, reply, way_out)
     if status in (408, 425) or not 400 <= status < 500 or not _from_hubspot(reply):
-        return Unavailable(where, min(retry_after(reply), LONGEST_PAUSE))
+        way_out = TROUBLE if status in (408, 425) or status >= 500 else STRANGE
+        return Unavailable(f"{where}{way_out}", min(retry_after(reply), LONGEST_PAUSE))
     return row_error(where, reply.body or {}, status=status)
 
 
@@ -181,7 +186,7 @@ def records(what: str, reply: Reply) -> list[dict[str, Any]]:
     """The records of a listing. Raises Unavailable when there is no list: that is no empty page."""
     found = (reply.body or {}).get("results")
     if not isinstance(found, list):
-        raise Unavailable(f"hubspot: {what}: {reply.status} without results")
+        raise Unavailable(f"hubspot: {what}: {reply.status} without results{STRANGE}")
     return [record for record in found if isinstance(record, dict) and record.get("id")]
 
 
@@ -233,10 +238,12 @@ def _asked_to_wait(where: str, reply: Reply, search: bool) -> ConnectorError:
 
 def _forbidden(where: str, reply: Reply, way_out: str) -> ConnectorError:
     """Denied, when HubSpot itself says so of something we can do without."""
-    message = f"{where} missing scopes: {scopes(reply.body) or 'not named'}"
+    named = scopes(reply.body)
+    message = f"{where} missing scopes: {named or 'not named'}"
     if way_out and _from_hubspot(reply):
         return Denied(f"{message}; {way_out}", CREDENTIALS_PAUSE)
-    return Paused(message, CREDENTIALS_PAUSE)
+    to_do = "add them to the app" if named else "compare the app's with those in docs/operating.md"
+    return Paused(f"{message}; {to_do}", CREDENTIALS_PAUSE)
 
 
 def _from_hubspot(reply: Reply) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.crm.base import NewProperty, Property
 from connector.crm.hubspot import paths
-from connector.crm.hubspot.answers import Reply
+from connector.crm.hubspot.answers import STRANGE, Reply
 from connector.crm.hubspot.transport import Transport
 from connector.errors import ConfigError, Exists, Rejected, Unavailable
 
@@ -49,8 +49,9 @@ class Schema:
         )
         found = (reply.body or {}).get("results")
         if not isinstance(found, list):
-            raise Unavailable(f"hubspot: {what}: {reply.status} without results")
-        self._known = {one["name"]: _property(one) for one in found if one.get("name") and not one.get("archived")}
+            raise Unavailable(f"hubspot: {what}: {reply.status} without results{STRANGE}")
+        named = [one for one in _objects(found) if isinstance(one.get("name"), str) and one["name"]]
+        self._known = {one["name"]: _property(one) for one in named if not one.get("archived")}
         return dict(self._known)
 
     def definition(self, name: str) -> Property | None:
@@ -97,7 +98,7 @@ class Schema:
         body = reply.body or {}
         if body.get("type") != "enumeration":
             raise Rejected(f"hubspot: {what}: it is no enumeration")
-        held = [one for one in body.get("options") or [] if isinstance(one, dict)]
+        held = _objects(body.get("options"))
         new = {value: label for value, label in options.items() if value not in {one.get("value") for one in held}}
         if new:
             places = [one["displayOrder"] for one in held if isinstance(one.get("displayOrder"), int)]
@@ -113,7 +114,7 @@ def account(transport: Transport) -> tuple[int, Reply]:
     reply = transport.http(what, "GET", paths.ACCOUNT)
     portal = str((reply.body or {}).get("portalId"))
     if not portal.isdigit():
-        raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id")
+        raise Unavailable(f"hubspot: {what}: {reply.status} without a portal id{STRANGE}")
     return int(portal), reply
 
 
@@ -130,10 +131,15 @@ def _listed(options: Mapping[str, str], first: int) -> list[dict[str, Any]]:
     ]
 
 
+def _objects(found: Any) -> list[dict[str, Any]]:
+    """The objects of a list; what else is in it says nothing."""
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def _property(definition: Mapping[str, Any]) -> Property:
-    guard = definition.get("modificationMetadata") or {}
+    guard = next(iter(_objects([definition.get("modificationMetadata")])), {})
     kind = str(definition.get("type", ""))
-    options = {str(one.get("value")): str(one.get("label", "")) for one in definition.get("options") or []}
+    options = {str(one.get("value")): str(one.get("label", "")) for one in _objects(definition.get("options"))}
     return Property(
         name=str(definition["name"]),
         type=kind,
