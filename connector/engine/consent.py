@@ -64,6 +64,11 @@ class Standing:
         """Whether the person's grant waits, because the CRM keeps the opt-out."""
         return self.now.state is GRANTED and self.refused == self.now
 
+    @property
+    def moved(self) -> bool:
+        """Whether the person has another address since, whose status was not heard yet."""
+        return Voice.MOVED in self.heard and Voice.SUBSCRIPTION not in self.heard
+
 
 @dataclass(frozen=True, slots=True)
 class Voices:
@@ -127,7 +132,7 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     if any(said.state is GRANTED for said in news.values()):
         news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said)}
     now = settle(before.now, news.values())
-    return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
+    return Ruling(consent, before, now, voices.said, tuple(news), _why(before, now, news))
 
 
 def settle(before: Statement, news: Iterable[Statement]) -> Statement:
@@ -187,10 +192,11 @@ def _latest(found: list[Statement]) -> Statement:
     return max(found, key=lambda one: (one.at is not None, one.at.timestamp() if one.at else 0.0))
 
 
-def _why(before: Statement, now: Statement, news: Mapping[str, Statement]) -> str:
+def _why(standing: Standing, now: Statement, news: Mapping[str, Statement]) -> str:
     """The reason in words for people."""
+    before = standing.now
     if not news:
-        return "nobody says anything new"
+        return "the address is new: it gets the person's consents" if standing.moved else "nobody says anything new"
     speakers = ", ".join(f"{name} says {said.state}" for name, said in news.items())
     if now == before:
         if before.state is REVOKED and any(said.state is GRANTED for said in news.values()):

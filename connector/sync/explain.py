@@ -178,7 +178,7 @@ def _field_now(at: datetime, link: Link, where: str | None, rule: Field, planned
     elif one.rule.startswith("withheld") or state in ("agreed", "drift"):
         told = f"nothing is done, because {one.rule}"
     else:
-        told = f"{state}; {one.rule}"
+        told = state if one.rule in state else f"{state}; {one.rule}"
     return _link_of_chain(at, "now", None, where, told, base, one.sides.user.value, one.sides.contact.value)
 
 
