@@ -87,8 +87,14 @@ def _of_subscription(mapping: Mapping | None, consent: Consent | None) -> set[st
 
 def _on_this_contact(entries: list[Entry]) -> list[Entry]:
     """What came after a person tied the link to the contact that it has now."""
-    relinked = [number for number, entry in enumerate(entries) if entry.kind == "relink"]
+    relinked = [number for number, entry in enumerate(entries) if entry.kind == "relink" and _to_another(entry.answer or "")]
     return entries[relinked[-1] :] if relinked else entries
+
+
+def _to_another(answer: str) -> bool:
+    """Whether a relink that answers "contact A -> B" left A."""
+    before, _, after = answer.removeprefix("contact ").partition(" -> ")
+    return before != after
 
 
 def _is_about(change: dict[str, Any], about: Subject, consents: set[str]) -> bool:

@@ -80,6 +80,30 @@ def test_what_the_other_link_did_to_another_contact_is_left_out(two):
     assert all(one["from"] for one in told_)
 
 
+def test_what_the_other_link_did_before_it_was_cut_for_a_while_is_told(two):
+    member, customer = both(two)
+    two.clock.pass_(10)
+    two.shop.edit(customer, {"last_name": "King"})
+    two.run()
+    with two.store.write() as tx:
+        repair.unlink(tx, tx.links.by_users("shop", [customer])[customer])
+    with two.store.read() as tx:
+        link = tx.links.by_users("shop", [customer])[customer]
+    repair.relink(two.work, link, None)
+    assert ("contact.update", f"shop:{customer}") in kinds(told(two, member, "lastname"))
+
+
+def test_a_merge_that_was_told_is_part_of_the_ids_chain(world):
+    user = world.idp.register(USER)
+    world.run()
+    contact = world.contact_of(user)
+    other = world.crm.create({"email": "other@example.com"})
+    survivor = world.crm.merge(contact, other)
+    world.run()
+    (merged,) = [one for one in told(world, user, "id")["chain"] if one["kind"] == "contact.merged"]
+    assert (merged["rule"], merged["delivery"][:4]) == (f"contact {contact} -> {survivor}", "crm-")
+
+
 @pytest.mark.parametrize("name", ["id", "members_user_id"])
 def test_the_id_is_explained_by_what_became_of_the_link(world, name):
     user = world.idp.register(USER)
