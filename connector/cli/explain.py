@@ -6,8 +6,13 @@ import typer
 
 from connector.cli.common import Config, Json, out, print_json, print_line, work_of
 from connector.cli.look import Who, text
+from connector.model import Link
+from connector.store import Tx
 from connector.sync import explain as why
 from connector.sync import who
+from connector.sync.work import Work
+
+FIELD = "Property, user field, id, consent or its subscription, typologies or communicable."
 
 
 def add_to(program: typer.Typer) -> None:
@@ -17,7 +22,7 @@ def add_to(program: typer.Typer) -> None:
 
 def explain(
     who_: Who,
-    field: Annotated[str, typer.Argument(metavar="FIELD", help="Property, user field, consent, typologies or communicable.")],
+    field: Annotated[str, typer.Argument(metavar="FIELD", help=FIELD)],
     config: Config = None,
     as_json: Json = False,
 ) -> int:
@@ -26,20 +31,27 @@ def explain(
     with work.store.read() as tx:
         nobody = who.nobody(tx, who_)
         links = [link for link in who.find(tx, who_) if link.provider in work.mappings]
-        try:
-            found = [why.explain(work, tx, link, field) for link in links]
-        except why.UnknownField as error:
-            typer.echo(str(error), err=True)
-            return 2
+        found, unknown = _explained(work, tx, links, field)
     if not found:
-        typer.echo(nobody, err=True)
-        return 1
+        typer.echo("\n".join(unknown) or nobody, err=True)
+        return 2 if unknown else 1
     if as_json:
-        print_json(found[0] if len(found) == 1 else found)
+        print_json(found[0] if len(links) == 1 else found)
         return 0
     for one in found:
         _print_chain(one)
     return 0
+
+
+def _explained(work: Work, tx: Tx, links: list[Link], field: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The chains for those links whose mapping has the field, and what to say of the other mappings."""
+    found, unknown = [], {}
+    for link in links:
+        try:
+            found.append(why.explain(work, tx, link, field))
+        except why.UnknownField as error:
+            unknown[link.provider] = str(error)
+    return found, list(unknown.values())
 
 
 def _print_chain(one: dict[str, Any]) -> None:
@@ -47,7 +59,8 @@ def _print_chain(one: dict[str, Any]) -> None:
     for step in one["chain"]:
         facts = [f"{name} {text(step[name])}" for name in ("base", "user", "contact") if step[name] is not None]
         answer = f"answer: {step['answer']}" if step["answer"] and step["answer"] != step["rule"] else ""
-        print_line(f"  {str(step['at'])[:19].replace('T', ' ')}  {step['kind']:<16} {step['delivery'] or ''}".rstrip())
+        whose = f"  for {step['link']}" if step["link"] != one["link"] else ""
+        print_line(f"  {str(step['at'])[:19].replace('T', ' ')}  {step['kind']:<16} {step['delivery'] or ''}{whose}".rstrip())
         for line in filter(None, [step["rule"], ", ".join(facts), _wrote(step["effect"]), step["mapping"], answer]):
             print_line(f"    {line}", 6)
 

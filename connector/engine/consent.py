@@ -68,6 +68,11 @@ class Standing:
         """Whether the person's grant waits, because the CRM keeps the opt-out."""
         return self.now.state is GRANTED and self.refused == self.now
 
+    @property
+    def moved(self) -> bool:
+        """Whether the person has another address since, whose status was not heard yet."""
+        return Voice.MOVED in self.heard and Voice.SUBSCRIPTION not in self.heard
+
 
 @dataclass(frozen=True, slots=True)
 class Voices:
@@ -134,7 +139,7 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     told = [_not_ahead(said, voices.now) for said in news.values()]
     back = [_last_word(said, before.heard[name], before.now) for name, said in news.items() if _takes_back(name, said, before)]
     now = settle(NOTHING, [*told, *back]) if back else settle(before.now, told)
-    return Ruling(consent, before, now, voices.said, tuple(news), _why(before.now, now, news))
+    return Ruling(consent, before, now, voices.said, tuple(news), _why(before, now, news))
 
 
 def _not_ahead(said: Statement, now: datetime) -> Statement:
@@ -216,10 +221,11 @@ def _latest(found: list[Statement]) -> Statement:
     return max(found, key=lambda one: (one.at is not None, one.at.timestamp() if one.at else 0.0))
 
 
-def _why(before: Statement, now: Statement, news: Mapping[str, Statement]) -> str:
+def _why(standing: Standing, now: Statement, news: Mapping[str, Statement]) -> str:
     """The reason in words for people."""
+    before = standing.now
     if not news:
-        return "nobody says anything new"
+        return "the address is new: it gets the person's consents" if standing.moved else "nobody says anything new"
     speakers = ", ".join(f"{name} says {said.state}" for name, said in news.items())
     if now == before:
         if before.state is REVOKED and any(said.state is GRANTED for said in news.values()):

@@ -219,7 +219,7 @@ def _contact_gone(link: Link, policy: Policy) -> Plan:
 def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
     """The fields and consents of a step."""
     found = rulings(link, seen, policy)
-    decisions = [_decide(one, link, seen, policy, found) for one in policy.mapping.fields]
+    decisions = [_released(_decide(one, link, seen, policy, found), link, found) for one in policy.mapping.fields]
     classes = typologies(link, seen, policy)
     decisions += [*classes, *derived(seen, policy, found)]
     to_contacts = {
@@ -274,6 +274,16 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
     return decide(rule, sides, times, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact))
+
+
+def _released(one: Decision, link: Link, found: tuple[Ruling, ...]) -> Decision:
+    """Say so where a consent lets a field be written that was withheld since the first link."""
+    granted = ConsentState.GRANTED
+    given = [ruling for ruling in found if ruling.consent.consent == one.field.purpose and ruling.effective is granted]
+    new = not one.sides.known or any(ruling.before.effective is not granted for ruling in given)
+    if not (given and new and link.base and (one.writes_contact or one.writes_user)):
+        return one
+    return replace(one, rule=f"consent for {one.field.purpose} is given now: {one.rule.removeprefix('first link: ')}")
 
 
 def _alike(rule: Field, link: Link, seen: Seen, sides: Sides) -> Sides:

@@ -98,7 +98,7 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     before, not_before = standing(link, consent.consent), seen.not_before
     if before.address != seen.address:
         before, not_before = _moved(before, seen, policy)
-    elif Voice.MOVED in before.heard and Voice.SUBSCRIPTION not in before.heard:
+    elif before.moved:
         not_before = before.heard[Voice.MOVED].at
     said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
     type_id = _type_of(consent, policy)

@@ -7,6 +7,7 @@ from connector.engine.plan import CONTACT_DELETED
 from connector.engine.readings import OPTED_OUT, tells_nothing_new, watches
 from connector.model import ANSWERABLE, Change, Link, LinkState
 from connector.store import Tx
+from connector.store.history import Entry
 from connector.store.inbox import CRM, Stored
 from connector.sync.forget import NOTHING, Search, contact_ids, forget
 from connector.sync.work import Work
@@ -148,6 +149,9 @@ def _merged(tx: Tx, links: dict[str, list[Link]], row: Stored, change: Change) -
 def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
     """Point a link to the contact its own was merged into; `hold` when another user's link leads there too."""
     values = {"contact_id": contact_id, "gone_since": None, "cause": cause}
+    if link.contact_id != contact_id:
+        told = f"contact {link.contact_id or 'none'} -> {contact_id}"
+        tx.history.add([Entry(link.id, "contact.merged", delivery=cause, answer=told)])
     if hold:
         reason = "its contact was merged with another user's contact; unlink one of them"
         held = {**values, "state": LinkState.HELD, "reason": reason}

@@ -235,7 +235,7 @@ class Oracle:
     @staticmethod
     def _lost(change, value):
         """Whether a value lost a conflict, or the first meeting of two values."""
-        met = "both changed" in change["rule"] or "first link" in change["rule"]
+        met = any(words in change["rule"] for words in ("both changed", "first link", "given now"))
         return met and value in (change["user"], change["contact"])
 
     def _stands(self, one, rule, side, value):

@@ -50,11 +50,53 @@ def test_drift_is_explained(world):
     assert "direction: to_contact leaves it" in told(world, user, "tier")["chain"][-1]["rule"]
 
 
+def test_a_conflict_that_is_held_is_told_once(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS.replace("conflict: newest", "conflict: hold"))
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.crm.edit(world.contact_of(user), {"firstname": "Ida"})
+    world.run()
+    assert told(world, user, "firstname")["chain"][-1]["rule"] == "held: both changed; conflict: hold"
+
+
 def test_a_withheld_value_is_explained(world):
     user = world.idp.register(USER | {"custom.shoe_size": 42})
     world.run()
     found = told(world, user, "shoe_size")
     assert (found["value"], found["chain"][-1]["rule"]) == (None, "nothing is done, because withheld: no consent for newsletter")
+
+
+def test_what_a_grant_releases_is_not_called_a_first_link(world):
+    user = world.idp.register(USER | {"custom.shoe_size": 42})
+    world.run()
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    (written,) = [one for one in told(world, user, "shoe_size")["chain"] if one["effect"]]
+    assert written["rule"] == "consent for newsletter is given now: the contact's blank is filled"
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert told(world, user, "shoe_size")["chain"][-2]["rule"] == "consent for newsletter is given now: only the user changed"
+
+
+def test_what_a_consent_given_at_registration_lets_through_belongs_to_the_first_link(world):
+    user = world.idp.register(USER | {"custom.shoe_size": 42}, consents=[GRANTED])
+    world.run()
+    (written,) = [one for one in told(world, user, "shoe_size")["chain"] if one["effect"]]
+    assert written["rule"] == "first link: the contact's blank is filled"
+
+
+def test_a_grant_that_goes_along_to_a_new_address_says_so(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "augusta@example.com"})
+    world.run()
+    last = [one for one in told(world, user, "newsletter")["chain"] if one["kind"] == "consent.grant"][-1]
+    assert (last["effect"]["to"], last["rule"]) == ("granted", "the address is new: it gets the person's consents")
 
 
 def test_a_consents_chain_starts_with_the_evidence(world):
