@@ -1,0 +1,70 @@
+"""What is asked again and again reads an index, never a whole table."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, insert, text
+
+from connector.store.tables import alias, metadata
+
+LASTING = timedelta(seconds=60)
+
+
+@pytest.fixture
+def filled(store):
+    """Many links, all of a run and due, and as many that had another contact."""
+    rows = [{"provider": "members", "user_id": f"u-{number}", "contact_id": f"c-{number}", "run": 1} for number in range(3000)]
+    with store.write() as tx:
+        tx.links.create(rows)
+        former = [
+            {"provider": "members", "former_id": f"f-{number}", "link_id": number, "at": tx.now} for number in range(1, 3001)
+        ]
+        tx.connection.execute(insert(alias), former)
+        if tx.connection.dialect.name == "postgresql":
+            tx.connection.execute(text("analyze"))
+    return store
+
+
+def plans(store, ask):
+    """How the database goes about the statements of `ask`. PostgreSQL, too, reads small tables whole only where it must."""
+    said = []
+    with store.write() as tx:
+        word = "explain query plan" if tx.connection.dialect.name == "sqlite" else "explain"
+
+        def explain(connection, cursor, statement, parameters, context, many):
+            if statement.split()[0].lower() in ("select", "update", "delete"):
+                cursor.execute(f"{word} {statement}", parameters)
+                said.extend(str(row[-1]) for row in cursor.fetchall())
+
+        if word == "explain":
+            tx.connection.execute(text("set local enable_seqscan = off"))
+        event.listen(tx.connection, "before_cursor_execute", explain)
+        ask(tx)
+        event.remove(tx.connection, "before_cursor_execute", explain)
+    return "\n".join(said)
+
+
+def whole(plan):
+    """The steps that read a table from end to end."""
+    read = re.compile(rf"Seq Scan|SCAN ({'|'.join(metadata.tables)})(_\d+)?$")
+    return [line for line in plan.splitlines() if read.search(line)]
+
+
+@pytest.mark.parametrize(("index", "ask"), [
+    pytest.param("link_lease", lambda tx: tx.links.owners(), id="owners"),
+    pytest.param("link_lease", lambda tx: tx.links.release(["dead"]), id="release"),
+    pytest.param("link_lease", lambda tx: tx.links.creating(), id="creating"),
+    pytest.param("link_due", lambda tx: tx.links.lease(100, "one", LASTING, providers=["members"]), id="lease"),
+    pytest.param("link_run|link_due", lambda tx: tx.links.lease(100, "one", LASTING, run=1), id="lease of a run"),
+    pytest.param("link_due", lambda tx: tx.links.waiting(providers=["members"]), id="waiting"),
+    pytest.param("link_run|link_due", lambda tx: tx.links.busy(1), id="busy"),
+    pytest.param("link_contact|link_lease", lambda tx: tx.links.taken(["7"], [1]), id="taken"),
+    pytest.param("inbox_due", lambda tx: tx.inbox.claim(100), id="claim"),
+    pytest.param("alias_link", lambda tx: tx.aliases.of_link(1), id="aliases"),
+    pytest.param("activity_noticed", lambda tx: tx.activities.expire(tx.now, 10), id="events"),
+])  # fmt: skip
+def test_a_large_table_is_not_read_whole(filled, index, ask):
+    plan = plans(filled, ask)
+    assert re.search(index, plan)
+    assert whole(plan) == []
