@@ -15,9 +15,12 @@ SWEPT = "sweep"
 SLICE = 5000
 """Rows that are deleted in one transaction."""
 
+MOST = 1000
+"""Of what waits, so many rows, links and events are counted: more of them ask for no other answer."""
+
 
 def sweep(work: Work) -> int:
-    """Recover leases of dead processes and count what is due. Returns how many rows, links and events wait for a worker."""
+    """Recover leases of dead processes. Returns how many rows, links and events wait for a worker, `MOST` of each at most."""
     activities.wake(work)
     recent.begin(work)
     with work.store.write() as tx:
@@ -29,7 +32,7 @@ def sweep(work: Work) -> int:
                 tx.runs.unlock(name, holder)
         tx.cursors.set(SWEPT)
         health.tell(tx)
-        return tx.inbox.waiting() + tx.links.waiting(providers=work.mappings) + activities.waiting(work, tx)
+        return tx.inbox.waiting(MOST) + tx.links.waiting(providers=work.mappings, most=MOST) + activities.waiting(work, tx)
 
 
 def expire(work: Work, deliveries: timedelta, history: timedelta) -> int:
