@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
+from connector.errors import Unavailable
 from connector.store import Tx
 from connector.sync import activities, health, recent
 from connector.sync.sender import LOCK
@@ -39,14 +40,23 @@ def expire(work: Work, deliveries: timedelta, history: timedelta) -> int:
     """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went.
 
     Events that nobody was linked for go with the deliveries, those that were sent with the history. Some rows at a time: other
-    writers have their turn between two transactions, and none takes longer than a database allows.
+    writers have their turn between two transactions, and none takes longer than a database allows. Where one does, the others'
+    rows go all the same; then raises Unavailable.
     """
-    gone = _in_slices(work, lambda tx: activities.tidy(work, tx, deliveries, SLICE))
+    kinds: list[Callable[[Tx], int]] = [lambda tx: activities.tidy(work, tx, deliveries, SLICE)]
     if deliveries:
-        gone += _in_slices(work, lambda tx: tx.inbox.expire(tx.now - deliveries, SLICE))
+        kinds.append(lambda tx: tx.inbox.expire(tx.now - deliveries, SLICE))
     if history:
-        gone += _in_slices(work, lambda tx: tx.activities.expire(tx.now - history, SLICE))
-        gone += _in_slices(work, lambda tx: tx.history.expire(tx.now - history, SLICE))
+        kinds.append(lambda tx: tx.activities.expire(tx.now - history, SLICE))
+        kinds.append(lambda tx: tx.history.expire(tx.now - history, SLICE))
+    gone, failed = 0, None
+    for some in kinds:
+        try:
+            gone += _in_slices(work, some)
+        except Unavailable as error:
+            failed = failed or error
+    if failed:
+        raise failed
     return gone
 
 
