@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from connector.errors import ConfigError
-from connector.store import Store
+from connector.store import Store, migrate
 from connector.store.migrate import current, newest, require_current, upgrade
 from connector.store.tables import metadata
 
@@ -78,14 +78,25 @@ def test_a_newer_schema_is_refused(store):
         require_current(store)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(empty, monkeypatch):
-    from connector.store.migrate import command
+def test_a_migration_may_take_its_time(postgres, monkeypatch):
+    """An index of a large table takes longer than any other statement may."""
+    store, told = Store(postgres()), []
+    monkeypatch.setattr(migrate.command, "upgrade", lambda config, revision: told.append(
+        config.attributes["connection"].execute(text("show statement_timeout")).scalar_one()
+    ))  # fmt: skip
+    upgrade(store)
+    with store.read() as tx:
+        told.append(tx.connection.execute(text("show statement_timeout")).scalar_one())
+    assert told == ["0", "30s"]
+    store.close()
 
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty, monkeypatch):
     def half(config, revision):
         config.attributes["connection"].execute(text("create table half (id integer)"))
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(command, "upgrade", half)
+    monkeypatch.setattr(migrate.command, "upgrade", half)
     with pytest.raises(RuntimeError):
         upgrade(empty)
     monkeypatch.undo()
