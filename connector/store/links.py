@@ -266,6 +266,10 @@ class Links:
         found: dict[str, int] = dict(self._db.execute(select(link.c.state, func.count()).group_by(link.c.state)).all())
         return {state.value: found.get(state.value, 0) for state in LinkState}
 
+    def active(self, most: int | None = None) -> int:
+        """How many links synchronise; counted up to `most`."""
+        return self._count(link.c.state == LinkState.ACTIVE, most)
+
     def sums(self) -> tuple[int, int]:
         """Held fields and drifting fields over all links that synchronise."""
         query = select(func.sum(link.c.held_fields), func.sum(link.c.drift_fields)).where(link.c.state == LinkState.ACTIVE)

@@ -190,9 +190,18 @@ history = Table(
     Column("changes", Json, nullable=False),
     Column("request", Words),
     Column("answer", Words),
+    Column("clears", Boolean, nullable=False, server_default=false()),
     Index("history_link", "link_id", "id"),
-    Index("history_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+    Index(
+        "history_run",
+        "run",
+        "kind",
+        "link_id",
+        sqlite_where=text("run is not null"),
+        postgresql_where=text("run is not null"),
+    ),
     Index("history_kind", "kind", "at"),
+    Index("history_clears", "run", "at", "link_id", sqlite_where=text("clears = 1"), postgresql_where=text("clears")),
 )
 
 activity = Table(

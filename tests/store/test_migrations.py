@@ -1,8 +1,10 @@
 """The migrations make exactly the tables the code expects, once, whoever runs them."""
 
 import threading
+from datetime import timedelta
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -76,6 +78,26 @@ def test_a_newer_schema_is_refused(store):
         tx.connection.execute(text("update alembic_version set version_num = '9999'"))
     with pytest.raises(ConfigError, match="schema 9999 is from a newer version"):
         require_current(store)
+
+
+def test_what_an_older_version_blanked_counts_for_the_brakes(empty):
+    with empty.engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for one in (1, 2, 3):
+            connection.execute(text(
+                "insert into link (provider, user_id, state, base, echo, held, drift, intent, user_gone, refetch, lone, created_at)"
+                f" values ('p', 'u-{one}', 'active', '{{}}', '{{}}', '{{}}', '[]', '[]', false, false, false, 0)"
+            ))  # fmt: skip
+        for one, kind, value in ((1, "contact.update", "null"), (2, "contact.update", '"x"'), (3, "conflict", "null")):
+            connection.execute(
+                text("insert into history (at, link_id, kind, run, changes) values (0, :one, :kind, 7, :changes)"),
+                {"one": one, "kind": kind, "changes": f'[{{"from":"x","to":{value}}}]'},
+            )
+    upgrade(empty)
+    with empty.read() as tx:
+        assert tx.history.links_that_cleared(7, timedelta(hours=1)) == 1
 
 
 def test_a_migration_may_take_its_time(postgres, monkeypatch):

@@ -6,14 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, insert, text
 
+from connector.store.history import Entry
 from connector.store.tables import alias, metadata
+from connector.sync.brakes import DELETIONS, HOUR
 
 LASTING = timedelta(seconds=60)
 
 
 @pytest.fixture
 def filled(store):
-    """Many links, all of a run and due, and as many that had another contact."""
+    """Many links, all of a run and due, had another contact, and were written to."""
     rows = [{"provider": "members", "user_id": f"u-{number}", "contact_id": f"c-{number}", "run": 1} for number in range(3000)]
     with store.write() as tx:
         tx.links.create(rows)
@@ -21,6 +23,10 @@ def filled(store):
             {"provider": "members", "former_id": f"f-{number}", "link_id": number, "at": tx.now} for number in range(1, 3001)
         ]
         tx.connection.execute(insert(alias), former)
+        blanked = [{"from": "x", "to": None}]
+        tx.history.add(
+            [Entry(one, "contact.update", run=one % 2 or None, changes=blanked * (one < 20)) for one in range(1, 3001)]
+        )
         if tx.connection.dialect.name == "postgresql":
             tx.connection.execute(text("analyze"))
     return store
@@ -62,6 +68,10 @@ def whole(plan):
     pytest.param("link_contact|link_lease", lambda tx: tx.links.taken(["7"], [1]), id="taken"),
     pytest.param("inbox_due", lambda tx: tx.inbox.claim(100), id="claim"),
     pytest.param("alias_link", lambda tx: tx.aliases.of_link(1), id="aliases"),
+    pytest.param("history_run", lambda tx: tx.history.links_with(DELETIONS, 1, HOUR), id="deletions of a run"),
+    pytest.param("history_kind", lambda tx: tx.history.links_with(DELETIONS, None, HOUR), id="deletions lately"),
+    pytest.param("history_clears", lambda tx: tx.history.links_that_cleared(1, HOUR), id="clears of a run"),
+    pytest.param("history_clears", lambda tx: tx.history.links_that_cleared(None, HOUR), id="clears lately"),
     pytest.param("activity_noticed", lambda tx: tx.activities.expire(tx.now, 10), id="events"),
 ])  # fmt: skip
 def test_a_large_table_is_not_read_whole(filled, index, ask):
