@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, insert, text
 
+from connector.model import Item
 from connector.store.history import Entry
 from connector.store.tables import alias, metadata
 from connector.sync.brakes import DELETIONS, HOUR
@@ -32,8 +33,8 @@ def filled(store):
     return store
 
 
-def plans(store, ask):
-    """How the database goes about the statements of `ask`. PostgreSQL, too, reads small tables whole only where it must."""
+def plans(store, ask, reluctant=True):
+    """How the database goes about the statements of `ask`. reluctant: PostgreSQL reads a small table whole only where it must."""
     said = []
     with store.write() as tx:
         word = "explain query plan" if tx.connection.dialect.name == "sqlite" else "explain"
@@ -43,7 +44,7 @@ def plans(store, ask):
                 cursor.execute(f"{word} {statement}", parameters)
                 said.extend(str(row[-1]) for row in cursor.fetchall())
 
-        if word == "explain":
+        if word == "explain" and reluctant:
             tx.connection.execute(text("set local enable_seqscan = off"))
         event.listen(tx.connection, "before_cursor_execute", explain)
         ask(tx)
@@ -78,3 +79,19 @@ def test_a_large_table_is_not_read_whole(filled, index, ask):
     plan = plans(filled, ask)
     assert re.search(index, plan)
     assert whole(plan) == []
+
+
+@pytest.mark.parametrize("ask", [
+    pytest.param(lambda tx: tx.links.waiting(1, ["members"], most=1), id="waiting"),
+    pytest.param(lambda tx: tx.links.busy(1), id="busy"),
+    pytest.param(lambda tx: tx.inbox.waiting(most=1), id="deliveries"),
+])  # fmt: skip
+def test_where_many_were_due_the_few_that_are_left_are_found_by_the_index(filled, ask):
+    """Until PostgreSQL counts anew it believes that whatever it reads first is due."""
+    with filled.write() as tx:
+        tx.inbox.add([("members", Item(f"k-{number}", f"s-{number}", b"")) for number in range(3000)])
+        if tx.connection.dialect.name == "postgresql":
+            tx.connection.execute(text("analyze"))
+    plan = plans(filled, ask, reluctant=False)
+    assert whole(plan) == []
+    assert re.search(r"link_(due|run)|inbox_due", plan)
