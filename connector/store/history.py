@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, delete, func, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from connector.store.tables import history
 
@@ -48,7 +48,7 @@ class History:
         """Append entries; `at` is now."""
         if entries:
             now = self._tx.now
-            self._db.execute(insert(history), [asdict(entry) | {"at": now, "changes": list(entry.changes)} for entry in entries])
+            self._db.execute(insert(history), [_row(entry) | {"at": now} for entry in entries])
 
     def blank(self, link_id: int) -> None:
         """Of a link's entries only what was done, when, and by which mapping stays."""
@@ -73,7 +73,7 @@ class History:
 
     def clears_of_run(self, run: int) -> int:
         """How many fields a run blanked."""
-        query = select(history.c.changes).where((history.c.run == run) & history.c.kind.in_(WRITTEN))
+        query = select(history.c.changes).where((history.c.run == run) & history.c.clears)
         rows = self._db.execute(query.execution_options(yield_per=500)).scalars()
         return sum(_cleared(change) for changes in rows for change in changes)
 
@@ -84,10 +84,8 @@ class History:
 
     def links_that_cleared(self, run: int | None, span: timedelta) -> int:
         """How many links had a field blanked in a run, or lately (within `span`) by live deliveries."""
-        written = history.c.kind.in_(WRITTEN)
-        blanks = type_coerce(history.c.changes, Text).contains('"to":null')
-        query = select(history.c.link_id, history.c.changes).where(self._when(run, span) & written & blanks)
-        return len({row.link_id for row in self._db.execute(query) if any(map(_cleared, row.changes))})
+        query = select(func.count(history.c.link_id.distinct())).where(self._when(run, span) & history.c.clears)
+        return self._db.execute(query).scalar_one()
 
     def _when(self, run: int | None, span: timedelta) -> ColumnElement[bool]:
         return history.c.run == run if run is not None else history.c.run.is_(None) & (history.c.at >= self._tx.now - span)
@@ -105,5 +103,10 @@ class History:
         return [(row.id, Entry(**{k: v for k, v in row._mapping.items() if k != "id"})) for row in self._db.execute(query)]
 
 
+def _row(entry: Entry) -> dict[str, Any]:
+    clears = entry.kind in WRITTEN and any(map(_cleared, entry.changes))
+    return asdict(entry) | {"changes": list(entry.changes), "clears": clears}
+
+
 def _cleared(change: dict[str, Any]) -> bool:
-    return change["to"] is None and change["from"] is not None
+    return change.get("to") is None and change.get("from") is not None

@@ -110,7 +110,7 @@ class Links:
         token. While a link to a contact is on lease, no other link to it is: what one writes the other has to have read.
         """
         self._one_at_a_time(LEASING)
-        here = _of(run, providers)
+        here = self._of(run, providers)
         alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
         return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
 
@@ -200,27 +200,25 @@ class Links:
 
     def release(self, owners: Iterable[str]) -> int:
         """End the leases of owners known to be dead. Returns how many."""
-        return self._db.execute(update(link).where(link.c.lease_owner.in_(list(owners))).values(lease_until=None)).rowcount
+        theirs = link.c.lease_owner.in_(list(owners)) & (link.c.lease_until > self._tx.moment)
+        return self._db.execute(update(link).where(theirs).values(lease_until=None)).rowcount
 
     def owners(self) -> list[str]:
         """Who holds leases."""
-        query = select(link.c.lease_owner).where(link.c.lease_until > self._tx.moment).distinct()
-        return [owner for owner in self._db.execute(query).scalars() if owner]
+        return sorted({owner for owner in self._leased(link.c.lease_owner) if owner})
 
-    def waiting(self, run: int | None = None, providers: Collection[str] | None = None) -> int:
-        """How many links (of these providers) could be leased now."""
-        due = and_(self._due(), *_of(run, providers))
-        return self._db.execute(select(func.count()).select_from(link).where(due)).scalar_one()
+    def waiting(self, run: int | None = None, providers: Collection[str] | None = None, most: int | None = None) -> int:
+        """How many links (of these providers) could be leased now; counted up to `most`."""
+        return self._count(and_(self._due(), *self._of(run, providers)), most, *([link.c.due_at] if most else []))
 
-    def busy(self, run: int) -> int:
-        """How many links of a run are due now, or on lease."""
-        working = or_(and_(link.c.due_at <= self._tx.moment, _workable()), link.c.lease_until > self._tx.moment)
-        return self._db.execute(select(func.count()).select_from(link).where((link.c.run == run) & working)).scalar_one()
+    def busy(self, run: int) -> bool:
+        """Whether a link of a run is due now, or on lease."""
+        due = and_(link.c.run == run, link.c.due_at <= self._tx.moment, _workable())
+        return self._count(due, 1, link.c.due_at) > 0 or run in self._leased(link.c.run)
 
     def creating(self) -> bool:
         """Whether some link without a contact is on lease: a contact we do not know may be its."""
-        query = select(link.c.id).where(link.c.contact_id.is_(None) & (link.c.lease_until > self._tx.moment)).limit(1)
-        return self._db.execute(query).first() is not None
+        return None in self._leased(link.c.contact_id)
 
     def page(self, provider: str, after: int, limit: int, states: Sequence[LinkState] = ANSWERABLE) -> list[Link]:
         """A provider's links in these states by id, for walking through all of them."""
@@ -268,6 +266,10 @@ class Links:
         found: dict[str, int] = dict(self._db.execute(select(link.c.state, func.count()).group_by(link.c.state)).all())
         return {state.value: found.get(state.value, 0) for state in LinkState}
 
+    def active(self, most: int | None = None) -> int:
+        """How many links synchronise; counted up to `most`."""
+        return self._count(link.c.state == LinkState.ACTIVE, most)
+
     def sums(self) -> tuple[int, int]:
         """Held fields and drifting fields over all links that synchronise."""
         query = select(func.sum(link.c.held_fields), func.sum(link.c.drift_fields)).where(link.c.state == LinkState.ACTIVE)
@@ -276,7 +278,7 @@ class Links:
 
     def oldest_due(self, providers: Collection[str] | None = None) -> datetime | None:
         """When the link (of these providers) that has waited longest became due."""
-        due = and_(link.c.due_at <= self._tx.moment, _workable(), *_of(None, providers))
+        due = and_(link.c.due_at <= self._tx.moment, _workable(), *self._of(None, providers))
         return self._db.execute(select(func.min(link.c.due_at)).where(due)).scalar()
 
     def _due(self) -> Any:
@@ -284,6 +286,22 @@ class Links:
         other = link.alias()
         busy = (other.c.contact_id == link.c.contact_id) & (other.c.id != link.c.id) & (other.c.lease_until > self._tx.moment)
         return and_(link.c.due_at <= self._tx.moment, free, _workable(), ~exists(select(other.c.id).where(busy)))
+
+    def _leased(self, column: Any) -> list[Any]:
+        """Of all links on lease, which are never many: a narrower question would have SQLite read by another index."""
+        return list(self._db.execute(select(column).where(link.c.lease_until > self._tx.moment)).scalars())
+
+    def _count(self, condition: Any, most: int | None, *order: Any) -> int:
+        """order: where few may be left of many, PostgreSQL hopes to meet one soon and reads all, unless it is told an order."""
+        some = select(link.c.id).where(condition).order_by(*order).limit(most).subquery()
+        return self._db.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def _of(self, run: int | None, providers: Collection[str] | None) -> list[Any]:
+        provider: Any = link.c.provider
+        if self._db.dialect.name == "sqlite":  # which takes any index that is asked for one value, here that of all links
+            provider = provider.concat("")
+        here = [link.c.run == run] if run is not None else []
+        return here + ([provider.in_(list(providers))] if providers is not None else [])
 
     def _where(self, condition: Any) -> list[Link]:
         return [from_row(row) for row in self._db.execute(select(link).where(condition).order_by(link.c.id))]
@@ -296,11 +314,6 @@ def _known(link_id: int) -> Any:
 
 def _workable() -> Any:
     return or_(link.c.state.in_(LIVING), link.c.erasure)
-
-
-def _of(run: int | None, providers: Collection[str] | None) -> list[Any]:
-    here = [link.c.run == run] if run is not None else []
-    return here + ([link.c.provider.in_(list(providers))] if providers is not None else [])
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:

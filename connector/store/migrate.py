@@ -20,6 +20,7 @@ def upgrade(store: Store) -> None:
     with ours(), store.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            connection.execute(text("set local statement_timeout = 0"))  # an index of a large table takes its time
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

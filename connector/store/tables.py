@@ -155,7 +155,13 @@ link = Table(
     Index("link_contact", "contact_id"),
     Index("link_email", "email"),
     Index("link_due", "due_at", sqlite_where=text("due_at is not null"), postgresql_where=text("due_at is not null")),
-    Index("link_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+    Index("link_run", "run", "due_at", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+    Index(
+        "link_lease",
+        "lease_until",
+        sqlite_where=text("lease_until is not null"),
+        postgresql_where=text("lease_until is not null"),
+    ),
 )
 
 alias = Table(
@@ -168,6 +174,7 @@ alias = Table(
     Column("at", Moment, nullable=False),
     UniqueConstraint("provider", "former_id", "link_id"),
     Index("alias_former", "former_id"),
+    Index("alias_link", "link_id"),
 )
 
 history = Table(
@@ -183,9 +190,18 @@ history = Table(
     Column("changes", Json, nullable=False),
     Column("request", Words),
     Column("answer", Words),
+    Column("clears", Boolean, nullable=False, server_default=false()),
     Index("history_link", "link_id", "id"),
-    Index("history_run", "run", sqlite_where=text("run is not null"), postgresql_where=text("run is not null")),
+    Index(
+        "history_run",
+        "run",
+        "kind",
+        "link_id",
+        sqlite_where=text("run is not null"),
+        postgresql_where=text("run is not null"),
+    ),
     Index("history_kind", "kind", "at"),
+    Index("history_clears", "run", "at", "link_id", sqlite_where=text("clears = 1"), postgresql_where=text("clears")),
 )
 
 activity = Table(
@@ -219,6 +235,7 @@ activity = Table(
     Index("activity_key", "sink", "key", unique=True),
     Index("activity_user", "provider", "user_id"),
     Index("activity_state", "state"),
+    Index("activity_noticed", "noticed_at"),
 )
 
 removal = Table(

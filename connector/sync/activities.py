@@ -122,7 +122,7 @@ def linger(work: Work) -> bool:
         while _young(work) and (burst.goes_on or time.monotonic() < ends):
             time.sleep(PATIENCE.total_seconds() / 10)
             with work.store.read() as tx:
-                if tx.inbox.waiting() or tx.links.waiting(providers=work.mappings):
+                if tx.inbox.waiting(most=1) or tx.links.waiting(providers=work.mappings, most=1):
                     return True
         for sink in work.sinks:
             Sender(work, sink).run()
@@ -144,7 +144,7 @@ def _ready(work: Work, sink: Sink) -> int:
 def _worth(work: Work, sink: Sink) -> bool:
     with work.store.read() as tx:
         count, oldest = tx.activities.ready(sink.name, sink.providers, EVENTS)
-        patience = IN_A_BURST if burst.goes_on or tx.links.waiting(providers=work.mappings) else PATIENCE
+        patience = IN_A_BURST if burst.goes_on or tx.links.waiting(providers=work.mappings, most=1) else PATIENCE
         return count >= EVENTS or (oldest is not None and oldest < tx.now - patience)
 
 

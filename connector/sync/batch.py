@@ -19,10 +19,10 @@ log = structlog.get_logger()
 def lease(work: Work, limit: int = BATCH, run: int | None = None, at_least: int = 1) -> list[Link]:
     """Take up to `limit` due links. Empty when fewer than `at_least` are due. Raises Unavailable."""
     with work.store.read() as tx:
-        if tx.links.waiting(run, work.mappings) < at_least:
+        if tx.links.waiting(run, work.mappings, at_least) < at_least:
             return []
     with work.store.write() as tx:
-        if tx.links.waiting(run, work.mappings) < at_least:  # others take links, too
+        if tx.links.waiting(run, work.mappings, at_least) < at_least:  # others take links, too
             return []
         links = tx.links.lease(limit, work.owner, LEASE, run, work.mappings)
     work.reached("leased")

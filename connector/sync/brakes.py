@@ -114,7 +114,7 @@ def done(work: Work) -> None:
 def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
     if not batch:
         return
-    allowed = _allowed(brakes, brake.name, tx.links.counts()[LinkState.ACTIVE])
+    allowed = _allowed(brakes, brake.name, tx.links.active)
     counts: Counter[int | None] = Counter({run: brake.done(tx.history, run, HOUR) for run in {case.link.run for case in batch}})
     for case in batch:
         counts[case.link.run] += 1
@@ -138,12 +138,13 @@ def _is_limited(brakes: Brakes, name: str) -> bool:
     return bool(getattr(brakes, name) or getattr(brakes, f"{name}_percent"))
 
 
-def _allowed(brakes: Brakes, name: str, active: int) -> int | None:
-    """The most links among `active` that may be harmed so; None: no limit."""
+def _allowed(brakes: Brakes, name: str, active: Callable[[int | None], int]) -> int | None:
+    """The most links that may be harmed so; None: no limit. active: counts those that synchronise, up to a number."""
     absolute, percent = getattr(brakes, name), getattr(brakes, f"{name}_percent")
     limits = [absolute] if absolute else []
     if percent:
-        limits.append(max(brakes.floor, int(active * percent / 100)))
+        enough = int(absolute * 100 / percent) + 2 if absolute else None  # of so many the percentage is above the other limit
+        limits.append(max(brakes.floor, int(active(enough) * percent / 100)))
     return min(limits) if limits else None
 
 

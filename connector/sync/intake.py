@@ -41,7 +41,7 @@ log = structlog.get_logger()
 def take(work: Work, limit: int = LIMIT) -> int:
     """Turn pending deliveries into due links. Returns how many rows were looked at. Raises Unavailable."""
     with work.store.read() as tx:
-        if not tx.inbox.waiting():
+        if not tx.inbox.waiting(most=1):
             return 0
     try:
         rows = _take_all(work, limit)

@@ -39,7 +39,7 @@ def gather(work: Work, limit: int = BATCH, sleep: Callable[[float], None] = time
     while True:
         took = intake.take(work)
         with work.store.read() as tx:
-            waiting = tx.links.waiting(providers=work.mappings)
+            waiting = tx.links.waiting(providers=work.mappings, most=max(limit, LARGE))
         if not took and not waiting:
             return []
         now = time.monotonic()

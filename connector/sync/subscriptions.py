@@ -19,10 +19,10 @@ PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscripti
 """Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
 
 PAGE = 1000
-"""Links looked at in one go; ten calls."""
+"""Links looked at in one go: ten calls for their statuses, ten for whether they opted out of everything."""
 
 PAGES = 100
-"""Pages in one round at most: 1,000 calls, a minute of the budget."""
+"""Pages in one round at most: 2,000 calls, two minutes of the budget."""
 
 ROUND = 120.0
 """Seconds after which a round ends: where each address is a call of its own, so many pages would keep all others waiting."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
+from connector.errors import Unavailable
 from connector.store import Tx
 from connector.sync import activities, health, recent
 from connector.sync.sender import LOCK
@@ -15,9 +16,12 @@ SWEPT = "sweep"
 SLICE = 5000
 """Rows that are deleted in one transaction."""
 
+MOST = 1000
+"""Of what waits, so many rows, links and events are counted: more of them ask for no other answer."""
+
 
 def sweep(work: Work) -> int:
-    """Recover leases of dead processes and count what is due. Returns how many rows, links and events wait for a worker."""
+    """Recover leases of dead processes. Returns how many rows, links and events wait for a worker, `MOST` of each at most."""
     activities.wake(work)
     recent.begin(work)
     with work.store.write() as tx:
@@ -29,21 +33,30 @@ def sweep(work: Work) -> int:
                 tx.runs.unlock(name, holder)
         tx.cursors.set(SWEPT)
         health.tell(tx)
-        return tx.inbox.waiting() + tx.links.waiting(providers=work.mappings) + activities.waiting(work, tx)
+        return tx.inbox.waiting(MOST) + tx.links.waiting(providers=work.mappings, most=MOST) + activities.waiting(work, tx)
 
 
 def expire(work: Work, deliveries: timedelta, history: timedelta) -> int:
     """Delete deliveries that are done with, and history, older than these; zero keeps them. Returns how many rows went.
 
     Events that nobody was linked for go with the deliveries, those that were sent with the history. Some rows at a time: other
-    writers have their turn between two transactions, and none takes longer than a database allows.
+    writers have their turn between two transactions, and none takes longer than a database allows. Where one does, the others'
+    rows go all the same; then raises Unavailable.
     """
-    gone = _in_slices(work, lambda tx: activities.tidy(work, tx, deliveries, SLICE))
+    kinds: list[Callable[[Tx], int]] = [lambda tx: activities.tidy(work, tx, deliveries, SLICE)]
     if deliveries:
-        gone += _in_slices(work, lambda tx: tx.inbox.expire(tx.now - deliveries, SLICE))
+        kinds.append(lambda tx: tx.inbox.expire(tx.now - deliveries, SLICE))
     if history:
-        gone += _in_slices(work, lambda tx: tx.activities.expire(tx.now - history, SLICE))
-        gone += _in_slices(work, lambda tx: tx.history.expire(tx.now - history, SLICE))
+        kinds.append(lambda tx: tx.activities.expire(tx.now - history, SLICE))
+        kinds.append(lambda tx: tx.history.expire(tx.now - history, SLICE))
+    gone, failed = 0, None
+    for some in kinds:
+        try:
+            gone += _in_slices(work, some)
+        except Unavailable as error:
+            failed = failed or error
+    if failed:
+        raise failed
     return gone
 
 

@@ -55,6 +55,17 @@ def test_rows_come_in_the_order_they_were_kept(store):
         assert [row.sender_id for row in tx.inbox.claim(20)] == [f"sender-{number}" for number in range(20)]
 
 
+def test_those_that_waited_longest_are_taken_first_and_in_the_order_they_came(store):
+    add(store, item("a"), item("b"), item("c"), item("d"))
+    with store.write() as tx:
+        for row, ago in ((1, 1), (2, 4), (3, 3), (4, 5)):
+            tx.inbox.postpone([row], timedelta(seconds=-ago))
+        taken = tx.inbox.claim(3)
+        tx.inbox.done({row.id: None for row in taken})
+        assert [row.id for row in taken] == [2, 3, 4]
+        assert [row.id for row in tx.inbox.claim(3)] == [1]
+
+
 def test_an_item_with_a_problem_is_quarantined_and_never_claimed(store):
     add(store, item("a", problem="no user id"))
     with store.write() as tx:

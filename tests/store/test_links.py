@@ -211,11 +211,11 @@ def test_a_link_that_has_ended_is_due_for_an_erasure_alone(store, state):
     link = get(store)
     notice(store, link, {"state": state, "run": 7})
     with store.read() as tx:
-        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due()) == (0, 0, None)
+        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due()) == (0, False, None)
     assert lease(store) == []
     notice(store, link, {"erasure": True})
     with store.read() as tx:
-        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due() is None) == (1, 1, False)
+        assert (tx.links.waiting(), tx.links.busy(7), tx.links.oldest_due() is None) == (1, True, False)
     assert len(lease(store)) == 1
 
 
@@ -314,16 +314,17 @@ def test_an_address_no_column_can_hold_stops_nobody(store, odd):
     assert get(store).user.values["email"] == odd
 
 
-def test_a_run_counts_what_is_due_or_on_lease(store):
+def test_a_run_is_busy_while_a_link_of_it_is_due_or_on_lease(store):
     make(store, 2)
     with store.write() as tx:
         tx.links.ring_for(7, [1, 2])
-        assert tx.links.busy(7) == 2
+        assert tx.links.busy(7)
         (one, two) = tx.links.lease(10, "one", LASTING, run=7)
         tx.links.record(one.id, one.token, {"due_at": None})
-        assert tx.links.busy(7) == 1
-        tx.links.end_run(7)
-        assert tx.links.busy(7) == 0
+        tx.connection.execute(text("update link set due_at = null"))
+        assert (tx.links.busy(7), tx.links.busy(8)) == (True, False)
+        tx.links.record(two.id, two.token, {"due_at": None})
+        assert not tx.links.busy(7)
 
 
 def test_finding_what_is_due_uses_the_index(postgres):

@@ -1,14 +1,16 @@
 """The migrations make exactly the tables the code expects, once, whoever runs them."""
 
 import threading
+from datetime import timedelta
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from connector.errors import ConfigError
-from connector.store import Store
+from connector.store import Store, migrate
 from connector.store.migrate import current, newest, require_current, upgrade
 from connector.store.tables import metadata
 
@@ -63,7 +65,7 @@ def test_two_migrators_at_once_are_fine(empty):
 
 
 def test_an_empty_database_is_told_how_to_become_a_full_one(empty):
-    with pytest.raises(ConfigError, match="schema missing, this version needs 0002; run: connector db upgrade"):
+    with pytest.raises(ConfigError, match="schema missing, this version needs 0003; run: connector db upgrade"):
         require_current(empty)
 
 
@@ -78,14 +80,45 @@ def test_a_newer_schema_is_refused(store):
         require_current(store)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(empty, monkeypatch):
-    from connector.store.migrate import command
+def test_what_an_older_version_blanked_counts_for_the_brakes(empty):
+    with empty.engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for one in (1, 2, 3):
+            connection.execute(text(
+                "insert into link (provider, user_id, state, base, echo, held, drift, intent, user_gone, refetch, lone, created_at)"
+                f" values ('p', 'u-{one}', 'active', '{{}}', '{{}}', '{{}}', '[]', '[]', false, false, false, 0)"
+            ))  # fmt: skip
+        for one, kind, value in ((1, "contact.update", "null"), (2, "contact.update", '"x"'), (3, "conflict", "null")):
+            connection.execute(
+                text("insert into history (at, link_id, kind, run, changes) values (0, :one, :kind, 7, :changes)"),
+                {"one": one, "kind": kind, "changes": f'[{{"from":"x","to":{value}}}]'},
+            )
+    upgrade(empty)
+    with empty.read() as tx:
+        assert tx.history.links_that_cleared(7, timedelta(hours=1)) == 1
 
+
+def test_a_migration_may_take_its_time(postgres, monkeypatch):
+    """An index of a large table takes longer than any other statement may."""
+    store, told = Store(postgres()), []
+    monkeypatch.setattr(migrate.command, "upgrade", lambda config, revision: told.append(
+        config.attributes["connection"].execute(text("show statement_timeout")).scalar_one()
+    ))  # fmt: skip
+    upgrade(store)
+    with store.read() as tx:
+        told.append(tx.connection.execute(text("show statement_timeout")).scalar_one())
+    assert told == ["0", "30s"]
+    store.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty, monkeypatch):
     def half(config, revision):
         config.attributes["connection"].execute(text("create table half (id integer)"))
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(command, "upgrade", half)
+    monkeypatch.setattr(migrate.command, "upgrade", half)
     with pytest.raises(RuntimeError):
         upgrade(empty)
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from connector.model import LinkState
 from connector.store.history import Entry
@@ -120,6 +121,25 @@ def test_a_run_is_started_finished_and_found(store):
         run = tx.runs.start("reconcile", "members")
         tx.runs.finish(run, "done", {"read": 1})
         assert tx.runs.kinds([run]) == {run: "reconcile"}
+
+
+def test_links_that_had_a_field_blanked_are_counted(store):
+    """In a run, or lately by live deliveries: each once, and only what something was in before."""
+    changes = {"blanked": {"from": "x", "to": None}, "changed": {"from": "x", "to": "y"}, "nothing": {"from": None, "to": None}}
+    written = [
+        (1, "contact.update", 7, "blanked"), (1, "user.update", 7, "blanked"), (2, "user.membership", 7, "blanked"),
+        (3, "contact.update", 7, "changed"), (4, "user.update", 7, "nothing"), (5, "conflict", 7, "blanked"),
+        (6, "contact.update", None, "blanked"),
+    ]  # fmt: skip
+    with store.write() as tx:
+        tx.links.create([{"provider": "members", "user_id": f"u-{number}"} for number in range(1, 7)])
+        tx.history.add(
+            [Entry(one, kind, run=run, changes=[changes["changed"], changes[what]]) for one, kind, run, what in written]
+        )
+        counts = [tx.history.links_that_cleared(run, timedelta(hours=1)) for run in (7, 8, None)]
+        assert (counts, tx.history.clears_of_run(7)) == ([2, 0, 1], 3)
+        tx.connection.execute(text("update history set at = at - 3601"))
+        assert [tx.history.links_that_cleared(run, timedelta(hours=1)) for run in (7, None)] == [2, 0]
 
 
 def test_the_effects_of_the_last_hour_leave_out_those_of_runs(store, link):

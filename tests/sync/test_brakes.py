@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from connector.errors import Unavailable
 from connector.settings import Brakes
 from connector.sync import brakes, erase, repair
@@ -156,3 +158,18 @@ def test_withdrawals_of_held_links_are_braked_and_the_link_stays_held_for_its_ow
     stopped = [link for user in users if brakes.BRAKE in (link := world.link(user)).reason]
     assert len(stopped) == 3
     assert all(link.reason.startswith("somebody looks at it; ") for link in stopped)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, 50, 200])
+@pytest.mark.parametrize("percent", [0.1, 0.7, 3, 5, 33.3, 100])
+def test_a_percent_means_the_same_though_no_more_links_are_counted_than_matter(limit, percent):
+    settings, counted = Brakes(clears=limit, clears_percent=percent, floor=3), []
+    for active in (0, 1, 19, 139, 140, 141, 999, 3999, 4000, 4001, 50_000, 200_001, 500_000):
+
+        def count(most, active=active):
+            counted.append(active if most is None else min(active, most))
+            return counted[-1]
+
+        share = max(3, int(active * percent / 100))
+        assert brakes._allowed(settings, "clears", count) == (min(limit, share) if limit else share)
+    assert not limit or max(counted) <= limit * 100 / percent + 2

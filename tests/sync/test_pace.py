@@ -2,8 +2,11 @@
 
 import pytest
 
-from connector.sync import batch, burst, pace
+from connector.store.inbox import Inbox
+from connector.store.links import Links
+from connector.sync import activities, batch, burst, pace, sweep
 
+from .events import EVENTS, login
 from .world import USER, World
 
 
@@ -83,3 +86,39 @@ def test_nobody_waits_longer_than_that_for_a_full_batch(batches):
     """Ten a second never fill a batch before patience ends."""
     told = batches(*(n / 10 for n in range(100)))
     assert max(size for size, _ in told) <= 10 * pace.IN_BURST.longest + 10
+
+
+def test_of_what_waits_no_more_is_counted_than_matters(tmp_path, monkeypatch):
+    """A reconcile makes everybody due at once, and each batch asks several times whether there is work."""
+    world = World(tmp_path, mapping=EVENTS)
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]
+    login(world, users[0], "l-1")
+    counted = []
+    for table in (Links, Inbox):
+        count = table.waiting
+
+        def waiting(self, *given, count=count, **named):
+            counted.append(named.get("most") or (given[-1] if given else None))
+            return count(self, *given, **named)
+
+        monkeypatch.setattr(table, "waiting", waiting)
+    world.deliver_all()
+    sweep.sweep(world.work)
+    while links := pace.gather(world.work, sleep=lambda seconds: None):
+        batch.settle(world.work, links)
+    activities.linger(world.work)
+    assert len(counted) > 8
+    assert all(counted)
+    assert max(counted) <= 1000
+
+
+def test_what_waits_is_counted_so_far_and_no_further(tmp_path):
+    world = World(tmp_path)
+    for number in range(3):
+        world.idp.register({**USER, "email": f"u{number}@example.com"})
+    world.deliver_all()
+    with world.store.read() as tx:
+        assert [tx.inbox.waiting(most) for most in (1, 2, None)] == [1, 2, 3]
+    pace.intake.take(world.work)
+    with world.store.read() as tx:
+        assert [tx.links.waiting(most=most) for most in (1, 2, None)] == [1, 2, 3]

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from connector.errors import Unavailable
 from connector.model import Item
+from connector.store.activities import Activities
 from connector.store.history import Entry
 from connector.sync import sweep
 
@@ -56,6 +58,17 @@ def test_old_rows_go_some_at_a_time_each_time_in_a_transaction_of_its_own(world,
     assert max(max(rows) for rows in gone) == 2
     with world.store.read() as tx:
         assert count(tx) == [0, 0, 0, 0]
+
+
+def test_what_cannot_go_keeps_nothing_else(world, monkeypatch):
+    def slow(*given):
+        raise Unavailable("database: QueryCanceled")
+
+    monkeypatch.setattr(Activities, "expire", slow)
+    with pytest.raises(Unavailable, match="QueryCanceled"):
+        sweep.expire(world.work, timedelta(days=9), timedelta(days=9))
+    with world.store.read() as tx:
+        assert count(tx)[:2] == [0, 0]
 
 
 def test_zero_keeps_everything(world):
