@@ -110,6 +110,18 @@ def test_a_contact_that_was_merged_with_another_users_stays_before_we_are_told(w
     assert survivor in world.crm.contacts
 
 
+def test_of_two_who_both_ask_and_whose_contacts_were_merged_before_we_are_told_none_stays(world):
+    """Neither keeps the contact for the other."""
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    for one in (user, other):
+        world.idp.ask_to_be_forgotten(one)
+    world.crm.merge(world.contact_of(user), world.contact_of(other))
+    world.crm.events.clear()
+    world.run()
+    assert (world.link(user).state, world.link(other).state) == ("erased", "erased")
+    assert world.crm.contacts == {}
+
+
 def test_an_erasure_goes_on_although_the_contact_was_merged_with_another_users(world):
     user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
     one, two = world.contact_of(user), world.contact_of(other)
