@@ -3,6 +3,7 @@
 import pytest
 
 from connector.errors import Denied
+from connector.sync import intake
 
 from .consenting import ADA, CONSENTS, consent, contact, granted, status
 from .world import USER, World
@@ -45,6 +46,34 @@ def test_an_address_somebody_moved_away_from_grants_nothing_to_the_next(world):
     world.run()
     assert consent(world, other) is None
     assert contact(world, other)["communicable"] == "false"
+
+
+def test_an_address_somebody_moved_away_from_and_was_erased_at_once_grants_nothing_to_the_next(world):
+    """Nobody looked at the person between the move and the erasure."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    assert contact(world, user)["email"] == "new@example.com"
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    world.clock.pass_(60)
+    other = world.idp.register(USER)
+    world.run()
+    assert status(world) == "granted"
+    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_nothing_is_granted_at_an_address_that_is_being_left(world):
+    """Somebody else may have it next; what is granted along with the move is granted at the new one."""
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert world.crm.consent_log == [("us", "new@example.com", "1001", "granted")]
 
 
 def test_an_opt_out_at_an_address_that_was_just_left_counts(world):
