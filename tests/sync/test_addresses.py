@@ -6,6 +6,7 @@ from connector.errors import Denied
 from connector.sync import intake
 
 from .consenting import ADA, CONSENTS, consent, contact, granted, status
+from .scenes import HOUR
 from .world import USER, World
 
 
@@ -98,6 +99,19 @@ def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):
     world.run()
     assert status(world, email="bob@example.com") is None
     assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_what_a_user_grants_whose_new_address_somebody_else_has_is_granted_at_the_contacts_alone(world):
+    user = world.idp.register(USER)
+    world.idp.register(USER | {"email": "bob@example.com"})
+    world.run()
+    world.idp.edit(user, {"email": "bob@example.com"})
+    world.run()
+    while not world.parked():
+        world.later(HOUR)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert world.crm.consent_log == [("us", ADA, "1001", "granted")]
 
 
 def test_an_address_somebody_left_grants_nothing_even_when_first_seen_without_statuses(world):
