@@ -3,8 +3,10 @@
 import pytest
 
 from connector.errors import Denied
+from connector.sync import intake
 
 from .consenting import ADA, CONSENTS, consent, contact, granted, status
+from .scenes import HOUR
 from .world import USER, World
 
 
@@ -47,6 +49,34 @@ def test_an_address_somebody_moved_away_from_grants_nothing_to_the_next(world):
     assert contact(world, other)["communicable"] == "false"
 
 
+def test_an_address_somebody_moved_away_from_and_was_erased_at_once_grants_nothing_to_the_next(world):
+    """Nobody looked at the person between the move and the erasure."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    assert contact(world, user)["email"] == "new@example.com"
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    world.clock.pass_(60)
+    other = world.idp.register(USER)
+    world.run()
+    assert status(world) == "granted"
+    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_nothing_is_granted_at_an_address_that_is_being_left(world):
+    """Somebody else may have it next; what is granted along with the move is granted at the new one."""
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert world.crm.consent_log == [("us", "new@example.com", "1001", "granted")]
+
+
 def test_an_opt_out_at_an_address_that_was_just_left_counts(world):
     """Nobody had looked at it since, and the status of the new address knows nothing of it."""
     user = granted(world)
@@ -69,6 +99,19 @@ def test_nothing_is_granted_at_an_address_that_is_still_somebody_elses(world):
     world.run()
     assert status(world, email="bob@example.com") is None
     assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_what_a_user_grants_whose_new_address_somebody_else_has_is_granted_at_the_contacts_alone(world):
+    user = world.idp.register(USER)
+    world.idp.register(USER | {"email": "bob@example.com"})
+    world.run()
+    world.idp.edit(user, {"email": "bob@example.com"})
+    world.run()
+    while not world.parked():
+        world.later(HOUR)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert world.crm.consent_log == [("us", ADA, "1001", "granted")]
 
 
 def test_an_address_somebody_left_grants_nothing_even_when_first_seen_without_statuses(world):

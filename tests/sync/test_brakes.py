@@ -106,6 +106,17 @@ def test_blanking_beyond_the_limit_is_held_before_it_happens(tmp_path):
     assert len([contact for contact in world.crm.contacts.values() if contact["firstname"] == ""]) == 2
 
 
+def test_a_percent_stops_no_more_than_what_goes_beyond_the_floor(tmp_path):
+    """A tenth of five people is nobody at all."""
+    world = World(tmp_path, brakes=Brakes(deletes=0, deletes_percent=10, floor=2))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(5)]
+    world.run()
+    for user in users:
+        world.idp.remove(user)
+    world.run()
+    assert sorted(world.link(user).state for user in users) == ["deleted"] * 2 + ["held"] * 3
+
+
 def test_other_changes_go_on_while_a_brake_holds_some(tmp_path):
     world = World(tmp_path, brakes=Brakes(clears=1, clears_percent=0))
     users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(3)]

@@ -254,6 +254,17 @@ def test_an_opt_out_said_once_more_without_a_time_is_lifted_by_nothing(world):
     assert (status(world), consent(world, user)) == ("revoked", "revoked")
 
 
+def test_a_withdrawal_between_reading_and_writing_a_user_is_not_overwritten(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.prefer(ADA, "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.crash_at("contact.update", lambda: world.idp.consent(user, "newsletter", "revoked"))
+    roll(world)
+    roll(world)
+    assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
 def test_marketing_cannot_grant_by_ticking_the_property(world):
     user = world.idp.register(USER)
     world.run()

@@ -1,5 +1,8 @@
 """Deliveries repeated, reordered and late, and both sides changing at once."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from connector.model import Change
@@ -92,6 +95,20 @@ def test_two_edits_within_one_second_of_a_receive_only_provider_end_as_the_later
     world.idp.edit(user, {"first_name": "Two"})
     world.run()
     assert world.crm.contacts[contact]["firstname"] == "Two"
+
+
+def test_a_delivery_from_the_future_stands_against_no_later_one(tmp_path):
+    """A sender's clock was wrong once: what that delivery said is not the last word for as long as it was wrong."""
+    world, user, contact = link(World(tmp_path, idp=RECEIVE_ONLY))
+    world.idp.edit(user, {"first_name": "Early"})
+    change = world.idp.events.pop()
+    ahead = world.clock() + timedelta(days=9)
+    world.deliver(replace(change, occurred_at=ahead, user=replace(change.user, updated_at=ahead)))
+    world.run()
+    world.clock.pass_(60)
+    world.idp.edit(user, {"first_name": "Later"})
+    world.run()
+    assert world.crm.contacts[contact]["firstname"] == "Later"
 
 
 @pytest.mark.parametrize("capabilities", [pytest.param({}, id="readable"), pytest.param(RECEIVE_ONLY, id="receive-only")])
@@ -210,6 +227,17 @@ def test_edits_of_both_sides_at_the_same_moment_end_with_one_winner_and_a_record
     writes = world.crm.writes + world.idp.writes
     world.sweep()
     assert world.crm.writes + world.idp.writes == writes
+
+
+def test_a_conflict_that_shows_only_when_the_user_is_read_is_won_by_the_newest(linked):
+    """The contact's edit is told, the user's earlier one is not."""
+    world, user, contact = linked
+    world.idp.edit(user, {"first_name": "User"})
+    world.idp.events.clear()
+    world.clock.pass_(60)
+    world.crm.edit(contact, {"firstname": "Contact"})
+    world.run()
+    assert (values_of(world, user)["first_name"], world.crm.contacts[contact]["firstname"]) == ("Contact", "Contact")
 
 
 def test_a_conflict_on_the_first_meeting_is_settled_like_any_other(world):

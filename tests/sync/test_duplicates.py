@@ -105,6 +105,18 @@ def test_both_at_once(world):
     assert status(world) == "revoked"
 
 
+def test_of_a_yes_and_a_no_in_one_batch_only_the_no_reaches_the_crm(world):
+    one = world.idp.register(USER)
+    world.run()
+    two = duplicate(world)
+    world.clock.pass_(60)
+    world.idp.consent(one, "newsletter", "granted")
+    world.idp.consent(two, "newsletter", "revoked")
+    world.run()
+    assert world.crm.consent_log == [("us", ADA, "1001", "revoked")]
+    assert (status(world), consent(world, one)) == ("revoked", "revoked")
+
+
 def test_a_grant_of_the_second_user_subscribes_nobody(world):
     one = world.idp.register(USER, consents=[REVOKED])
     world.run()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.sync import intake
+from connector.sync import intake, repair
 
 from .scenes import BOB, CREATE_USER, HOUR, PAST_LEASE, crash, link, values_of
 from .world import MAPPING, USER, World
@@ -66,6 +66,39 @@ def test_two_new_users_with_one_address_do_not_share_a_contact(world):
     assert values_of(world, one)["first_name"] == "Ada"
     assert values_of(world, two)["first_name"] == "Other"
     assert world.crm.contacts[contact]["members_user_id"] == one
+
+
+def test_a_contact_that_a_person_cut_off_is_linked_to_no_other_user(linked):
+    world, user, contact = linked
+    cut = world.link(user)
+    with world.store.write() as tx:
+        repair.unlink(tx, cut)
+    world.crm.edit(contact, {"members_user_id": ""})
+    other = world.idp.register({**USER, "first_name": "Other"})
+    world.run()
+    assert (world.link(other).state, world.link(other).contact_id) == ("held", None)
+    assert "was unlinked before" in world.link(other).reason
+    assert (world.crm.contacts[contact]["firstname"], world.contact_of(other)) == ("Ada", None)
+
+
+def test_a_merge_told_while_a_worker_believes_the_contact_deleted_cuts_no_link(linked):
+    world, user, contact = linked
+    survivor = world.crm.merge(world.crm.create({"email": BOB["email"]}), contact)
+    merged = world.crm.events.pop()
+    world.run()
+    read = world.crm.read
+
+    def behind(ids, properties):
+        """The CRM's answer is older than the event about it."""
+        world.crm.read = read
+        world.deliver(merged)
+        intake.take(world.work)
+        return {}
+
+    world.crm.read = behind
+    world.later(61)
+    assert world.crm.read == read
+    assert (world.link(user).state, world.link(user).contact_id) == ("active", survivor)
 
 
 def test_two_workers_who_meet_one_contact_link_it_once(world):

@@ -6,7 +6,7 @@ import pytest
 
 from connector.errors import Unavailable
 from connector.model import Change, LinkState
-from connector.sync import contact_events, intake, recent, reconcile, repair, sweep
+from connector.sync import batch, contact_events, intake, recent, reconcile, repair, sweep
 
 from .scenes import BOB, CREATE_USER, HOUR, RECEIVE_ONLY
 from .test_two_providers import Two
@@ -287,6 +287,20 @@ class TestBesideTheWebhook:
         world.run()
         world.later(HOUR)
         assert (list(world.idp.users), world.contact_of(user), len(links_of(world, contact))) == ([user], contact, 1)
+
+
+def test_an_event_waits_only_once_for_a_creation_that_may_be_ours(world):
+    """Somebody is always being created: whoever was not ours after the first wait is new."""
+    world.idp.register(BOB)
+    world.deliver_all()
+    intake.take(world.work)
+    batch.lease(world.work)
+    contact = world.crm.create(ADA)
+    world.deliver_all()
+    for links in (0, 1):
+        intake.take(world.work)
+        assert len(links_of(world, contact)) == links
+        world.clock.pass_(intake.SECOND_LOOK / timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -7,6 +7,7 @@ import pytest
 from connector.crm.base import StatusOutcome
 from connector.engine.rulings import ALL, NOT_KEPT
 from connector.model import ConsentState, Statement
+from connector.sync import subscriptions
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .world import USER, World
@@ -44,6 +45,20 @@ def test_an_opt_out_of_everything_that_no_status_shows_is_found_by_the_rolling_l
     roll(world)
     world.sweep()
     assert world.crm.writes + world.idp.writes == made
+
+
+def test_an_opt_out_that_the_rolling_look_finds_while_a_worker_has_the_link_is_not_lost(world):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.edit(user, {"first_name": "Augusta"})
+
+    def meanwhile():
+        world.crm.out_of_all[ADA] = world.clock()
+        assert subscriptions.roll(world.work) == 1
+
+    world.crash_at("contact.update", meanwhile)
+    world.run()
+    assert (consent(world, user), contact(world, user)["communicable"]) == ("revoked", "false")
 
 
 def test_a_resubscription_that_is_accepted_and_not_carried_out_is_written_once_and_held(world):

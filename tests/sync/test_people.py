@@ -74,6 +74,20 @@ def test_a_record_whose_sending_was_never_answered_is_removed_too(world):
     assert world.crm.records == {}
 
 
+def test_while_nobody_tells_which_record_that_is_the_person_is_not_erased(world):
+    user = registered(world)
+    world.crm.loses = [Unavailable("timeout")]
+    activities.send(world.work)
+    world.crm.event_faults = dict.fromkeys(world.crm.records, Unavailable("busy"))
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert world.link(user).state == "active"
+    world.crm.event_faults = {}
+    world.later(HOUR)
+    assert world.crm.records == {}
+    assert forgotten(world, user)
+
+
 def test_what_is_told_of_a_merged_contact_is_not_kept_once_it_is_erased(world):
     """The events of both contacts, of their merge and of the erasure come together."""
     user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
@@ -108,6 +122,29 @@ def test_a_contact_that_was_merged_with_another_users_stays_before_we_are_told(w
     world.run()
     assert world.link(user).state == "erased"
     assert survivor in world.crm.contacts
+
+
+def test_of_two_who_both_ask_and_whose_contacts_were_merged_before_we_are_told_none_stays(world):
+    """Neither keeps the contact for the other."""
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    for one in (user, other):
+        world.idp.ask_to_be_forgotten(one)
+    world.crm.merge(world.contact_of(user), world.contact_of(other))
+    world.crm.events.clear()
+    world.run()
+    assert (world.link(user).state, world.link(other).state) == ("erased", "erased")
+    assert world.crm.contacts == {}
+
+
+def test_the_contact_goes_although_another_user_who_was_never_linked_to_it_has_the_address(world):
+    user, other = registered(world), registered(world)
+    world.later(60)
+    contact = world.contact_of(user)
+    assert (world.link(other).state, world.link(other).contact_id) == ("held", None)
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert world.link(user).state == "erased"
+    assert contact not in world.crm.contacts
 
 
 def test_an_erasure_goes_on_although_the_contact_was_merged_with_another_users(world):

@@ -126,6 +126,13 @@ class TestWhileAWorkerHasTheLink:
         world.run()
         assert world.link(user).state is state
 
+    def test_the_worker_writes_nothing_and_makes_nothing_of_it_any_more(self, world):
+        """It would tie the link to a contact, and make it active by that."""
+        user = world.idp.register(USER)
+        world.crash_at("leased", lambda: do(world, repair.hold, user, "wait"))
+        world.run()
+        assert (world.link(user).state, world.link(user).reason, world.crm.contacts) == (LinkState.HELD, "wait", {})
+
     def test_what_ended_since_it_was_found_is_refused(self, linked):
         world, user, _ = linked
         found = world.link(user)
