@@ -15,9 +15,9 @@ from connector.errors import Rejected, Unavailable
 from connector.model import Link
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
+from connector.sync import contradictions, who
 from connector.sync import erase as erasing
 from connector.sync import export as exporting
-from connector.sync import who
 from connector.sync.erase import Outcome
 from connector.sync.people import LEFT
 
@@ -46,7 +46,8 @@ def consents(
 
 def _verify(config: Path | None, as_json: bool) -> None:
     with store_of(config).read() as tx, progress(quiet=as_json) as tell:
-        head, findings = tx.ledger.head(), tx.ledger.verify(lambda done, of: tell("checking consents", done, of))
+        head = tx.ledger.head()
+        findings = contradictions.findings(tx, lambda done, of: tell("checking consents", done, of))
     if as_json:
         print_json({"rows": head.count, "end": head.chain, "findings": findings})
     elif not findings:

@@ -6,7 +6,8 @@ import stat
 import pytest
 from sqlalchemy import text
 
-from connector.model import ConsentState
+from connector.engine.consent import Standing, encoded
+from connector.model import ConsentState, Statement
 from connector.store import Store
 from connector.store.ledger import LedgerRow
 
@@ -61,6 +62,19 @@ def test_of_somebody_erased_the_proof_is_found_by_who_names_the_user(connector, 
     (row,) = json.loads(connector("consents", f"members:{user}", "--json")[1])
     assert (row["purpose"], row["state"], row["source"]) == ("newsletter", "granted", None)
     assert user not in row["link"]
+
+
+def test_what_stands_at_the_links_is_checked_along_with_the_ledger(connector, person, store):
+    with store.write() as tx:
+        link = tx.links.by_users("members", [person[1]])[person[1]]
+        stands = {"calls": encoded(Standing(Statement(ConsentState.REVOKED)))}
+        tx.links.notice(link.id, {"consents": stands}, None)
+    code, _, err = connector("consents", "--verify")
+    assert (code, err.splitlines()[-1]) == (
+        1, f"consents: consents whose last row is missing, or is not what stands at the link: 1 (links {link.id})",
+    )  # fmt: skip
+    with store.write() as tx:
+        tx.links.notice(link.id, {"consents": link.consents}, None)
 
 
 def test_the_ledger_is_checked_on_demand(connector, person, store):
