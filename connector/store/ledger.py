@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
 from connector.model import LIVING, ConsentState
+from connector.store import proof
 from connector.store.keyed import HEAD
 from connector.store.proof import BLANKED, CONTENT, EDITED, MOST, Check, Head, content_digest, erased_digest, link_digest
 from connector.store.tables import Moment, Words, consent, cursor, link, storable
@@ -39,7 +40,8 @@ class LedgerRow:
 
     link_id: None once the person was erased. subject: `Ledger.subject` of the user.
     occurred_at: when the person decided, None when nobody told. learnt_at: when it reached us; None: now.
-    source, entry_point, text_version: as the sender told. delivery: the sender's id of the evidence.
+    source, entry_point, text_version: as the sender told. delivery: the sender's id of the evidence. edited: somebody changed it
+    since; then it proves nothing.
     """
 
     link_id: int | None
@@ -55,6 +57,7 @@ class LedgerRow:
     text_version: str | None = None
     delivery: str | None = None
     id: int = 0
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +192,13 @@ class Ledger:
         return erased_digest(self._tx.keyed, row.id, row.digest, content | dict.fromkeys(BLANKED))
 
     def _rows(self, condition: Any) -> list[LedgerRow]:
-        query = select(*(consent.c[name] for name in (*CONTENT, "id"))).where(condition).order_by(consent.c.id)
-        return [LedgerRow(**{**row._mapping, "state": ConsentState(row.state)}) for row in self._db.execute(query)]
+        return [self._read(row) for row in self._db.execute(select(consent).where(condition).order_by(consent.c.id))]
+
+    def _read(self, row: Row[Any]) -> LedgerRow:
+        """A row, whatever somebody made of it."""
+        content = {name: getattr(row, name) for name in CONTENT}
+        content["state"] = next((state for state in ConsentState if state == row.state), ConsentState.UNKNOWN)
+        return LedgerRow(**content, id=row.id, edited=not proof.is_sound(self._tx.keyed, row))
 
 
 def _page(after: int, upto: int) -> Any:

@@ -43,6 +43,7 @@ def person(stack, connector, store, request):
 
 KEYS = {
     "purpose", "state", "occurred_at", "learnt_at", "source", "entry_point", "legal_basis", "text_version", "delivery", "link",
+    "edited",
 }  # fmt: skip
 
 
@@ -54,6 +55,38 @@ def test_consents_are_listed_as_proof(connector, person):
     code, out, _ = connector("consents", f"members:{user}")
     assert code == 0
     assert "newsletter  granted" in out
+
+
+@pytest.mark.parametrize("change", ["state = 'revoked'", "occurred_at = 1", "source = 'us'", "state = 'of anybody''s making'"])
+def test_an_edited_row_is_no_proof(connector, person, store, change):
+    email, user, _ = person
+    assert connector("consents", email)[0] == 0
+    with store.write() as tx:
+        link = tx.links.by_users("members", [user])[user].id
+        (row,) = tx.ledger.of_link(link)
+        tx.connection.execute(text(f"update consent set {change} where id = {row.id}"))
+    code, out, err = connector("consents", email)
+    assert (code, out.splitlines()[-1].rstrip().endswith("edited")) == (1, True)
+    assert err.splitlines()[-1].startswith("consents: 1 of these rows were edited and prove nothing")
+    code, out, _ = connector("consents", f"members:{user}", "--json")
+    assert (code, [one["edited"] for one in json.loads(out)]) == (1, [True])
+    with store.write() as tx:
+        restored = "update consent set state = :state, occurred_at = :at, source = :source where id = :id"
+        at = row.occurred_at.timestamp()
+        tx.connection.execute(text(restored), {"state": row.state.value, "at": at, "source": row.source, "id": row.id})
+    assert connector("consents", email)[0] == 0
+
+
+def test_a_row_that_an_erasure_blanked_is_proof_until_it_is_edited(connector, person, store):
+    email, user, _ = person
+    connector("erase", email)
+    assert connector("consents", f"members:{user}")[0] == 0
+    with store.write() as tx:
+        (row,) = tx.ledger.of_subject("members", user)
+        tx.connection.execute(text(f"update consent set purpose = 'calls' where id = {row.id}"))
+    assert connector("consents", f"members:{user}")[0] == 1
+    with store.write() as tx:
+        tx.connection.execute(text(f"update consent set purpose = 'newsletter' where id = {row.id}"))
 
 
 def test_of_somebody_erased_the_proof_is_found_by_who_names_the_user(connector, person):
