@@ -231,14 +231,7 @@ def poll() -> int:
 @app.task(name="connector.subscriptions", **BUSY)
 def look_at_subscriptions() -> int:
     """Look at subscription statuses in turn: opt-outs made in the CRM ring no bell. Returns how many links were rung."""
-
-    def do() -> int:
-        rung = subscriptions.roll(runtime.verified())
-        if rung:
-            runtime.doorbell.ring()
-        return rung
-
-    return _quietly("subscriptions", do)
+    return _quietly("subscriptions", lambda: subscriptions.roll(runtime.verified()))
 
 
 @app.task(name="connector.tidy", **BUSY)

@@ -15,9 +15,9 @@ from connector.errors import Rejected, Unavailable
 from connector.model import Link
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
+from connector.sync import contradictions, who
 from connector.sync import erase as erasing
 from connector.sync import export as exporting
-from connector.sync import who
 from connector.sync.erase import Outcome
 from connector.sync.people import LEFT
 
@@ -35,7 +35,10 @@ def consents(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """What a person consented to, as proof: when, where, to which text, and where we have it from. Exit code 1: nobody."""
+    """What a person consented to, as proof: when, where, to which text, and where we have it from.
+
+    Exit code 1: nobody, or a row that somebody edited.
+    """
     if verify == bool(who_):
         raise typer.BadParameter("give WHO, or --verify")
     if who_:
@@ -46,7 +49,8 @@ def consents(
 
 def _verify(config: Path | None, as_json: bool) -> None:
     with store_of(config).read() as tx, progress(quiet=as_json) as tell:
-        head, findings = tx.ledger.head(), tx.ledger.verify(lambda done, of: tell("checking consents", done, of))
+        head = tx.ledger.head()
+        findings = contradictions.findings(tx, lambda done, of: tell("checking consents", done, of))
     if as_json:
         print_json({"rows": head.count, "end": head.chain, "findings": findings})
     elif not findings:
@@ -62,9 +66,14 @@ def _consents_of(who_: str, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_rows([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+        shown = [row | {"edited": "edited" if row["edited"] else None} for row in rows]
+        print_rows([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in shown])
     else:
         out.print("no consent was ever told")
+    if edited := sum(row["edited"] for row in rows):
+        raise Rejected(
+            f"consents: {edited} of these rows were edited and prove nothing; see all with: connector consents --verify"
+        )
 
 
 def _proof(tx: Tx, who_: str, link: Link) -> list[LedgerRow]:
@@ -79,6 +88,7 @@ def _statement(row: LedgerRow, link: Link) -> dict[str, Any]:
         "purpose": row.purpose, "state": row.state.value, "occurred_at": row.occurred_at and row.occurred_at.isoformat(),
         "learnt_at": row.learnt_at and row.learnt_at.isoformat(), "source": row.source, "entry_point": row.entry_point,
         "legal_basis": row.legal_basis, "text_version": row.text_version, "delivery": row.delivery, "link": link.name,
+        "edited": row.edited,
     }  # fmt: skip
 
 

@@ -260,6 +260,11 @@ def decoded(stored: Mapping[str, Any] | None) -> Standing:
     )
 
 
+def standing_now(stored: Mapping[str, Any]) -> Statement:
+    """What stands, of a standing as JSON, without the rest of it."""
+    return _statement(stored["now"])
+
+
 def _told(one: Statement) -> dict[str, Any]:
     told = {"state": one.state.value, "at": one.at and one.at.isoformat(), "source": one.source}
     more = {"entry_point": one.entry_point, "text_version": one.text_version}

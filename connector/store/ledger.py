@@ -5,17 +5,18 @@ that rows missing at the end are noticed, too. Erasing a person blanks what tell
 withdrawn and when; a keyed digest says that it was us who blanked it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
-from connector.model import ConsentState
+from connector.model import LIVING, ConsentState
+from connector.store import proof
 from connector.store.keyed import HEAD
 from connector.store.proof import BLANKED, CONTENT, EDITED, MOST, Check, Head, content_digest, erased_digest, link_digest
-from connector.store.tables import Moment, Words, consent, cursor, storable
+from connector.store.tables import Moment, Words, consent, cursor, link, storable
 
 if TYPE_CHECKING:
     from connector.store.store import Tx
@@ -25,6 +26,9 @@ REMEMBERED = 20
 
 STEP = 1000
 """Rows between two words about progress."""
+
+PAGE = 1000
+"""Links that are laid beside their rows at once."""
 
 Progress = Callable[[int, int], None]
 """Called with how many rows are checked, of how many."""
@@ -36,7 +40,8 @@ class LedgerRow:
 
     link_id: None once the person was erased. subject: `Ledger.subject` of the user.
     occurred_at: when the person decided, None when nobody told. learnt_at: when it reached us; None: now.
-    source, entry_point, text_version: as the sender told. delivery: the sender's id of the evidence.
+    source, entry_point, text_version: as the sender told. delivery: the sender's id of the evidence. edited: somebody changed it
+    since; then it proves nothing.
     """
 
     link_id: int | None
@@ -52,6 +57,16 @@ class LedgerRow:
     text_version: str | None = None
     delivery: str | None = None
     id: int = 0
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What stands at a link (see `model.Link.consents`) beside what its last row of a purpose says: purpose -> state and time."""
+
+    link_id: int
+    consents: Mapping[str, Any]
+    told: dict[str, tuple[str, datetime | None]]
 
 
 class Ledger:
@@ -96,6 +111,22 @@ class Ledger:
         for row in self._rows(consent.c.id.in_(latest)):
             found.setdefault(row.link_id or 0, {})[row.purpose] = row
         return found
+
+    def beside_links(self) -> Iterator[LastWords]:
+        """Each living link of a user that has consents, in order of their ids. Both are seen at one moment, a page at a time."""
+        after = 0
+        while upto := self._end_of_page(after):
+            found: dict[int, LastWords] = {}
+            for row in self._db.execute(_page(after, upto)):
+                one = found.setdefault(row.id, LastWords(row.id, row.consents, {}))
+                if row.purpose is not None:
+                    one.told[row.purpose] = (row.state, row.occurred_at)
+            yield from found.values()
+            after = upto
+
+    def _end_of_page(self, after: int) -> int | None:
+        page = select(link.c.id).where(link.c.id > after).order_by(link.c.id).limit(PAGE).subquery()
+        return self._db.execute(select(func.max(page.c.id))).scalar()
 
     def erase(self, link_id: int, subject: str | None = None) -> None:
         """Blank what tells of a person, in a link's rows and in all others about this subject."""
@@ -161,8 +192,31 @@ class Ledger:
         return erased_digest(self._tx.keyed, row.id, row.digest, content | dict.fromkeys(BLANKED))
 
     def _rows(self, condition: Any) -> list[LedgerRow]:
-        query = select(*(consent.c[name] for name in (*CONTENT, "id"))).where(condition).order_by(consent.c.id)
-        return [LedgerRow(**{**row._mapping, "state": ConsentState(row.state)}) for row in self._db.execute(query)]
+        return [self._read(row) for row in self._db.execute(select(consent).where(condition).order_by(consent.c.id))]
+
+    def _read(self, row: Row[Any]) -> LedgerRow:
+        """A row, whatever somebody made of it."""
+        content = {name: getattr(row, name) for name in CONTENT}
+        content["state"] = next((state for state in ConsentState if state == row.state), ConsentState.UNKNOWN)
+        return LedgerRow(**content, id=row.id, edited=not proof.is_sound(self._tx.keyed, row))
+
+
+def _page(after: int, upto: int) -> Any:
+    """The last row of each purpose beside the links up to one, in one statement: what is recorded meanwhile is in neither."""
+    rows = consent.c.link_id.between(after + 1, upto)
+    by_purpose = select(consent.c.link_id, func.max(consent.c.id).label("row")).where(rows)
+    last = by_purpose.group_by(consent.c.link_id, consent.c.purpose).subquery()
+    living = link.c.state.in_(LIVING) & link.c.user_id.is_not(None) & (link.c.consents != {})
+    beside = link.outerjoin(last, last.c.link_id == link.c.id).outerjoin(consent, consent.c.id == last.c.row)
+    query = select(link.c.id, link.c.consents, consent.c.purpose, consent.c.state, consent.c.occurred_at).select_from(beside)
+    return query.where(link.c.id.between(after + 1, upto) & living).order_by(link.c.id)
+
+
+def as_stored(purpose: str) -> str:
+    """A purpose as its column gives it back."""
+    kind = consent.c.purpose.type
+    assert isinstance(kind, Words)
+    return storable(purpose)[: kind.longest]
 
 
 def _stored(row: LedgerRow) -> dict[str, Any]:

@@ -41,6 +41,15 @@ def erased_digest(keyed: Keyed, row_id: int, digest: str, content: Mapping[str, 
     return keyed.digest("erased", str(row_id), digest, _told(content))
 
 
+def is_sound(keyed: Keyed, row: Row[Any]) -> bool:
+    """Whether a row's content is what was written, or what our erasure left of it."""
+    content = {name: getattr(row, name) for name in CONTENT}
+    if row.erased is None:
+        return content_digest(keyed, content) == str(row.digest)
+    blank = all(content[name] is None for name in BLANKED)
+    return blank and erased_digest(keyed, row.id, row.digest, content) == str(row.erased)
+
+
 def _told(content: Mapping[str, Any]) -> str:
     return json.dumps([content[name] for name in CONTENT], default=lambda moment: moment.astimezone(UTC).isoformat())
 
@@ -107,7 +116,7 @@ class Check:
             self.findings.append("and more")
 
     def _row(self, row: Row[Any], after: Row[Any] | None) -> None:
-        sound = self._sound(row)
+        sound = is_sound(self._keyed, row)
         chain = link_digest(self._keyed, self._chain, row.digest)
         if chain == row.chain:
             self._go_on(row, chain, edited=not sound)
@@ -140,11 +149,3 @@ class Check:
         if after is None:
             return self._head.ours and chain == self._head.chain
         return link_digest(self._keyed, chain, after.digest) == str(after.chain)
-
-    def _sound(self, row: Row[Any]) -> bool:
-        """Whether a row's content is what was written, or what our erasure left of it."""
-        content = {name: getattr(row, name) for name in CONTENT}
-        if row.erased is None:
-            return content_digest(self._keyed, content) == str(row.digest)
-        blank = all(content[name] is None for name in BLANKED)
-        return blank and erased_digest(self._keyed, row.id, row.digest, content) == str(row.erased)

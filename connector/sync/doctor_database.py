@@ -12,7 +12,7 @@ from connector.store.inbox import CRM
 from connector.store.keyed import EARLY, LATE, UNKEYED, used
 from connector.store.ledger import Progress
 from connector.store.migrate import require_current, upgrade
-from connector.sync import demands, subscriptions
+from connector.sync import contradictions, demands, subscriptions
 from connector.sync.brakes import BRAKE
 from connector.sync.checks import Check, State, ago, span, split
 from connector.sync.status import status
@@ -28,6 +28,9 @@ LISTED = 1000
 
 LEFT = timedelta(hours=1)
 """How long the records of erased people's events may take to go."""
+
+CHANGED = "somebody changed the database: compare the tables consent and link, and the row `ledger` of cursor, with a backup"
+"""The way out of a ledger that does not hold."""
 
 STALE = 60.0
 """Seconds a sweep may be late, beyond a few of its rounds."""
@@ -89,9 +92,9 @@ def _ledger(settings: Settings, tx: Tx, progress: Progress | None) -> Iterator[C
         return
     if settings.keyed is None:
         yield Check("hash_key", State.WARNING, UNKEYED, LATE if used(tx) else EARLY)
-    head, findings = tx.ledger.head(), tx.ledger.verify(progress)
+    head, findings = tx.ledger.head(), contradictions.findings(tx, progress)
     if findings:
-        yield Check("ledger", State.PROBLEM, ", ".join(findings), "somebody changed the table consent: compare it with a backup")
+        yield Check("ledger", State.PROBLEM, "; ".join(findings), CHANGED)
     else:
         end = f"end {head.chain}" if head.chain else "no end yet"
         yield Check("ledger", State.OK, f"whole, {head.count} rows, {end}", "keep count and end elsewhere, as proof")

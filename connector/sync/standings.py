@@ -17,10 +17,11 @@ def remembered(case: Case) -> dict[str, Any]:
 
 def _settled(case: Case) -> list[Ruling]:
     """What was decided about consents. Without a contact, what the CRM says of the address may be about somebody else who has it:
-    only an opt-out counts, and the user's own word that nothing outweighs.
+    only an opt-out counts, and the user's own word that nothing outweighs. Without a user it is nobody's consent yet, and while a
+    case is queued nothing is settled.
     """
     plan = case.plan
-    if plan is None or plan.asks or plan.asks_all:
+    if plan is None or plan.asks or plan.asks_all or case.queued or not case.link.user_id:
         return []
     return [one for one in plan.rulings if case.seen.contact or one.now.state is REVOKED or _own_word(one)]
 
@@ -63,10 +64,10 @@ def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
 
 def ledger_rows(tx: Tx, case: Case) -> list[LedgerRow]:
     """What is new about the person's consents, for the ledger."""
-    if not case.link.user_id:
-        return []
-    subject = tx.ledger.subject(case.link.provider, case.link.user_id)
     new = [one for one in _settled(case) if one.now != one.before.now]
+    if not new:
+        return []
+    subject = tx.ledger.subject(case.link.provider, case.link.user_id or "")
     lacking = [one for one in new if entrypoints.lacking(one)]
     heard = entrypoints.heard(tx, case) if lacking else ()
     found = {one.name: entrypoints.named(heard, one.now) for one in lacking}

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, Voice, decoded
+from connector.errors import Locked
 from connector.model import UNTOLD, Link, LinkState, Statement
 from connector.store import Tx
 from connector.sync.work import Work
@@ -18,14 +19,27 @@ PAUSED = "paused:subscriptions"
 PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscriptions:passed"
 """Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
 
-PAGE = 1000
-"""Links looked at in one go: ten calls for their statuses, ten for whether they opted out of everything."""
+PAGE = 100
+"""Links looked at in one go: a call for their statuses and one for whether they opted out of everything where HubSpot takes many
+addresses, else as many as there are addresses."""
 
-PAGES = 100
+PAGES = 1000
 """Pages in one round at most: 2,000 calls, two minutes of the budget."""
 
 ROUND = 120.0
 """Seconds after which a round ends: where each address is a call of its own, so many pages would keep all others waiting."""
+
+LOCK = "subscriptions"
+"""One round at a time: several would share the budget, so that each takes as many times as long, and keep all workers busy."""
+
+LASTING = timedelta(minutes=2)
+"""How long that lock outlives its holder; extended with every page."""
+
+PASSING_ON = 60
+"""Seconds to bring what was found to both sides."""
+
+STEP = 0.1
+"""Seconds between two looks at whether links wait for their turn."""
 
 PROBES = 5
 """Links that try whether subscriptions are open again."""
@@ -36,22 +50,56 @@ log = structlog.get_logger()
 def roll(work: Work, pages: int = PAGES) -> int:
     """Look at the statuses of the next active links, `pages` of them at most. Returns how many were rung.
 
-    Starts again from the first link once the last was reached; one round takes as long as that takes, see `lag`.
+    Starts again from the first link once the last was reached; one round takes as long as that takes, see `lag`. Raises Locked
+    while another round goes on.
     """
     if not any(mapping.consents for mapping in work.mappings.values()):
         return 0
-    rung = _try_again(work)
-    ends = time.monotonic() + ROUND
+    holder = work.holder()
+    _hold(work, holder, begin=True)
+    try:
+        tried = _try_again(work)
+        if tried:
+            work.ring()
+        return tried + _round(work, holder, pages)
+    finally:
+        with work.store.write() as tx:
+            tx.runs.unlock(LOCK, holder)
+
+
+def _hold(work: Work, holder: str, begin: bool = False) -> None:
+    with work.store.write() as tx:
+        if not (tx.runs.lock if begin else tx.runs.extend)(LOCK, holder, LASTING):
+            raise Locked("somebody else looks at subscription statuses")
+
+
+def _round(work: Work, holder: str, pages: int) -> int:
+    rung, ends = 0, time.monotonic() + ROUND
     for _ in range(pages):
+        began = time.monotonic()
         links = _next(work)
-        rung += _look(work, [link for link in links if link.provider in work.mappings])
+        found = _look(work, [link for link in links if link.provider in work.mappings])
         with work.store.write() as tx:
             if len(links) < PAGE:
                 tx.cursors.set(PASSED, str((tx.now - (_under_way(tx) or tx.now)).total_seconds()))
             tx.cursors.set(PLACE, str(links[-1].id) if len(links) == PAGE else "0")
+        rung += found
+        if found:
+            work.ring()
         if len(links) < PAGE or time.monotonic() > ends:
             break
+        _give_way(work, time.monotonic() - began)
+        _hold(work, holder)
     return rung
+
+
+def _give_way(work: Work, seconds: float) -> None:
+    """Leave the calls to links that wait or are worked on, for as long as a page took at most."""
+    for _ in range(int(seconds / STEP)):
+        with work.store.read() as tx:
+            if not tx.links.waiting(providers=work.mappings) and not tx.links.owners():
+                return
+        time.sleep(STEP)
 
 
 def _try_again(work: Work) -> int:
@@ -138,13 +186,15 @@ def lag(tx: Tx, every: float) -> dict[str, Any]:
     """How late an opt-out made in the CRM may be noticed: {"last_pass_at", "lag_seconds", "paused"}.
 
     every: seconds between two rounds; 0: there are none. last_pass_at: when everybody had been looked at. lag_seconds: the worst
-    case: as long as the last look at everybody took, the pause until the next one, and a minute to pass on what is found; None
-    where there is none to tell. paused: why, when it is closed.
+    case: as long as a look at everybody takes and the pause until the next one, so much of that one as an opt-out that was just
+    missed may wait for within a round, and a minute to pass on what is found; None where there is none to tell. paused: why, when
+    it is closed.
     """
     passed, paused = tx.cursors.get(PASSED), tx.cursors.get(PAUSED)
+    taking = _taking(tx, every)
     return {
         "last_pass_at": passed and passed[1].isoformat(),
-        "lag_seconds": round(_taking(tx, every) + every) + 60 if every else None,
+        "lag_seconds": round(taking + every + min(taking, ROUND)) + PASSING_ON if every else None,
         "paused": paused[0] or None if paused else None,
     }
 

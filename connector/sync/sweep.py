@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connector.errors import Unavailable
 from connector.store import Tx
-from connector.sync import activities, health, recent
+from connector.sync import activities, health, recent, subscriptions
 from connector.sync.sender import LOCK
 from connector.sync.work import Work, here
 
@@ -28,7 +28,7 @@ def sweep(work: Work) -> int:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:
             tx.links.release(dead)
-        for name, holder in tx.runs.holders(LOCK).items():
+        for name, holder in (tx.runs.holders(LOCK) | tx.runs.holders(subscriptions.LOCK)).items():
             if not alive(holder.rpartition("/")[0]):
                 tx.runs.unlock(name, holder)
         tx.cursors.set(SWEPT)

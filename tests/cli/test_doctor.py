@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from connector.crm.hubspot.driver import HubSpot
-from connector.model import ConsentState, LinkState
+from connector.engine.consent import Standing, encoded
+from connector.model import ConsentState, LinkState, Statement
 from connector.store import Store
 from connector.store.ledger import LedgerRow
 from connector.sync import subscriptions
@@ -303,6 +304,21 @@ def test_the_ledger_shows_its_end_and_any_change(doctor, store):
         tx.connection.execute(text("update consent set state = 'granted' where state = 'revoked'"))
     code, found = doctor()
     assert (code, found["ledger"]["state"], found["ledger"]["detail"]) == (1, "problem", "row 2: edited")
+
+
+def test_a_ledger_that_contradicts_the_links_is_told_beside_its_broken_chain(doctor, store):
+    consented(store)
+    stands = {"newsletter": encoded(Standing(Statement(ConsentState.GRANTED)))}
+    with store.write() as tx:
+        tx.links.create([{"provider": "members", "user_id": "u-7", "state": LinkState.HELD, "consents": stands}])
+        link = tx.links.by_users("members", ["u-7"])["u-7"].id
+        tx.connection.execute(text("update consent set state = 'granted' where state = 'revoked'"))
+    code, found = doctor()
+    assert (code, found["ledger"]["state"]) == (1, "problem")
+    assert found["ledger"]["detail"] == (
+        f"row 2: edited; consents whose last row is missing, or is not what stands at the link: 1 (links {link})"
+    )
+    assert "with a backup" in found["ledger"]["way_out"]
 
 
 def test_another_hash_key_is_told_from_forgery(doctor, store, monkeypatch):

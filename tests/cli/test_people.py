@@ -6,7 +6,8 @@ import stat
 import pytest
 from sqlalchemy import text
 
-from connector.model import ConsentState
+from connector.engine.consent import Standing, encoded
+from connector.model import ConsentState, Statement
 from connector.store import Store
 from connector.store.ledger import LedgerRow
 
@@ -42,6 +43,7 @@ def person(stack, connector, store, request):
 
 KEYS = {
     "purpose", "state", "occurred_at", "learnt_at", "source", "entry_point", "legal_basis", "text_version", "delivery", "link",
+    "edited",
 }  # fmt: skip
 
 
@@ -55,12 +57,57 @@ def test_consents_are_listed_as_proof(connector, person):
     assert "newsletter  granted" in out
 
 
+@pytest.mark.parametrize("change", ["state = 'revoked'", "occurred_at = 1", "source = 'us'", "state = 'of anybody''s making'"])
+def test_an_edited_row_is_no_proof(connector, person, store, change):
+    email, user, _ = person
+    assert connector("consents", email)[0] == 0
+    with store.write() as tx:
+        link = tx.links.by_users("members", [user])[user].id
+        (row,) = tx.ledger.of_link(link)
+        tx.connection.execute(text(f"update consent set {change} where id = {row.id}"))
+    code, out, err = connector("consents", email)
+    assert (code, out.splitlines()[-1].rstrip().endswith("edited")) == (1, True)
+    assert err.splitlines()[-1].startswith("consents: 1 of these rows were edited and prove nothing")
+    code, out, _ = connector("consents", f"members:{user}", "--json")
+    assert (code, [one["edited"] for one in json.loads(out)]) == (1, [True])
+    with store.write() as tx:
+        restored = "update consent set state = :state, occurred_at = :at, source = :source where id = :id"
+        at = row.occurred_at.timestamp()
+        tx.connection.execute(text(restored), {"state": row.state.value, "at": at, "source": row.source, "id": row.id})
+    assert connector("consents", email)[0] == 0
+
+
+def test_a_row_that_an_erasure_blanked_is_proof_until_it_is_edited(connector, person, store):
+    email, user, _ = person
+    connector("erase", email)
+    assert connector("consents", f"members:{user}")[0] == 0
+    with store.write() as tx:
+        (row,) = tx.ledger.of_subject("members", user)
+        tx.connection.execute(text(f"update consent set purpose = 'calls' where id = {row.id}"))
+    assert connector("consents", f"members:{user}")[0] == 1
+    with store.write() as tx:
+        tx.connection.execute(text(f"update consent set purpose = 'newsletter' where id = {row.id}"))
+
+
 def test_of_somebody_erased_the_proof_is_found_by_who_names_the_user(connector, person):
     email, user, _ = person
     assert connector("erase", email)[0] == 0
     (row,) = json.loads(connector("consents", f"members:{user}", "--json")[1])
     assert (row["purpose"], row["state"], row["source"]) == ("newsletter", "granted", None)
     assert user not in row["link"]
+
+
+def test_what_stands_at_the_links_is_checked_along_with_the_ledger(connector, person, store):
+    with store.write() as tx:
+        link = tx.links.by_users("members", [person[1]])[person[1]]
+        stands = {"calls": encoded(Standing(Statement(ConsentState.REVOKED)))}
+        tx.links.notice(link.id, {"consents": stands}, None)
+    code, _, err = connector("consents", "--verify")
+    assert (code, err.splitlines()[-1]) == (
+        1, f"consents: consents whose last row is missing, or is not what stands at the link: 1 (links {link.id})",
+    )  # fmt: skip
+    with store.write() as tx:
+        tx.links.notice(link.id, {"consents": link.consents}, None)
 
 
 def test_the_ledger_is_checked_on_demand(connector, person, store):

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from connector.errors import ConfigError
-from connector.model import ConsentState
-from connector.store import Store
+from connector.model import ConsentState, LinkState
+from connector.store import Store, ledger
 from connector.store.ledger import LedgerRow
 
 AT = datetime(2026, 11, 1, 12, 0, 0, 123457, tzinfo=UTC)
@@ -70,6 +70,25 @@ def test_the_latest_row_of_each_purpose(store):
     assert {link: {name: one.state for name, one in rows.items()} for link, rows in last.items()} == {
         1: {"newsletter": REVOKED, "partners": REVOKED}, 2: {"newsletter": GRANTED},
     }  # fmt: skip
+
+
+def test_the_latest_rows_are_laid_beside_the_living_links(store, monkeypatch):
+    """Of a million links a few at a time; ids are not without gaps."""
+    monkeypatch.setattr(ledger, "PAGE", 2)
+    with store.write() as tx:
+        ids = []
+        for number, (state, consents) in enumerate(
+            [("active", {"newsletter": 1}), ("active", {}), ("erased", {"newsletter": 2}), ("held", {"newsletter": 3})] * 2
+        ):
+            tx.links.create([{"provider": "members", "user_id": f"u-{number}", "state": LinkState(state), "consents": consents}])
+            ids.append(tx.links.by_users("members", [f"u-{number}"])[f"u-{number}"].id)
+        tx.links.remove(ids[1])
+        tx.ledger.append([row(tx, 1, link=ids[0]), row(tx, 2, link=ids[0], state=REVOKED), row(tx, 3, link=ids[5])])
+        found = [(one.link_id, one.consents, one.told) for one in tx.ledger.beside_links()]
+    assert found == [
+        (ids[0], {"newsletter": 1}, {"newsletter": ("revoked", AT)}), (ids[3], {"newsletter": 3}, {}),
+        (ids[4], {"newsletter": 1}, {}), (ids[7], {"newsletter": 3}, {}),
+    ]  # fmt: skip
 
 
 def test_any_text_can_be_evidence(store):

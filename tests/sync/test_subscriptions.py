@@ -1,8 +1,14 @@
 """Looking at everybody's subscription statuses in turn: how far each round comes, and how late that makes us."""
 
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
-from connector.sync import subscriptions
+from connector.errors import Locked
+from connector.sync import subscriptions, sweep
+from connector.sync.work import here
 
 from .consenting import CONSENTS
 from .world import USER, World
@@ -41,23 +47,28 @@ class TestLag:
     def test_it_is_what_the_last_look_at_everybody_took_and_the_pause_after_it(self, world):
         while world.clock.pass_(EVERY) or subscriptions.roll(world.work, 1) or not passed(world):
             pass
-        assert lag(world) == 2 * EVERY + EVERY + 60
+        assert lag(world) == 2 * EVERY + EVERY + subscriptions.ROUND + 60
 
     def test_a_quick_look_at_everybody_adds_nothing(self, world):
         subscriptions.roll(world.work)
         assert lag(world) == EVERY + 60
 
+    def test_who_is_missed_at_the_beginning_of_one_look_may_be_found_at_the_end_of_the_next(self, world, monkeypatch):
+        slowly(world, monkeypatch, 10)
+        subscriptions.roll(world.work)
+        assert lag(world) == 30 + EVERY + 30 + 60
+
     def test_the_first_look_counts_while_it_goes_on(self, world):
         assert lag(world) == EVERY + 60
         subscriptions.roll(world.work, 1)
         world.clock.pass_(7200)
-        assert lag(world) == 7200 + EVERY + 60
+        assert lag(world) == 7200 + EVERY + subscriptions.ROUND + 60
 
     def test_where_each_address_is_a_call_it_takes_as_long_as_it_takes(self, world, monkeypatch):
         slowly(world, monkeypatch, 1000)
         for _ in range(3):
             subscriptions.roll(world.work)
-        assert lag(world) == 3000 + EVERY + 60
+        assert lag(world) == 3000 + EVERY + subscriptions.ROUND + 60
 
     def test_the_time_in_which_nobody_could_look_counts(self, world):
         """The first page fails again and again."""
@@ -68,7 +79,7 @@ class TestLag:
             subscriptions.roll(world.work)
         world.clock.pass_(5000)
         subscriptions.roll(world.work)
-        assert lag(world) == 5000 + EVERY + 60
+        assert lag(world) == 5000 + EVERY + subscriptions.ROUND + 60
 
     def test_without_rounds_there_is_none(self, world):
         assert lag(world, every=0) is None
@@ -89,3 +100,47 @@ def test_a_round_of_slow_calls_ends_after_a_while(world, monkeypatch):
     before = world.crm.made["statuses"]
     subscriptions.roll(world.work)
     assert (world.crm.made["statuses"], passed(world)) == (before + 1, None)
+
+
+class TestTurns:
+    def test_one_round_at_a_time(self, world):
+        """Several at once would each take as many times as long, and leave no worker for what they find."""
+        before = world.crm.made["statuses"]
+        with world.store.write() as tx:
+            assert tx.runs.lock(subscriptions.LOCK, "another", timedelta(seconds=60))
+        with pytest.raises(Locked):
+            subscriptions.roll(world.work)
+        assert world.crm.made["statuses"] == before
+        world.clock.pass_(61)
+        subscriptions.roll(world.work)
+        subscriptions.roll(world.work)
+        assert world.crm.made["statuses"] == before + 6
+
+    def test_a_round_that_fails_lets_the_next_one_begin(self, world):
+        world.crm.fails = [RuntimeError()]
+        with pytest.raises(RuntimeError):
+            subscriptions.roll(world.work)
+        subscriptions.roll(world.work)
+        assert passed(world)
+
+    def test_the_lock_of_a_dead_process_is_given_back(self, world):
+        with world.store.write() as tx:
+            tx.runs.lock(subscriptions.LOCK, f"{here()}/999999999/1", timedelta(seconds=60))
+        sweep.sweep(world.work)
+        subscriptions.roll(world.work)
+
+    def test_a_worker_is_rung_for_with_each_page_and_has_its_turn_before_the_next(self, world, monkeypatch):
+        told = []
+        statuses = world.crm.statuses
+        monkeypatch.setattr(world.crm, "statuses", lambda emails: told.append("page") or statuses(emails))
+        monkeypatch.setattr("time.sleep", lambda seconds: told.append("wait") or world.work_off())
+        monkeypatch.setattr("time.monotonic", ticking())
+        world.crm.prefer("u0@example.com", "Newsletter", False)
+        subscriptions.roll(replace(world.work, ring=lambda: told.append("ring")))
+        assert told[:4] == ["page", "ring", "wait", "page"]
+
+
+def ticking():
+    """A clock that goes on by a second with each look."""
+    seconds = itertools.count()
+    return lambda: float(next(seconds))
