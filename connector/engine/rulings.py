@@ -84,7 +84,7 @@ def all_in_question(link: Link, found: tuple[Ruling, ...], seen: "Seen", policy:
     if seen.opted_out is not None or not policy.readable or not seen.address:
         return False
     grants = [one for one in found if one.now.state is GRANTED and one.consent.subscription in policy.subscriptions]
-    return any(one.to_subscription or link.recheck for one in grants)
+    return any(one.to_subscription or one.held == ALL or link.recheck for one in grants)
 
 
 def not_kept(ruling: Ruling) -> bool:
@@ -147,7 +147,9 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
         everything = _flag(OPTED_OUT, seen, EVERYTHING, REVOKED, UNKNOWN)
         status = said.get(Voice.SUBSCRIPTION, NOTHING)
         same = everything.state is status.state is REVOKED and everything.at is None
-        if everything.state is REVOKED or Voice.OPTOUT_ALL not in said:
+        known = before.heard.get(Voice.OPTOUT_ALL, NOTHING)
+        asked = known.state is REVOKED and known.source is None  # the property need not show it: it stands until asked again
+        if everything.state is REVOKED or not (asked or Voice.OPTOUT_ALL in said):
             said[Voice.OPTOUT_ALL] = replace(everything, at=status.at) if same else everything
     return said
 

@@ -6,6 +6,7 @@ import pytest
 
 from connector.crm.base import StatusOutcome
 from connector.engine.rulings import ALL, NOT_KEPT
+from connector.errors import Denied
 from connector.model import ConsentState, Statement
 from connector.sync import subscriptions
 
@@ -45,6 +46,26 @@ def test_an_opt_out_of_everything_that_no_status_shows_is_found_by_the_rolling_l
     roll(world)
     world.sweep()
     assert world.crm.writes + world.idp.writes == made
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed since"])
+def test_an_opt_out_of_everything_that_was_asked_for_holds_when_nobody_asks_again(world, closed):
+    world.crm.prefer(ADA, "Newsletter", granted=True)
+    world.crm.out_of_all[ADA] = None
+    world.clock.pass_(60)
+    user = granted(world)
+    assert contact(world, user)["communicable"] == "false"
+    if closed:
+        world.crm.denied = Denied("grant it", retry_in=60)
+        world.work = world.worker("restarted")
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert (contact(world, user)["firstname"], contact(world, user)["communicable"]) == ("Augusta", "false")
+    world.crm.denied = None
+    del world.crm.out_of_all[ADA]
+    world.work = world.worker("restarted")
+    roll(world)
+    assert contact(world, user)["communicable"] == "true"
 
 
 def test_an_opt_out_that_the_rolling_look_finds_while_a_worker_has_the_link_is_not_lost(world):
