@@ -160,6 +160,7 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed:
         with work.store.write() as tx:
             keep_lock(work, tx, run)
             absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
+            tx.links.lock([one.id for one in page])
             refused = _refused(tx, [one for one in page if one.id not in changed])
             left = {*absent, *refused}
             tx.links.ring_for(run, [one.id for one in page if one.id not in left], {"recheck": True})

@@ -89,7 +89,7 @@ def _look(work: Work, links: list[Link]) -> int:
     moved = [link for link in links if _moved(work, link, types[link.provider], found.get(addresses[link.id], {}))]
     moved += [link for link in links if out is not None and link not in moved and _turned(work, link, addresses[link.id] in out)]
     with work.store.write() as tx:
-        for link in moved:
+        for link in sorted(moved, key=lambda one: one.id):  # see `Links.lock`
             tx.links.notice(link.id, {"recheck": True, "cause": None}, tx.now)
     return len(moved)
 
