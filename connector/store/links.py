@@ -273,16 +273,17 @@ class Links:
         free = select(link.c.id).where(waiting & ~alone).with_for_update(skip_locked=True)  # others are at it: they settle it
         self._db.execute(update(link).where(link.c.id.in_(free)).values(due_at=self._tx.now))
 
-    def ring_unchecked(self, limit: int | None = None) -> int:
-        """Make active links due whose subscription statuses are still to be looked at. Returns how many."""
+    def ring_unchecked(self, limit: int) -> int:
+        """Make up to `limit` active links due whose subscription statuses are still to be looked at. Returns how many."""
         here = (link.c.state == LinkState.ACTIVE) & link.c.recheck & link.c.due_at.is_(None)
-        some = select(link.c.id).where(here).order_by(link.c.id).limit(limit)
+        some = select(link.c.id).where(here).order_by(link.c.id).limit(limit).with_for_update()
         changes = {"due_at": self._tx.now, "rung": link.c.rung + 1}
         return self._db.execute(update(link).where(link.c.id.in_(some)).values(changes)).rowcount
 
-    def end_run(self, run: int) -> None:
-        """The run is over: its links are links like any other."""
-        self._db.execute(update(link).where(link.c.run == run).values(run=None))
+    def end_run(self, run: int, limit: int) -> int:
+        """The run is over: up to `limit` of its links are links like any other. Returns how many."""
+        some = select(link.c.id).where(link.c.run == run).limit(limit).with_for_update(skip_locked=True)
+        return self._db.execute(update(link).where(link.c.id.in_(some)).values(run=None)).rowcount
 
     def counts(self) -> dict[str, int]:
         """Links by state, all states named."""

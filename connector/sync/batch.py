@@ -1,5 +1,7 @@
 """One batch: up to a hundred due links, seen together, decided one by one, written together."""
 
+from dataclasses import replace
+
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -7,6 +9,7 @@ from connector.crm.base import BATCH
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
+from connector.store import Tx
 from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
 from connector.sync.case import Case, cases
 from connector.sync.options import ASKED, Mark
@@ -37,6 +40,7 @@ def settle(work: Work, links: list[Link]) -> int:
     with work.store.read() as tx:
         parked = tx.parked.of_links([link.id for link in links])
         now, asked = tx.now, tx.cursors.get(ASKED)
+        links = _out_of_ended_runs(tx, links)
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
@@ -45,6 +49,12 @@ def settle(work: Work, links: list[Link]) -> int:
     finally:
         brakes.leave()
     return len(batch)
+
+
+def _out_of_ended_runs(tx: Tx, links: list[Link]) -> list[Link]:
+    """A run that is over has no links any more: what one of its links does counts as a live delivery's, whoever left it there."""
+    runs = tx.runs.running({link.run for link in links if link.run is not None})
+    return [link if link.run in runs else replace(link, run=None) for link in links]
 
 
 def _carry_through(work: Work, batch: list[Case], asked: Mark) -> None:

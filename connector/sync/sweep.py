@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from connector.store import Tx
-from connector.sync import activities, health, recent
+from connector.sync import activities, health, recent, reconcile, subscriptions
 from connector.sync.sender import LOCK
 from connector.sync.work import Work, here
 
@@ -20,6 +20,7 @@ def sweep(work: Work) -> int:
     """Recover leases of dead processes and count what is due. Returns how many rows, links and events wait for a worker."""
     activities.wake(work)
     recent.begin(work)
+    subscriptions.ring_owed(work)
     with work.store.write() as tx:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:
@@ -27,6 +28,7 @@ def sweep(work: Work) -> int:
         for name, holder in tx.runs.holders(LOCK).items():
             if not alive(holder.rpartition("/")[0]):
                 tx.runs.unlock(name, holder)
+        reconcile.bury(tx, alive)
         tx.cursors.set(SWEPT)
         health.tell(tx)
         return tx.inbox.waiting() + tx.links.waiting(providers=work.mappings) + activities.waiting(work, tx)

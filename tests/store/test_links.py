@@ -322,7 +322,7 @@ def test_a_run_counts_what_is_due_or_on_lease(store):
         (one, two) = tx.links.lease(10, "one", LASTING, run=7)
         tx.links.record(one.id, one.token, {"due_at": None})
         assert tx.links.busy(7) == 1
-        tx.links.end_run(7)
+        tx.links.end_run(7, 10)
         assert tx.links.busy(7) == 0
 
 
@@ -344,3 +344,15 @@ def test_finding_what_is_due_uses_the_index(postgres):
         plan = "\n".join(tx.connection.exec_driver_sql(f"explain {sql}", params).scalars())
     store.close()
     assert "Index Cond" in plan, plan
+
+
+def test_a_run_lets_go_of_some_of_its_links_at_a_time(store):
+    make(store, 3)
+    with store.write() as tx:
+        run = tx.runs.start("reconcile", "members")
+        tx.links.ring_for(run, [link.id for link in tx.links.page("members", 0, 10)])
+    went = []
+    for _ in range(3):
+        with store.write() as tx:
+            went.append(tx.links.end_run(run, 2))
+    assert went == [2, 1, 0]
