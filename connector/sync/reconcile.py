@@ -37,7 +37,7 @@ Load = Callable[[Work, str, int, int], int]
 COUNTED = {
     "contact.create": "creates", "contact.update": "updates", "user.create": "creates", "user.update": "updates",
     "user.membership": "updates",
-    "contact.link": "links", "contact.archive": "deletes", "contact.erase": "deletes", "user.delete": "deletes",
+    "contact.link": "links", "contact.archive": "deletes", "erase": "deletes", "user.delete": "deletes",
 }  # fmt: skip
 
 
