@@ -63,6 +63,7 @@ def _all(work: Work, batch: list[Case]) -> None:
             _record(work, tx, case, row, before)
         health.mark(tx, batch)
         unlisted.count(tx, batch)
+        health.moved(tx)
         work.reached("record before commit")
 
 
