@@ -15,7 +15,7 @@ from connector.model import ANSWERABLE, LIVING, Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
-from connector.sync.brakes import APPROVED
+from connector.sync.brakes import APPROVED, BRAKE
 from connector.sync.options import ASKED
 from connector.sync.work import LEASE, Work
 
@@ -33,7 +33,7 @@ def release(tx: Tx, link: Link) -> None:
     _require(link, LinkState.HELD, doing="release")
     _require_free(tx, link, link.contact_id)
     state = LinkState.ACTIVE if link.contact_id else LinkState.PENDING
-    reason = APPROVED if (link.reason or "").startswith("brake:") else None
+    reason = APPROVED if BRAKE in (link.reason or "") else None
     _set(tx, link, "release", {"state": state, "reason": reason})
     tx.links.notice(link.id, {}, tx.now)
 

@@ -188,3 +188,15 @@ def test_an_event_that_others_are_in_the_way_of_is_looked_at_again(world, monkey
         intake.take(world.work)
     with world.store.read() as tx:
         assert tx.inbox.counts()["quarantined"] == 1
+
+
+def test_what_two_workers_count_at_once_is_counted_whole(world):
+    def count(barrier):
+        barrier.wait()
+        with world.store.write() as tx:
+            tx.cursors.count("number", 5)
+            time.sleep(A_MOMENT)
+
+    at_once(count, count)
+    with world.store.read() as tx:
+        assert tx.cursors.get("number")[0] == "10"

@@ -11,7 +11,7 @@ from connector.store.links import Links
 from connector.sync import listing, reconcile
 
 from .scenes import HOUR, link
-from .world import USER, World
+from .world import MAPPING, USER, World
 
 
 def run(world, progress=lambda *told: None, **how):
@@ -156,6 +156,14 @@ def test_a_backfill_that_cannot_list_begins_with_nobody(tmp_path):
     world = World(tmp_path, idp={"capabilities": Capabilities()})
     with pytest.raises(Rejected, match="cannot list its users"):
         run(world, backfill=True)
+
+
+def test_an_erased_contact_counts_as_deleted(tmp_path):
+    world, user, _ = link(World(tmp_path, mapping=MAPPING + "lifecycle: {user_deleted: erase_contact}\n"))
+    world.idp.register({**USER, "email": "bob@example.com"})
+    world.idp.remove(user)
+    world.idp.events.clear()
+    assert run(world).summary["deletes"] == 1
 
 
 class TestTheEnd:
