@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
@@ -74,13 +74,15 @@ class Links:
         if rows:
             self._db.execute(insert(link), [_new(row, now) for row in rows])
 
-    def meet(self, rows: Sequence[dict[str, Any]]) -> None:
-        """The same for users whom a listing shows: those whom somebody else got to know meanwhile are left out."""
+    def meet(self, rows: Sequence[dict[str, Any]]) -> set[str]:
+        """The same for users, but for those whom somebody else got to know meanwhile. Returns the ids of the others."""
         now = self._tx.now
         make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
-        if rows:
-            once = make(link).on_conflict_do_nothing(index_elements=["provider", "user_id"])
-            self._db.execute(once, [_new(row, now) for row in rows])
+        if not rows:
+            return set()
+        once = make(link).on_conflict_do_nothing(index_elements=["provider", "user_id"]).returning(link.c.user_id)
+        in_order = sorted(rows, key=lambda one: (one["provider"], one["user_id"]))  # others may meet the same ones: see `lock`
+        return set(self._db.execute(once, [_new(row, now) for row in in_order]).scalars())
 
     def notice(self, link_id: int, values: dict[str, Any], due: datetime | None, user_only: bool = False) -> None:
         """Something happened to a link: store `values` (columns) and ring it for `due`, unless it is due sooner already.
@@ -95,6 +97,23 @@ class Links:
             changes["rung"] = link.c.rung + 1
         if changes:
             self._db.execute(update(link).where(_known(link_id)).values(changes))
+
+    def lock(
+        self, ids: Iterable[int] = (), users: Mapping[str, Iterable[str]] | None = None, contacts: Iterable[str] = ()
+    ) -> None:
+        """Have all others wait who want these links: by their ids, by provider and user id, by contact id.
+
+        In the order of ids, like everybody who changes several: two who go by different orders would wait for each other.
+        SQLite's writers come one by one as it is.
+        """
+        if self._db.dialect.name != "postgresql":
+            return
+        contacts = list(contacts)
+        ways: list[Any] = [link.c.id.in_(list(ids)), link.c.contact_id.in_(contacts)]
+        ways += [(link.c.provider == name) & link.c.user_id.in_(list(found)) for name, found in (users or {}).items()]
+        former = select(alias.c.link_id).where(alias.c.former_id.in_(contacts))
+        meant = union_all(former, *(select(link.c.id).where(way) for way in ways))
+        self._db.execute(select(link.c.id).where(link.c.id.in_(meant)).order_by(link.c.id).with_for_update())
 
     def see_user(self, link_id: int, user: User, **values: Any) -> None:
         """Store a newer observation of the user, without ringing."""
@@ -146,6 +165,7 @@ class Links:
         mine = [and_(link.c.id == one.id, link.c.token == one.token) for one in links]
         if not mine:
             return set()
+        self.lock([one.id for one in links])
         values: dict[str, Any] = {"lease_until": self._tx.now + lasting}
         if intents:
             told = {link_id: literal(intent, Json()) for link_id, intent in intents.items()}
@@ -169,7 +189,7 @@ class Links:
     def current(self, links: Sequence[Link]) -> dict[int, Link]:
         """The rows of our leases as they stand, locked; those that somebody took over in the meantime are left out."""
         tokens = {one.id: one.token for one in links}
-        query = select(link).where(link.c.id.in_(tokens)).with_for_update()
+        query = select(link).where(link.c.id.in_(tokens)).order_by(link.c.id).with_for_update()
         return {row.id: from_row(row) for row in self._db.execute(query) if row.token == tokens[row.id]}
 
     def locked(self, link_id: int) -> Link | None:
@@ -248,18 +268,20 @@ class Links:
         """Make links due now that wait only because their side was out; one that failed by itself keeps its own time."""
         waiting = (link.c.provider == provider) & link.c.failed_since.is_not(None) & (link.c.due_at > self._tx.moment)
         alone = or_(link.c.lone, link.c.attempts > 0)
-        self._db.execute(update(link).where(waiting & ~alone).values(due_at=self._tx.now))
+        free = select(link.c.id).where(waiting & ~alone).with_for_update(skip_locked=True)  # others are at it: they settle it
+        self._db.execute(update(link).where(link.c.id.in_(free)).values(due_at=self._tx.now))
 
-    def ring_unchecked(self, limit: int | None = None) -> int:
-        """Make active links due whose subscription statuses are still to be looked at. Returns how many."""
+    def ring_unchecked(self, limit: int) -> int:
+        """Make up to `limit` active links due whose subscription statuses are still to be looked at. Returns how many."""
         here = (link.c.state == LinkState.ACTIVE) & link.c.recheck & link.c.due_at.is_(None)
-        some = select(link.c.id).where(here).order_by(link.c.id).limit(limit)
+        some = select(link.c.id).where(here).order_by(link.c.id).limit(limit).with_for_update()
         changes = {"due_at": self._tx.now, "rung": link.c.rung + 1}
         return self._db.execute(update(link).where(link.c.id.in_(some)).values(changes)).rowcount
 
-    def end_run(self, run: int) -> None:
-        """The run is over: its links are links like any other."""
-        self._db.execute(update(link).where(link.c.run == run).values(run=None))
+    def end_run(self, run: int, limit: int) -> int:
+        """The run is over: up to `limit` of its links are links like any other. Returns how many."""
+        some = select(link.c.id).where(link.c.run == run).limit(limit).with_for_update(skip_locked=True)
+        return self._db.execute(update(link).where(link.c.id.in_(some)).values(run=None)).rowcount
 
     def counts(self) -> dict[str, int]:
         """Links by state, all states named."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Integer, Text, cast, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -129,6 +129,13 @@ class Cursors:
         make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
         values = {"value": value, "at": self._tx.now}
         self._db.execute(make(cursor).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def count(self, name: str, more: int) -> None:
+        """Add to a mark that is a number; several may do so at once."""
+        make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
+        row = make(cursor).values(name=name, value=str(more), at=self._tx.now)
+        total = cast(cast(cursor.c.value, Integer) + more, Text)
+        self._db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": total, "at": self._tx.now}))
 
     def add(self, name: str, value: str) -> None:
         """Set a mark unless it is there already."""

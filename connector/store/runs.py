@@ -39,6 +39,16 @@ class Runs:
         query = select(run.c.id, run.c.kind).where(run.c.id.in_(list(run_ids)))
         return {row.id: row.kind for row in self._db.execute(query)}
 
+    def running(self, run_ids: Iterable[int]) -> set[int]:
+        """Those of these runs that are not over."""
+        here = run.c.id.in_(list(run_ids)) & (run.c.state == "running")
+        return set(self._db.execute(select(run.c.id).where(here)).scalars())
+
+    def give_up(self, kinds: Iterable[str], but: int) -> None:
+        """Whatever else of these kinds is said to be running was left by a process that died."""
+        left = run.c.kind.in_(list(kinds)) & (run.c.state == "running") & (run.c.id != but)
+        self._db.execute(update(run).where(left).values(state="failed", ended_at=self._tx.now))
+
     def lock(self, name: str, holder: str, lasting: timedelta) -> bool:
         """Take or extend a lock; False while somebody else holds it. It lapses `lasting` after the last extension."""
         self._alone(name)

@@ -1,5 +1,7 @@
 """One batch: up to a hundred due links, seen together, decided one by one, written together."""
 
+from dataclasses import replace
+
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -7,8 +9,9 @@ from connector.crm.base import BATCH
 from connector.engine.plan import Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
+from connector.store import Tx
 from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
-from connector.sync.case import Case, cases
+from connector.sync.case import Case, cases, still_ours
 from connector.sync.options import ASKED, Mark
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work, place
@@ -37,6 +40,7 @@ def settle(work: Work, links: list[Link]) -> int:
     with work.store.read() as tx:
         parked = tx.parked.of_links([link.id for link in links])
         now, asked = tx.now, tx.cursors.get(ASKED)
+        links = _out_of_ended_runs(tx, links)
     batch = cases(work, links, parked, now)
     for case in batch:
         case.given_up(work.retries.attempts)
@@ -45,6 +49,12 @@ def settle(work: Work, links: list[Link]) -> int:
     finally:
         brakes.leave()
     return len(batch)
+
+
+def _out_of_ended_runs(tx: Tx, links: list[Link]) -> list[Link]:
+    """A run that is over has no links any more: what one of its links does counts as a live delivery's, whoever left it there."""
+    runs = tx.runs.running({link.run for link in links if link.run is not None})
+    return [link if link.run in runs else replace(link, run=None) for link in links]
 
 
 def _carry_through(work: Work, batch: list[Case], asked: Mark) -> None:
@@ -73,8 +83,10 @@ def _see(work: Work, batch: list[Case]) -> None:
     linking.moved(work, _open(batch))
     for case in _open(batch):
         case.decide()
+    still_ours(work, _open(batch))
     consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, Step.STAY_HELD))
     _provisional(work, batch)
+    still_ours(work, _open(batch))
     _unlinked(work, batch)
     consents.look(work, _open(batch, Step.WRITE))
     observe.conflict_times(work, batch)
@@ -116,7 +128,7 @@ def _provisional(work: Work, batch: list[Case]) -> None:
     for case in attached:
         users.attach(case, None)
     found = [case for case in attached if case.seen.user is None]
-    observe.fetch(work, [case for case in found if case.provider.capabilities.read])
+    observe.fetch(work, [case for case in found if case.provider.capabilities.read], batch)
     for case in found:
         if case.open:
             case.decide()

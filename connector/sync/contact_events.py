@@ -27,7 +27,7 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
     That is those about contacts nobody is linked to while we are creating contacts: the event may have overtaken the answer
     to our own call. before: the search for those who are to be forgotten; without one raises SearchFirst if there is anybody.
     """
-    ids = {one for _, change in changes for one in (change.record_id, *change.former_ids)}
+    ids = about(changes)
     links = tx.links.by_contacts(ids) if ids else {}
     erased = [link for _, change in changes if change.kind == "contact.erased" for link in links.get(change.record_id, [])]
     if erased and before is None:
@@ -53,6 +53,11 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
         for link in found:
             _notice(work, tx, link, row, change)
     return later
+
+
+def about(changes: Sequence[tuple[Stored, Change]]) -> set[str]:
+    """The contacts these events name, by all their ids."""
+    return {one for _, change in changes for one in (change.record_id, *change.former_ids)}
 
 
 def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:

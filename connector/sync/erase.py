@@ -79,7 +79,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
         outcomes = [_outcome(tx, link, left) for link in links]
         done = all(one.copies for one in outcomes)
         tx.runs.finish(run, "done" if done else "stopped", {"erased": sum(one.copies for one in outcomes)})
-        tx.links.end_run(run)
+        tx.links.end_run(run, len(links))
     return outcomes
 
 

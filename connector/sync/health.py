@@ -25,6 +25,9 @@ log = structlog.get_logger()
 OFTEN = timedelta(seconds=5)
 """How often at most a mark is renewed."""
 
+MOVED = "moved"
+"""The mark that says when a batch was last recorded."""
+
 
 def mark(tx: Tx, batch: Iterable[Case]) -> None:
     """Remember which kinds of call worked in this batch. When a side is back, who waited for it need not wait any longer."""
@@ -38,6 +41,13 @@ def mark(tx: Tx, batch: Iterable[Case]) -> None:
     for provider in sorted({case.link.provider for case in batch if case.link.failed_since and case.error is None}):
         tx.links.bring_forward(provider)
     _sides(tx, batch)
+
+
+def moved(tx: Tx) -> None:
+    """Remember that a batch is recorded: however much is due, it is being worked off."""
+    found = tx.cursors.get(MOVED)
+    if found is None or tx.now - found[1] > OFTEN:
+        tx.cursors.set(MOVED)
 
 
 def _sides(tx: Tx, batch: Iterable[Case]) -> None:

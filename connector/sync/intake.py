@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import IntegrityError
 
 from connector.engine.consent import REVOKED, decoded
 from connector.engine.readings import newer, same_user, whole
@@ -29,6 +30,9 @@ LIMIT = 500
 
 SECOND_LOOK = timedelta(seconds=3)
 """Wait before an event about an unknown contact is looked at again while a creation of ours is under way."""
+
+TRIES = 5
+"""Second looks at an event that others are in the way of."""
 
 Entries = tuple[Mapping[str, Any], ...]
 
@@ -82,9 +86,11 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     for row, change in read:
         if row.source != CRM and change.kind in USER_KINDS:
             users.setdefault(row.source, []).append((row, change))
-    for provider, changes in users.items():
-        forgotten |= _notice_users(work, tx, provider, changes)
     contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
+    told = {provider: {change.record_id for _, change in changes} for provider, changes in users.items()}
+    tx.links.lock(users=told, contacts=contact_events.about(contacts))
+    for provider in sorted(users):
+        forgotten |= _notice_users(work, tx, provider, users[provider])
     later = contact_events.notice(work, tx, contacts, before)
     tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
     waiting = {row.id for row in later}
@@ -114,6 +120,9 @@ def _take_alone(work: Work, tx: Tx, row: Stored) -> None:
     except (Unavailable, SoftTimeLimitExceeded):
         raise
     except Exception as error:
+        if isinstance(error, IntegrityError) and row.tries < TRIES:  # somebody else changed the same this very moment
+            tx.inbox.postpone([row.id], SECOND_LOOK)
+            return
         log.error("intake.failed", row=row.id, source=row.source, error=type(error).__name__)
         tx.inbox.quarantine(row.id, f"cannot be taken in: {type(error).__name__}")
 
@@ -159,11 +168,14 @@ def _notice_users(work: Work, tx: Tx, provider: str, changes: list[tuple[Stored,
         tx.tombstones.bury(provider, user_id)
         new.pop(user_id, None)
     fresh = [values for values in new.values() if values["state"] != LinkState.PENDING or _wanted(work, provider)]
-    if fresh:
-        tx.links.create(fresh)
+    late = {values["user_id"] for values in fresh} - tx.links.meet(fresh)
+    mine = [(row, change) for row, change in changes if change.record_id not in late]
     gone = {user_id for user_id, link in known.items() if link.state in FINAL or link.erasure} | strangers
-    activities.notice(work, tx, provider, changes, gone)
-    return {row.id for row, change in changes if change.record_id in strangers}
+    activities.notice(work, tx, provider, mine, gone)
+    forgotten = {row.id for row, change in mine if change.record_id in strangers}
+    if late:  # somebody else met them this very moment: they are known now
+        return forgotten | _notice_users(work, tx, provider, [one for one in changes if one[1].record_id in late])
+    return forgotten
 
 
 def _wanted(work: Work, provider: str) -> bool:

@@ -28,6 +28,7 @@ def see(work: Work, tx: Tx, provider: str, page: Sequence[User], run: int | None
     new = strangers(tx, provider, page, known) if wanted else []
     tx.links.meet([{"provider": provider, "user_id": user.id, "user": user, "run": run} for user in new])
     alive = [(known[user.id], user) for user in page if user.id in known and known[user.id].state not in FINAL]
+    alive.sort(key=lambda one: one[0].id)  # see `Links.lock`
     return len(new), [link for link, user in alive if _differs(work, tx, link, user)]
 
 

@@ -7,36 +7,45 @@ from connector.engine.readings import wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
 from connector.mapping.model import TYPOLOGIES
 from connector.model import SHARING, LinkState, User
-from connector.sync.case import Case
-from connector.sync.work import Work
+from connector.sync.case import Case, still_ours
+from connector.sync.work import READERS, Work
 
 
 def observe(work: Work, batch: list[Case]) -> None:
     """Fill in `seen` of each case; a side that cannot be read fails its own cases only."""
-    batch = [case for case in batch if not case.link.erasure]
+    everybody, batch = batch, [case for case in batch if not case.link.erasure]
     for case in batch:
         case.seen = replace(case.seen, user=case.link.user, user_gone=case.link.user_gone and not _readable(case))
-    fetch(work, [case for case in batch if _needs_fetch(case)])
+    fetch(work, [case for case in batch if _needs_fetch(case)], everybody)
     for case in batch:
         if case.link.state is LinkState.HELD:
             case.seen = replace(case.seen, contact=case.link.contact)
     looking = [case for case in batch if case.open and case.link.contact_id and case.link.state is not LinkState.HELD]
-    read_contacts(work, [case for case in looking if not _enough_known(case)])
+    unknown = [case for case in looking if not _enough_known(case)]
+    still_ours(work, [case for case in everybody if case.open and unknown])
+    read_contacts(work, [case for case in unknown if case.open])
     shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
 
 
-def fetch(work: Work, batch: list[Case]) -> None:
-    """Read users from their providers, several at a time."""
-    for case, found in zip(batch, work.readers.map(_fetch, batch), strict=True):
-        case.fetched = True
-        if isinstance(found, User):
-            case.saw_user(found)
-        elif isinstance(found, Missing):
-            _missing(case)
-        else:
-            case.failed("user.read", found)
-            continue
-        case.answered.add("user.read")
+def fetch(work: Work, batch: list[Case], everybody: list[Case]) -> None:
+    """Read users from their providers, several at a time. everybody: whose leases are kept meanwhile."""
+    for first in range(0, len(batch), READERS):
+        still_ours(work, [case for case in everybody if case.open])
+        ours = [case for case in batch[first : first + READERS] if case.open]
+        for case, found in zip(ours, work.readers.map(_fetch, ours), strict=True):
+            _fetched(case, found)
+
+
+def _fetched(case: Case, found: User | ConnectorError) -> None:
+    case.fetched = True
+    if isinstance(found, User):
+        case.saw_user(found)
+    elif isinstance(found, Missing):
+        _missing(case)
+    else:
+        case.failed("user.read", found)
+        return
+    case.answered.add("user.read")
 
 
 def _fetch(case: Case) -> User | ConnectorError:

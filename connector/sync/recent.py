@@ -119,7 +119,9 @@ def contacts(work: Work) -> int:
     rung = 0
     for page in work.crm.changed_since(since, [*names, CREATED, MERGED]):
         with work.store.write() as tx:
-            links = tx.links.by_contacts([contact.id for contact in page])
+            ids = [contact.id for contact in page]
+            tx.links.lock(contacts=ids)
+            links = tx.links.by_contacts(ids)
             rung += _notice(work, tx, page, links, names) + newcomers.meet(work, tx, page, links, watching)
     _mark(work, CONTACTS, began)
     return rung

@@ -5,10 +5,11 @@ listing deletes nobody: users that a complete listing does not show are read one
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connector.errors import Locked, Rejected
+from connector.errors import Locked, Rejected, Unavailable
 from connector.model import Link, LinkState
 from connector.providers.patience import patiently
 from connector.store import Tx
@@ -20,7 +21,13 @@ LOCK = "reconcile"
 LASTING = timedelta(minutes=2)
 """How long the lock outlives its holder; extended while the run goes on."""
 
+KINDS = ("reconcile", "backfill")
+"""Kinds of runs that hold the lock."""
+
 PAGE = 500
+
+SLICE = 5000
+"""Links that a run lets go of in one transaction."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, of how many (0: not known)."""
@@ -30,7 +37,7 @@ Load = Callable[[Work, str, int, int], int]
 COUNTED = {
     "contact.create": "creates", "contact.update": "updates", "user.create": "creates", "user.update": "updates",
     "user.membership": "updates",
-    "contact.link": "links", "contact.archive": "deletes", "contact.erase": "deletes", "user.delete": "deletes",
+    "contact.link": "links", "contact.archive": "deletes", "erase": "deletes", "user.delete": "deletes",
 }  # fmt: skip
 
 
@@ -57,6 +64,7 @@ def reconcile(
         run = tx.runs.start("backfill" if backfill else "reconcile", ",".join(providers))
         if not tx.runs.lock(LOCK, _holder(work, run), LASTING):
             raise Locked("another reconcile is running; wait for it")
+        tx.runs.give_up(KINDS, but=run)
     before = work.crm.calls
     take = load or _load
     try:
@@ -68,14 +76,23 @@ def reconcile(
             recent.contacts(work)
         read = sum(take(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
+        with work.store.read() as tx:
+            summary = _summary(tx, run, read, work.crm.calls - before)
+            braked = tx.history.kinds_of_run(run).get("brake", 0)
+        _finish(work, run, "stopped" if braked else "done", summary)
     except BaseException:
         _finish(work, run, "failed", {})
         raise
-    with work.store.read() as tx:
-        summary = _summary(tx, run, read, work.crm.calls - before)
-        braked = tx.history.kinds_of_run(run).get("brake", 0)
-    _finish(work, run, "stopped" if braked else "done", summary)
     return Result(run, summary, braked)
+
+
+def bury(tx: Tx, alive: Callable[[str], bool]) -> None:
+    """End the run of a process that died, without waiting for its lock to lapse. alive: whether the owner of a lease may live."""
+    holder = tx.runs.holders(LOCK).get(LOCK, "")
+    owner, _, run = holder.rpartition("/run ")
+    if run and not alive(owner):
+        tx.runs.finish(int(run), "failed", {})
+        tx.runs.unlock(LOCK, holder)
 
 
 def keep_lock(work: Work, tx: Tx, run: int) -> None:
@@ -160,6 +177,7 @@ def _ring(work: Work, provider: str, run: int, listed: set[str] | None, changed:
         with work.store.write() as tx:
             keep_lock(work, tx, run)
             absent = [one.id for one in page if listed is not None and one.user_id and one.user_id not in listed]
+            tx.links.lock([one.id for one in page])
             refused = _refused(tx, [one for one in page if one.id not in changed])
             left = {*absent, *refused}
             tx.links.ring_for(run, [one.id for one in page if one.id not in left], {"recheck": True})
@@ -219,7 +237,15 @@ def _summary(tx: Tx, run: int, read: int, calls: int) -> dict[str, int]:
 
 
 def _finish(work: Work, run: int, state: str, summary: dict[str, int]) -> None:
+    """End the run. Most of its links have let go of it when they were recorded; the others do now, as far as that is possible."""
     with work.store.write() as tx:
         tx.runs.finish(run, state, summary)
-        tx.links.end_run(run)
         tx.runs.unlock(LOCK, _holder(work, run))
+    with suppress(Unavailable):
+        while _let_go(work, run):
+            pass
+
+
+def _let_go(work: Work, run: int) -> int:
+    with work.store.write() as tx:
+        return tx.links.end_run(run, SLICE)

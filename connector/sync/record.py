@@ -63,6 +63,7 @@ def _all(work: Work, batch: list[Case]) -> None:
             _record(work, tx, case, row, before)
         health.mark(tx, batch)
         unlisted.count(tx, batch)
+        health.moved(tx)
         work.reached("record before commit")
 
 
@@ -140,6 +141,7 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
         values["due_at"] = tx.now  # that does not wait for a person
     if values.get("due_at") is None:
         values["cause"] = None  # dealt with: what happens next has another
+        values["run"] = row.run if state is LinkState.ERASED else None
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)

@@ -1,6 +1,7 @@
 """What a person does to links and parked work: hold, release, unlink, relink, retry, drop.
 
-Each looks at the row again, locked: a worker may have leased or recorded it since it was found.
+Each looks at the row again, locked: a worker may have leased or recorded it since it was found. Its link is locked before
+anything else, as by whoever records it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from connector.model import ANSWERABLE, LIVING, Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.notes import ParkedRow
-from connector.sync.brakes import APPROVED
+from connector.sync.brakes import APPROVED, BRAKE
 from connector.sync.options import ASKED
 from connector.sync.work import LEASE, Work
 
@@ -32,7 +33,7 @@ def release(tx: Tx, link: Link) -> None:
     _require(link, LinkState.HELD, doing="release")
     _require_free(tx, link, link.contact_id)
     state = LinkState.ACTIVE if link.contact_id else LinkState.PENDING
-    reason = APPROVED if (link.reason or "").startswith("brake:") else None
+    reason = APPROVED if BRAKE in (link.reason or "") else None
     _set(tx, link, "release", {"state": state, "reason": reason})
     tx.links.notice(link.id, {}, tx.now)
 
@@ -114,10 +115,10 @@ def _hand_back(work: Work, link: Link) -> None:
 
 def retry(tx: Tx, rows: Sequence[ParkedRow]) -> int:
     """Try parked work again now. Returns how many rows that is; those of a link that has ended are only dropped."""
-    tx.parked.drop([row.id for row in rows])
-    tx.cursors.set(ASKED)
     links = {link_id: tx.links.locked(link_id) for link_id in sorted({row.link_id for row in rows})}
     alive = {link_id for link_id, link in links.items() if link and (link.state in LIVING or link.erasure)}
+    tx.parked.drop([row.id for row in rows])
+    tx.cursors.set(ASKED)
     for link_id in alive:
         tx.links.notice(link_id, {"attempts": 0, "failed_since": None, "lone": False}, tx.now)
     return sum(row.link_id in alive for row in rows)
@@ -125,6 +126,7 @@ def retry(tx: Tx, rows: Sequence[ParkedRow]) -> int:
 
 def drop(tx: Tx, row: ParkedRow, reason: str) -> None:
     """Give parked work up, for a reason that stays in the history."""
+    tx.links.lock([row.link_id])
     tx.parked.drop([row.id])
     tx.history.add([Entry(row.link_id, "drop", answer=f"{row.what}: {reason}")])
 

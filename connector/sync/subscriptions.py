@@ -16,6 +16,12 @@ from connector.sync.work import Work
 PAUSED = "paused:subscriptions"
 """The mark that says why subscriptions are closed to us."""
 
+OWED = "subscriptions:owed"
+"""The mark that they are open again, and that not everybody has been rung yet who was left unchecked meanwhile."""
+
+SLICE = 5000
+"""Links rung in one transaction."""
+
 PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscriptions:passed"
 """Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
 
@@ -137,7 +143,7 @@ def _look(work: Work, links: list[Link]) -> int:
     moved = [link for link in links if _moved(work, link, types[link.provider], found.get(addresses[link.id], {}))]
     moved += [link for link in links if out is not None and link not in moved and _turned(work, link, addresses[link.id] in out)]
     with work.store.write() as tx:
-        for link in moved:
+        for link in sorted(moved, key=lambda one: one.id):  # see `Links.lock`
             tx.links.notice(link.id, {"recheck": True, "cause": None}, tx.now)
     return len(moved)
 
@@ -175,11 +181,26 @@ def closed(work: Work, why: str) -> None:
     """Note that subscriptions are closed to us (or open again), for `status` and `doctor`."""
     with work.store.write() as tx:
         known = tx.cursors.get(PAUSED)
-        if (known[0] if known else "") != why:
-            tx.cursors.set(PAUSED, why)
-            if not why:
-                tx.links.ring_unchecked()
-            log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
+        if (known[0] if known else "") == why:
+            return
+        tx.cursors.set(PAUSED, why)
+        tx.cursors.set(OWED, "" if why else "everybody")
+    log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
+    ring_owed(work)
+
+
+def ring_owed(work: Work) -> int:
+    """Once subscriptions are open again, ring who was left unchecked, some at a time; each sweep goes on with it. Returns how
+    many that was."""
+    with work.store.read() as tx:
+        owed = tx.cursors.get(OWED)
+    if not (owed and owed[0]):
+        return 0
+    with work.store.write() as tx:
+        rung = tx.links.ring_unchecked(SLICE)
+        if rung < SLICE:
+            tx.cursors.set(OWED)
+    return rung
 
 
 def lag(tx: Tx, every: float) -> dict[str, Any]:

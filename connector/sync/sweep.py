@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connector.errors import Unavailable
 from connector.store import Tx
-from connector.sync import activities, health, recent, subscriptions
+from connector.sync import activities, health, recent, reconcile, subscriptions
 from connector.sync.sender import LOCK
 from connector.sync.work import Work, here
 
@@ -24,6 +24,7 @@ def sweep(work: Work) -> int:
     """Recover leases of dead processes. Returns how many rows, links and events wait for a worker, `MOST` of each at most."""
     activities.wake(work)
     recent.begin(work)
+    subscriptions.ring_owed(work)
     with work.store.write() as tx:
         dead = [owner for owner in tx.links.owners() if not alive(owner)]
         if dead:
@@ -31,6 +32,7 @@ def sweep(work: Work) -> int:
         for name, holder in (tx.runs.holders(LOCK) | tx.runs.holders(subscriptions.LOCK)).items():
             if not alive(holder.rpartition("/")[0]):
                 tx.runs.unlock(name, holder)
+        reconcile.bury(tx, alive)
         tx.cursors.set(SWEPT)
         health.tell(tx)
         return tx.inbox.waiting(MOST) + tx.links.waiting(providers=work.mappings, most=MOST) + activities.waiting(work, tx)

@@ -26,7 +26,7 @@ def count(tx: Tx, batch: Iterable[Case]) -> None:
         found[case.link.provider] += len(of(case.mapping, case.seen.user))
     for provider, more in sorted(found.items()):
         if more:
-            tx.cursors.set(MARK + provider, str(counted(tx, provider) + more))
+            tx.cursors.count(MARK + provider, more)
 
 
 def counted(tx: Tx, provider: str) -> int:

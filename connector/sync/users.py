@@ -22,7 +22,7 @@ def freshen(work: Work, batch: list[Case]) -> None:
     writing = [case for case in batch if case.open and case.link.user_id and _writes(case)]
     stale = [case for case in writing if not case.fetched and _readable(case)]
     before = {case.link.id: case.seen.user for case in stale}
-    fetch(work, stale)
+    fetch(work, stale, batch)
     for case in stale:
         known, step = before[case.link.id], case.decided.step
         if case.open and not (known and case.seen.user and same_user(case.mapping, known, case.seen.user)):

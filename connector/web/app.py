@@ -11,6 +11,7 @@ from connector.model import Item
 from connector.settings import Settings
 from connector.store import Store
 from connector.store.migrate import require_current
+from connector.sync.health import MOVED
 from connector.sync.sweep import SWEPT
 from connector.sync.work import Work
 from connector.web.gauges import Gauges
@@ -52,11 +53,16 @@ def make_app(settings: Settings, work: Work, ring: Callable[[], None], broker: C
 
 
 def require_moving(work: Work, patience: timedelta) -> None:
-    """Raises Unavailable when what is due, or the sweep, has waited longer than `patience`: no worker really works."""
+    """Raises Unavailable when what is due, or the sweep, has waited longer than `patience`: no worker really works.
+
+    Links may wait as long as others are recorded: a reconcile makes all of them due at once.
+    """
     with work.store.read() as tx:
-        waiting = [one for one in (tx.inbox.oldest_due(), tx.links.oldest_due(work.mappings)) if one]
-        swept = tx.cursors.get(SWEPT)
-        if waiting and tx.now - min(waiting) > patience:
+        long_ago = tx.now - patience
+        due, links_due = tx.inbox.oldest_due(), tx.links.oldest_due(work.mappings)
+        swept, moved = tx.cursors.get(SWEPT), tx.cursors.get(MOVED)
+        stands = links_due and links_due < long_ago and not (moved and moved[1] >= long_ago)
+        if stands or (due and due < long_ago):
             raise Unavailable("something has been due for too long: is a worker running?")
-        if swept and tx.now - swept[1] > patience:
+        if swept and swept[1] < long_ago:
             raise Unavailable("the last sweep is too long ago: is beat running?")

@@ -321,9 +321,8 @@ def test_a_run_is_busy_while_a_link_of_it_is_due_or_on_lease(store):
         assert tx.links.busy(7)
         (one, two) = tx.links.lease(10, "one", LASTING, run=7)
         tx.links.record(one.id, one.token, {"due_at": None})
-        tx.connection.execute(text("update link set due_at = null"))
         assert (tx.links.busy(7), tx.links.busy(8)) == (True, False)
-        tx.links.record(two.id, two.token, {"due_at": None})
+        tx.links.end_run(7, 10)
         assert not tx.links.busy(7)
 
 
@@ -345,3 +344,15 @@ def test_finding_what_is_due_uses_the_index(postgres):
         plan = "\n".join(tx.connection.exec_driver_sql(f"explain {sql}", params).scalars())
     store.close()
     assert "Index Cond" in plan, plan
+
+
+def test_a_run_lets_go_of_some_of_its_links_at_a_time(store):
+    make(store, 3)
+    with store.write() as tx:
+        run = tx.runs.start("reconcile", "members")
+        tx.links.ring_for(run, [link.id for link in tx.links.page("members", 0, 10)])
+    went = []
+    for _ in range(3):
+        with store.write() as tx:
+            went.append(tx.links.end_run(run, 2))
+    assert went == [2, 1, 0]

@@ -1,12 +1,14 @@
 """Mass harm is stopped before it happens."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from connector.errors import Unavailable
+from connector.providers.base import Capabilities
 from connector.settings import Brakes
-from connector.sync import brakes, erase, repair
+from connector.sync import brakes, erase, reconcile, repair
 
 from .consenting import CONSENTS, GRANTED, status
 from .scenes import DELETE_USER, HOUR
@@ -169,6 +171,11 @@ def test_withdrawals_of_held_links_are_braked_and_the_link_stays_held_for_its_ow
     stopped = [link for user in users if brakes.BRAKE in (link := world.link(user)).reason]
     assert len(stopped) == 3
     assert all(link.reason.startswith("somebody looks at it; ") for link in stopped)
+    for link in stopped:
+        with world.store.write() as tx:
+            repair.release(tx, link)
+    world.run()
+    assert [status(world, email=email) for email in emails] == ["revoked"] * 5
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 50, 200])
@@ -184,3 +191,18 @@ def test_a_percent_means_the_same_though_no_more_links_are_counted_than_matter(l
         share = max(3, int(active * percent / 100))
         assert brakes._allowed(settings, "clears", count) == (min(limit, share) if limit else share)
     assert not limit or max(counted) <= limit * 100 / percent + 2
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_listing_that_shrank_deletes_no_more_than_the_brakes_allow(tmp_path, reads):
+    """Whoever is not shown is read, and not found either. Who cannot be read is left alone."""
+    can = Capabilities(reads, True, True, True, True, True)
+    world = World(tmp_path, idp={"capabilities": can}, brakes=Brakes(deletes=50, deletes_percent=5, floor=2))
+    users = [world.idp.register({**USER, "email": f"u{number}@example.com"}) for number in range(20)]
+    world.run()
+    for user in users[1:]:
+        world.idp.remove(user)
+    world.idp.events.clear()
+    reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None)
+    states = Counter(world.link(user).state.value for user in users)
+    assert states == ({"active": 1, "deleted": 2, "held": 17} if reads else {"active": 20})

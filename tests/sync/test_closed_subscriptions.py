@@ -4,7 +4,7 @@ import pytest
 
 from connector.errors import Denied, Unavailable
 from connector.model import UNTOLD, ConsentState, Statement
-from connector.sync import subscriptions
+from connector.sync import subscriptions, sweep
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .fakes import TYPES
@@ -90,6 +90,37 @@ def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
     world.clock.pass_(60)
     roll(world)
     assert {said.state.value for said in world.crm.preferences.values()} == {"revoked"}
+
+
+def test_a_large_base_is_rung_some_at_a_time(world, monkeypatch):
+    monkeypatch.setattr(subscriptions, "SLICE", 2)
+    users = [world.idp.register(USER | {"email": f"u{one}@example.com"}, consents=[GRANTED]) for one in range(5)]
+    world.run()
+    links = [world.link(user).id for user in users]
+    with world.store.write() as tx:
+        for link in links:
+            tx.links.notice(link, {"recheck": True}, None)
+    subscriptions.closed(world.work, "grant the scope")
+    subscriptions.closed(world.work, "")
+    rung = []
+    for _ in range(4):
+        with world.store.read() as tx:
+            rung.append(tx.links.waiting())
+        sweep.sweep(world.work)
+    assert rung == [2, 4, 5, 5]
+
+
+def test_while_closed_again_nobody_is_rung(world, monkeypatch):
+    monkeypatch.setattr(subscriptions, "SLICE", 1)
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    subscriptions.closed(world.work, "grant the scope")
+    subscriptions.closed(world.work, "")
+    subscriptions.closed(world.work, "grant it again")
+    link = world.link(user).id
+    with world.store.write() as tx:
+        tx.links.notice(link, {"recheck": True}, None)
+    assert subscriptions.ring_owed(world.work) == 0
 
 
 def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_path):

@@ -10,7 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from connector.errors import Paused, Rejected, Unavailable
 from connector.model import Change, User
 from connector.settings import Retries
-from connector.sync import intake, pace, sweep
+from connector.sync import batch, health, intake, pace, sweep
 from connector.web.app import require_moving
 
 from .events import EVENTS, counts, login
@@ -321,6 +321,37 @@ def test_links_of_a_provider_that_is_not_configured_any_more_keep_no_worker_busy
     world.clock.pass_(HOUR)
     sweep.sweep(world.work)
     require_moving(world.work, timedelta(minutes=1))
+
+
+def test_workers_that_work_off_a_reconcile_count_as_working(world):
+    """It makes all links due at once, and the last ones wait for long."""
+    patience = timedelta(seconds=90)
+    links = [world.idp.register({**USER, "email": f"u{one}@example.com"}) for one in range(3)]
+    world.run()
+    ids = [world.link(user).id for user in links]
+    with world.store.write() as tx:
+        tx.links.ring_for(tx.runs.start("reconcile", "members"), ids)
+    for _ in range(3):
+        world.clock.pass_(60)
+        sweep.sweep(world.work)
+        require_moving(world.work, patience)
+        batch.settle(world.work, batch.lease(world.work, limit=1))
+    with world.store.write() as tx:
+        tx.links.notice(ids[0], {}, tx.now)
+    world.clock.pass_(100)
+    sweep.sweep(world.work)
+    with pytest.raises(Unavailable, match="is a worker running"):
+        require_moving(world.work, patience)
+
+
+def test_deliveries_that_nobody_takes_in_do_not_wait_for_links(world):
+    world.idp.register(USER)
+    world.deliver_all()
+    world.clock.pass_(100)
+    with world.store.write() as tx:
+        tx.cursors.set(health.MOVED)
+    with pytest.raises(Unavailable, match="is a worker running"):
+        require_moving(world.work, timedelta(seconds=90))
 
 
 # part of a batch fails (F36)

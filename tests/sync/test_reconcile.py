@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from connector.errors import Locked, Rejected
+from connector.errors import Locked, Rejected, Unavailable
 from connector.providers.base import Capabilities
+from connector.settings import Brakes
+from connector.store.links import Links
 from connector.sync import listing, reconcile
 
-from .scenes import link
-from .world import USER, World
+from .scenes import HOUR, link
+from .world import MAPPING, USER, World
 
 
 def run(world, progress=lambda *told: None, **how):
@@ -154,3 +156,71 @@ def test_a_backfill_that_cannot_list_begins_with_nobody(tmp_path):
     world = World(tmp_path, idp={"capabilities": Capabilities()})
     with pytest.raises(Rejected, match="cannot list its users"):
         run(world, backfill=True)
+
+
+def test_an_erased_contact_counts_as_deleted(tmp_path):
+    world, user, _ = link(World(tmp_path, mapping=MAPPING + "lifecycle: {user_deleted: erase_contact}\n"))
+    world.idp.register({**USER, "email": "bob@example.com"})
+    world.idp.remove(user)
+    world.idp.events.clear()
+    assert run(world).summary["deletes"] == 1
+
+
+class TestTheEnd:
+    """What is left of a run when it is over."""
+
+    def left(self, tmp_path, number=6):
+        """Two deletions by a run that is over, and links that it could not let go of. More than two of one run are braked."""
+        world = World(tmp_path, brakes=Brakes(deletes=2, deletes_percent=0))
+        users = [world.idp.register({**USER, "email": f"u{one}@example.com"}) for one in range(number)]
+        world.run()
+        for user in users[:2]:
+            world.idp.remove(user)
+        world.idp.events.clear()
+        run_id = run(world).run
+        left = [world.link(user).id for user in users[2:]]
+        with world.store.write() as tx:
+            tx.links.ring_for(run_id, left)
+        return world, users[2:]
+
+    def test_what_happens_to_its_links_later_counts_for_no_brake_of_it(self, tmp_path):
+        world, users = self.left(tmp_path)
+        for user in users[:3]:
+            world.idp.remove(user)
+            world.later(2 * HOUR)
+        assert [world.link(user).state.value for user in users] == ["deleted"] * 3 + ["active"]
+
+    def test_who_is_settled_is_out_of_it(self, world, monkeypatch):
+        user = world.idp.register(USER)
+        world.run()
+        monkeypatch.setattr(Links, "end_run", lambda *given: 0)
+        run(world)
+        assert world.link(user).run is None
+
+    def test_it_is_over_also_when_the_database_is_too_slow_for_the_rest(self, linked, monkeypatch):
+        world, _, _ = linked
+
+        def slow(self, run, limit):
+            raise Unavailable("database: canceling statement due to statement timeout")
+
+        monkeypatch.setattr(Links, "end_run", slow)
+        done = run(world)
+        with world.store.write() as tx:
+            assert not tx.runs.running([done.run])
+            assert tx.runs.lock(reconcile.LOCK, "next", reconcile.LASTING)
+
+    def test_a_summary_that_cannot_be_made_fails_it(self, linked, monkeypatch):
+        world, _, _ = linked
+        monkeypatch.setattr(reconcile, "_summary", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(world)
+        with world.store.write() as tx:
+            assert tx.runs.lock(reconcile.LOCK, "next", reconcile.LASTING)
+
+    def test_the_next_one_ends_what_died(self, linked):
+        world, _, _ = linked
+        with world.store.write() as tx:
+            died, erasing = tx.runs.start("backfill", "members"), tx.runs.start("erase", "members")
+        run(world)
+        with world.store.read() as tx:
+            assert tx.runs.running([died, erasing]) == {erasing}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from connector.sync import batch, intake, sweep
+from connector.sync import batch, intake, reconcile, sweep
 from connector.sync.work import here
 
 from .world import USER
@@ -58,3 +58,15 @@ def test_the_leases_of_the_dead_are_free_at_once(world, nobody, dies):
     assert len(batch.lease(world.worker(f"{place}/{nobody}"))) == 1
     sweep.sweep(world.work)
     assert world.settle() == dies
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_the_run_of_the_dead_is_over_at_once(world, nobody, dies):
+    place = here() if dies else "elsewhere"
+    with world.store.write() as tx:
+        run = tx.runs.start("reconcile", "members")
+        assert tx.runs.lock(reconcile.LOCK, f"{place}/{nobody}/run {run}", reconcile.LASTING)
+    sweep.sweep(world.work)
+    with world.store.write() as tx:
+        assert tx.runs.running([run]) == (set() if dies else {run})
+        assert tx.runs.lock(reconcile.LOCK, "next", reconcile.LASTING) == dies

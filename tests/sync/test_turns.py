@@ -5,7 +5,7 @@ import pytest
 from connector.crm.base import Outcome, StatusOutcome
 from connector.errors import Missing, Stale, Unavailable
 from connector.providers.base import Capabilities
-from connector.sync import intake
+from connector.sync import batch, intake
 
 from .consenting import CONSENTS, GRANTED, status
 from .scenes import PAST_LEASE
@@ -166,3 +166,37 @@ def test_a_contact_that_an_update_does_not_find_is_read_before_it_is_believed_go
     world.crm.update = update
     world.later(600)
     assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Augusta"
+
+
+def slowly(world, side, method, seconds):
+    """Another worker looks what is due each time such a call was answered, which takes so long. Returns what it got."""
+    plain, other, stolen = getattr(side, method), world.worker("other"), []
+
+    def call(*given):
+        world.clock.pass_(seconds)
+        stolen.extend(batch.lease(other))
+        return plain(*given)
+
+    setattr(side, method, call)
+    return stolen
+
+
+def test_leases_are_kept_while_many_users_are_read(tmp_path):
+    """100 users at 5 s each, eight at a time, take longer than a lease lasts."""
+    world = World(tmp_path)
+    links = [world.link(user).id for user in people(world, 100)]
+    with world.store.write() as tx:
+        for link in links:
+            tx.links.notice(link, {"refetch": True}, tx.now)
+    stolen = slowly(world, world.idp, "fetch", 5 / 8)
+    assert (world.settle(), stolen) == (100, [])
+
+
+def test_leases_are_kept_from_one_reading_to_the_next(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS)
+    links = [world.link(user).id for user in people(world)]
+    with world.store.write() as tx:
+        for link in links:
+            tx.links.notice(link, {"refetch": True, "recheck": True}, tx.now)
+    stolen = [slowly(world, *call) for call in ((world.idp, "fetch", 10), (world.crm, "read", 40), (world.crm, "statuses", 40))]
+    assert (world.settle(), stolen) == (3, [[], [], []])
