@@ -283,6 +283,9 @@ class Crm(Protocol):
         Raises Denied when the token or the account's tier does not allow it, or the object or event is not there.
         """
 
+    def find_events(self, schema: EventSchema, keys: Sequence[str]) -> list[str]:
+        """Ids of the records of events with these keys, any number. Only records of a custom object are found by their key."""
+
     def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """Delete records of events; those already gone count as done. Custom events cannot be deleted and are left."""
 
