@@ -222,7 +222,10 @@ class Crm(Protocol):
         """
 
     def update(self, rows: Sequence[Write], properties: Sequence[str]) -> list[Outcome]:
-        """Update contacts by record id. At most BATCH rows with different ids."""
+        """Update contacts by record id. At most BATCH rows with different ids.
+
+        What would have to wait is not written: Late is raised, or the error of its row.
+        """
 
     def archive(self, ids: Sequence[str]) -> None:
         """Archive contacts; those already gone count as done."""
