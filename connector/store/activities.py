@@ -188,7 +188,7 @@ class Activities:
         return self._db.execute(update(activity).where(activity.c.state == "refused").values(values)).rowcount
 
     def counts(self) -> dict[str, int]:
-        """Events by state. One that goes to several sinks is pending until all are through, and sent when one took it."""
+        """Events by state. One that goes to several sinks is pending until all are through, then refused when one refused it."""
         first, last = self._db.execute(select(func.min(activity.c.sink), func.max(activity.c.sink))).one()
         found = self._by_state() if first == last else self._by_event()
         found["pending"] = found.get("pending", 0) + found.pop("sending", 0)
@@ -248,10 +248,10 @@ class Activities:
         return dict(self._db.execute(query).all())
 
     def _by_event(self) -> dict[str, int]:
-        order = case({"pending": 4, "sending": 4, "sent": 3, "refused": 2}, value=activity.c.state, else_=1)
+        order = case({"pending": 4, "sending": 4, "refused": 3, "sent": 2}, value=activity.c.state, else_=1)
         event = select(func.max(order).label("state")).group_by(activity.c.provider, activity.c.event_id).subquery()
         query = select(event.c.state, func.count()).group_by(event.c.state)
-        names = {4: "pending", 3: "sent", 2: "refused", 1: "dropped"}
+        names = {4: "pending", 3: "refused", 2: "sent", 1: "dropped"}
         return {names[state]: count for state, count in self._db.execute(query)}
 
     def _drop(self, here: Any, reason: str) -> int:
