@@ -11,6 +11,8 @@ from connector.store.inbox import CRM, Stored
 from connector.sync.forget import NOTHING, Search, contact_ids, forget
 from connector.sync.work import Work
 
+MERGED_HELD = "its contact was merged with another user's contact; unlink one of them"
+
 
 class SearchFirst(Exception):
     """No failure: the people of these links are to be forgotten, and nobody has searched yet for what tells of them."""
@@ -149,8 +151,12 @@ def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
     """Point a link to the contact its own was merged into; `hold` when another user's link leads there too."""
     values = {"contact_id": contact_id, "gone_since": None, "cause": cause}
     if hold:
-        reason = "its contact was merged with another user's contact; unlink one of them"
-        held = {**values, "state": LinkState.HELD, "reason": reason}
+        held = {**values, "state": LinkState.HELD, "reason": MERGED_HELD}
         tx.links.notice(link.id, held, tx.now if link.erasure else None)  # what is due stays so: an erasure, a withdrawal
     else:
-        tx.links.notice(link.id, values, tx.now)
+        tx.links.notice(link.id, values | goes_on(link), tx.now)
+
+
+def goes_on(link: Link) -> dict[str, Any]:
+    """What a link becomes that nobody else's stands in the way of any more."""
+    return {"state": LinkState.ACTIVE, "reason": None} if link.state is LinkState.HELD and link.reason == MERGED_HELD else {}
