@@ -58,10 +58,8 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
 
 def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:
     cause = {"cause": row.sender_id}
-    if change.kind == "contact.restored" and _comes_back(work, link):
-        refetch = work.providers[link.provider].capabilities.read  # what was told meanwhile was not listened to
-        again = {"state": LinkState.ACTIVE, "reason": None, "gone_since": None, "refetch": refetch}
-        tx.links.notice(link.id, {**cause, **again}, tx.now)
+    if change.kind == "contact.restored" and comes_back(work, link):
+        tx.links.notice(link.id, {**cause, **restored(work, link)}, tx.now)
         return
     if link.state not in ANSWERABLE or link.provider not in work.mappings:
         return
@@ -71,7 +69,13 @@ def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None
         tx.links.notice(link.id, cause | _hint(work, link, change), tx.now)
 
 
-def _comes_back(work: Work, link: Link) -> bool:
+def restored(work: Work, link: Link) -> dict[str, Any]:
+    """What becomes of a link that comes back. What was told meanwhile was not listened to."""
+    refetch = work.providers[link.provider].capabilities.read
+    return {"state": LinkState.ACTIVE, "reason": None, "gone_since": None, "refetch": refetch}
+
+
+def comes_back(work: Work, link: Link) -> bool:
     """Whether a restored contact is linked again: when its deletion cut the link, not a person, and the mapping says so."""
     mapping = work.mappings.get(link.provider)
     cut = link.state is LinkState.UNLINKED and link.reason == CONTACT_DELETED

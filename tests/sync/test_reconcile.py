@@ -9,7 +9,7 @@ from connector.providers.base import Capabilities
 from connector.sync import listing, reconcile
 
 from .scenes import link
-from .world import USER, World
+from .world import MAPPING, USER, World
 
 
 def run(world, progress=lambda *told: None, **how):
@@ -154,3 +154,14 @@ def test_a_backfill_that_cannot_list_begins_with_nobody(tmp_path):
     world = World(tmp_path, idp={"capabilities": Capabilities()})
     with pytest.raises(Rejected, match="cannot list its users"):
         run(world, backfill=True)
+
+
+def test_a_contact_that_came_after_its_user_is_found(tmp_path):
+    world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_created: link_only}\n")
+    user = world.idp.register(USER)
+    world.run()
+    contact = world.crm.create({"email": USER["email"]})
+    world.run()
+    assert world.link(user).state == "pending"
+    run(world)
+    assert (world.link(user).state, world.contact_of(user)) == ("active", contact)
