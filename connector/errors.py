@@ -45,6 +45,10 @@ class Paused(Transient):
     """The whole side waits: rate limit, lock, migration, or credentials it does not accept."""
 
 
+class Late(Paused):
+    """Nothing was written: by the time it could be, what it was decided on may have changed. Read again and decide anew."""
+
+
 class Forbidden(Paused):
     """A provider lets us in, but not do this (403). Mostly that is so of every call; where it may be about this one, it is taken
     for a refusal.

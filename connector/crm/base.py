@@ -224,7 +224,10 @@ class Crm(Protocol):
         """
 
     def update(self, rows: Sequence[Write], properties: Sequence[str]) -> list[Outcome]:
-        """Update contacts by record id. At most BATCH rows with different ids."""
+        """Update contacts by record id. At most BATCH rows with different ids.
+
+        What would have to wait is not written: Late is raised, or the error of its row.
+        """
 
     def archive(self, ids: Sequence[str]) -> None:
         """Archive contacts; those already gone count as done."""
@@ -284,6 +287,9 @@ class Crm(Protocol):
         Notes are recognised only in rows with `sent_before`: to be set whenever an earlier call raised or told Transient.
         Raises Denied when the token or the account's tier does not allow it, or the object or event is not there.
         """
+
+    def find_events(self, schema: EventSchema, keys: Sequence[str]) -> list[str]:
+        """Ids of the records of events with these keys, any number. Only records of a custom object are found by their key."""
 
     def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """Delete records of events; those already gone count as done. Custom events cannot be deleted and are left."""

@@ -23,5 +23,8 @@ class Sink(Protocol):
         Raises Transient or Permanent only when nothing is known of any event.
         """
 
+    def find(self, keys: Sequence[str]) -> list[str]:
+        """Ids of the records that were made of events with these keys, as far as the sink can tell."""
+
     def remove(self, record_ids: Sequence[str]) -> None:
         """Take back what was made of events whose person was erased meanwhile, where that is possible."""

@@ -19,6 +19,10 @@ class Records:
         """See Sink."""
         return self._crm.record_events(self._schema, events)
 
+    def find(self, keys: Sequence[str]) -> list[str]:
+        """See Sink."""
+        return self._crm.find_events(self._schema, keys) if keys else []
+
     def remove(self, record_ids: Sequence[str]) -> None:
         """See Sink."""
         self._crm.remove_events(self._schema, record_ids)

@@ -92,6 +92,10 @@ class Segment:
             told += self._deliver(batch, until, first=not told)
         return [*large, *self._with_deletes(events, self._judged(told), until)]
 
+    def find(self, keys: Sequence[str]) -> list[str]:
+        """See `remove`."""
+        return []
+
     def remove(self, record_ids: Sequence[str]) -> None:
         """Nothing can be taken back here."""
 

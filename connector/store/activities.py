@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import LinkState
+from connector.store.removals import Made
 from connector.store.tables import activity, link, storable
 
 if TYPE_CHECKING:
@@ -92,10 +93,12 @@ class Activities:
         query = select(*_COLUMNS).where(_of(provider, [user_id])).order_by(activity.c.occurred_at, activity.c.id)
         return [Activity(*row) for row in self._db.execute(query)]
 
-    def forget(self, provider: str, user_id: str) -> list[tuple[str, str]]:
-        """Delete all events of one user. Returns sink and id of the records that were made of them."""
-        statement = delete(activity).where(_of(provider, [user_id])).returning(activity.c.sink, activity.c.record_id)
-        return [(row.sink, row.record_id) for row in self._db.execute(statement).all() if row.record_id]
+    def forget(self, provider: str, user_id: str) -> list[Made]:
+        """Delete all events of one user. Returns the records that were made of them, or may have been."""
+        rows = self.of_user(provider, user_id)
+        self._db.execute(delete(activity).where(activity.c.id.in_([row.id for row in rows])))
+        told = [Made(row.sink, record_id=row.record_id) for row in rows if row.record_id]
+        return told + [Made(row.sink, key=row.key) for row in rows if row.sink == CRM and row.state == "sending" and row.key]
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep events from attributes of `Activity`; one that is there already, for its sink, is left alone."""
@@ -185,7 +188,7 @@ class Activities:
         return self._db.execute(update(activity).where(activity.c.state == "refused").values(values)).rowcount
 
     def counts(self) -> dict[str, int]:
-        """Events by state. One that goes to several sinks is pending until all are through, and sent when one took it."""
+        """Events by state. One that goes to several sinks is pending until all are through, then refused when one refused it."""
         first, last = self._db.execute(select(func.min(activity.c.sink), func.max(activity.c.sink))).one()
         found = self._by_state() if first == last else self._by_event()
         found["pending"] = found.get("pending", 0) + found.pop("sending", 0)
@@ -245,10 +248,10 @@ class Activities:
         return dict(self._db.execute(query).all())
 
     def _by_event(self) -> dict[str, int]:
-        order = case({"pending": 4, "sending": 4, "sent": 3, "refused": 2}, value=activity.c.state, else_=1)
+        order = case({"pending": 4, "sending": 4, "refused": 3, "sent": 2}, value=activity.c.state, else_=1)
         event = select(func.max(order).label("state")).group_by(activity.c.provider, activity.c.event_id).subquery()
         query = select(event.c.state, func.count()).group_by(event.c.state)
-        names = {4: "pending", 3: "sent", 2: "refused", 1: "dropped"}
+        names = {4: "pending", 3: "refused", 2: "sent", 1: "dropped"}
         return {names[state]: count for state, count in self._db.execute(query)}
 
     def _drop(self, here: Any, reason: str) -> int:

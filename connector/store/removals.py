@@ -1,7 +1,7 @@
 """Records of events whose person was erased, until they are gone from their sink too. Ids alone: nothing of a person."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """What a sink made of an event, or may have made: known by its own id, or by the event's key."""
+
+    sink: str
+    record_id: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
-    """One record to take back. attempts: those that failed."""
+    """One record to take back. attempts: those that failed.
+
+    record_id: None where it was never told; then the record, if there is one, is that of the event with this key.
+    """
 
     id: int
-    record_id: str
+    record_id: str | None
+    key: str | None
     attempts: int
 
 
@@ -31,18 +44,18 @@ class Removals:
         self._tx = tx
         self._db = tx.connection
 
-    def add(self, provider: str, records: Iterable[tuple[str, str]]) -> None:
-        """Take back what was made of a provider's events: sink and id of each record. Saying it twice is fine."""
+    def add(self, provider: str, records: Iterable[Made]) -> None:
+        """Take back what was made of a provider's events. Saying it twice is fine."""
         make = sqlite_insert if self._db.dialect.name == "sqlite" else postgresql_insert
         common = {"provider": provider, "since": self._tx.now, "due_at": self._tx.now}
-        rows = [{"sink": sink, "record_id": record_id, **common} for sink, record_id in records]
+        rows = [{**asdict(one), **common} for one in records]
         if rows:
             self._db.execute(make(removal).on_conflict_do_nothing(), rows)
 
     def due(self, sink: str, providers: Collection[str], most: int) -> list[Removal]:
         """Records of these providers' events that a sink should take back now."""
-        query = select(removal.c.id, removal.c.record_id, removal.c.attempts).where(self._due(sink, providers))
-        query = query.order_by(removal.c.id).limit(most)
+        query = select(removal.c.id, removal.c.record_id, removal.c.key, removal.c.attempts)
+        query = query.where(self._due(sink, providers)).order_by(removal.c.id).limit(most)
         return [Removal(*row) for row in self._db.execute(query)]
 
     def done(self, ids: Sequence[int]) -> None:

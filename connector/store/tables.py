@@ -244,12 +244,14 @@ removal = Table(
     Column("id", Key, primary_key=True),
     Column("sink", String(64), nullable=False),
     Column("provider", String(64), nullable=False),
-    Column("record_id", String(64), nullable=False),
+    Column("record_id", String(64)),
+    Column("key", String(400)),
     Column("since", Moment, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("reason", Words),
     UniqueConstraint("sink", "provider", "record_id"),
+    UniqueConstraint("sink", "provider", "key", name="removal_key"),
     Index("removal_due", "sink", "due_at"),
 )
 

@@ -119,6 +119,7 @@ def _share_again(work: Work, batch: list[Case]) -> None:
 
 def _provisional(work: Work, batch: list[Case]) -> None:
     """Contacts whose user is found or created become links like any other."""
+    linking.leave_known(work, _open(batch, Step.CREATE_USER, Step.FIND_USER))
     waiting = linking.find_users(work, _open(batch, Step.CREATE_USER, Step.FIND_USER))
     users.create(work, [case for case in waiting if case.decided.step is Step.CREATE_USER])
     attached = [case for case in batch if case.open and case.link.user_id is None and "user_id" in case.values]

@@ -12,6 +12,8 @@ from connector.store.inbox import CRM, Stored
 from connector.sync.forget import NOTHING, Search, contact_ids, forget
 from connector.sync.work import Work
 
+MERGED_HELD = "its contact was merged with another user's contact; unlink one of them"
+
 
 class SearchFirst(Exception):
     """No failure: the people of these links are to be forgotten, and nobody has searched yet for what tells of them."""
@@ -62,10 +64,8 @@ def about(changes: Sequence[tuple[Stored, Change]]) -> set[str]:
 
 def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None:
     cause = {"cause": row.sender_id}
-    if change.kind == "contact.restored" and _comes_back(work, link):
-        refetch = work.providers[link.provider].capabilities.read  # what was told meanwhile was not listened to
-        again = {"state": LinkState.ACTIVE, "reason": None, "gone_since": None, "refetch": refetch}
-        tx.links.notice(link.id, {**cause, **again}, tx.now)
+    if change.kind == "contact.restored" and comes_back(work, link):
+        tx.links.notice(link.id, {**cause, **restored(work, link)}, tx.now)
         return
     if link.state not in ANSWERABLE or link.provider not in work.mappings:
         return
@@ -75,7 +75,13 @@ def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None
         tx.links.notice(link.id, cause | _hint(work, link, change), tx.now)
 
 
-def _comes_back(work: Work, link: Link) -> bool:
+def restored(work: Work, link: Link) -> dict[str, Any]:
+    """What becomes of a link that comes back. What was told meanwhile was not listened to."""
+    refetch = work.providers[link.provider].capabilities.read
+    return {"state": LinkState.ACTIVE, "reason": None, "gone_since": None, "refetch": refetch}
+
+
+def comes_back(work: Work, link: Link) -> bool:
     """Whether a restored contact is linked again: when its deletion cut the link, not a person, and the mapping says so."""
     mapping = work.mappings.get(link.provider)
     cut = link.state is LinkState.UNLINKED and link.reason == CONTACT_DELETED
@@ -158,8 +164,12 @@ def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
         told = f"contact {link.contact_id or 'none'} -> {contact_id}"
         tx.history.add([Entry(link.id, "contact.merged", delivery=cause, answer=told)])
     if hold:
-        reason = "its contact was merged with another user's contact; unlink one of them"
-        held = {**values, "state": LinkState.HELD, "reason": reason}
+        held = {**values, "state": LinkState.HELD, "reason": MERGED_HELD}
         tx.links.notice(link.id, held, tx.now if link.erasure else None)  # what is due stays so: an erasure, a withdrawal
     else:
-        tx.links.notice(link.id, values, tx.now)
+        tx.links.notice(link.id, values | goes_on(link), tx.now)
+
+
+def goes_on(link: Link) -> dict[str, Any]:
+    """What a link becomes that nobody else's stands in the way of any more."""
+    return {"state": LinkState.ACTIVE, "reason": None} if link.state is LinkState.HELD and link.reason == MERGED_HELD else {}

@@ -9,7 +9,7 @@ from functools import partial
 from connector.crm.base import BATCH, Outcome, Write
 from connector.engine.decide import Decision
 from connector.engine.plan import Step
-from connector.errors import ConnectorError, Exists, Missing, Permanent, Rejected, Transient, Unavailable
+from connector.errors import ConnectorError, Exists, Late, Missing, Permanent, Rejected, Transient, Unavailable
 from connector.model import LinkState, Value
 from connector.sync import portal
 from connector.sync.case import Case, still_ours
@@ -165,7 +165,7 @@ def _write(work: Work, group: list[Case], kind: str, call: Call, key: Callable[[
             outcomes = call([Write(ref, key(case), case.decided.contact_writes) for ref, case in rows.items()])
         except ConnectorError as error:
             for case in rows.values():
-                case.failed(WRITING, error, kind)
+                _put_off(case, error, kind)
             return
         work.reached(kind)
         writing = [rows[one.ref] for one in outcomes if _take(work, rows[one.ref], one, kind)]
@@ -211,5 +211,14 @@ def _take(work: Work, case: Case, outcome: Outcome, kind: str) -> bool:
             case.again = True
             return False
         return True
-    case.failed(WRITING, error or Transient("the CRM did not answer for this row"), kind)
+    _put_off(case, error or Transient("the CRM did not answer for this row"), kind)
     return False
+
+
+def _put_off(case: Case, error: ConnectorError, kind: str) -> None:
+    """Not written. What came too late is decided anew at once: reading the contact waits until the CRM listens again."""
+    if isinstance(error, Late):
+        case.heard(kind)
+        case.values["reread"] = case.again = True
+    else:
+        case.failed(WRITING, error, kind)

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
-from connector.engine.readings import additional_emails, user_reading
+from connector.engine.plan import Step
+from connector.engine.readings import MERGED, additional_emails, user_reading
 from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
 from connector.mapping.model import Field
-from connector.model import SHARING, Contact, LinkState
+from connector.model import SHARING, Contact, Link, LinkState
+from connector.store import Tx
 from connector.sync.case import Case
+from connector.sync.contact_events import MERGED_HELD
 from connector.sync.observe import properties
 from connector.sync.work import Work
 
@@ -171,18 +174,26 @@ def moved(work: Work, batch: list[Case]) -> None:
             continue
         alone = meeting[case.link.provider, contact.id] == 1 and not _another(work, case, contact)
         if not alone or not claim(work, case, contact, "contact.merged"):
-            reason = "its contact was merged with another user's contact; unlink one of them"
-            case.end(LinkState.HELD, reason, "hold")
+            case.end(LinkState.HELD, MERGED_HELD, "hold")
 
 
 def _another(work: Work, case: Case, contact: Contact) -> bool:
-    """Whether the id of another user who is linked, or was, is on the contact, or another link leads to it."""
-    other = contact.properties.get(work.id_property(case.link.provider)) or ""
     with work.store.read() as tx:
-        links = list(tx.links.by_users(case.link.provider, [other]).values())
-        links += tx.links.by_contacts([contact.id]).get(contact.id, [])
-    mine = (case.link.provider, case.link.id)
-    return any(link.provider == mine[0] and link.id != mine[1] and link.state in SHARING for link in links)
+        return another(work, tx, case.link, contact)
+
+
+def another(work: Work, tx: Tx, link: Link, contact: Contact) -> bool:
+    """Whether the id of another user who is linked, or was, is on the contact, or another user's link leads to it."""
+    told = contact.properties.get(work.id_property(link.provider)) or ""
+    links = list(tx.links.by_users(link.provider, [told]).values())
+    links += [one for found in tx.links.by_contacts(leads_to(link) | {contact.id}).values() for one in found]
+    others = [one for one in links if one.provider == link.provider and one.id != link.id and one.user_id]
+    return any(one.state in SHARING for one in others)
+
+
+def leads_to(link: Link) -> set[str]:
+    """The contact of a link, and the one that was found there."""
+    return {one for one in (link.contact_id, link.contact and link.contact.id) if one}
 
 
 def _cut(work: Work, case: Case, contact: Contact) -> bool:
@@ -190,6 +201,16 @@ def _cut(work: Work, case: Case, contact: Contact) -> bool:
     with work.store.read() as tx:
         links = tx.links.by_contacts([contact.id]).get(contact.id, [])
     return any(link.provider == case.link.provider and link.state == LinkState.UNLINKED for link in links)
+
+
+def leave_known(work: Work, batch: list[Case]) -> None:
+    """A contact that carries a user's id is ours, or its link is on its way, and one that came of a merge is not new: nobody is
+    made of it, unless an earlier worker began to."""
+    ours = [work.id_property(provider) for provider in work.mappings]
+    for case in batch:
+        told = case.seen.contact.properties if case.seen.contact else {}
+        if not case.link.intent and any(told.get(name) for name in (*ours, MERGED)):
+            case.plan = replace(case.decided, step=Step.FORGET)
 
 
 def find_users(work: Work, batch: list[Case]) -> list[Case]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from connector.engine.readings import wanted_properties
+from connector.engine.readings import MERGED, wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
 from connector.mapping.model import TYPOLOGIES
 from connector.model import SHARING, LinkState, User
@@ -124,6 +124,8 @@ def properties(work: Work, batch: Iterable[Case]) -> list[str]:
     for name in {case.link.provider for case in batch}:
         types = next(case.policy.subscriptions for case in batch if case.link.provider == name)
         wanted.update(wanted_properties(work.mappings[name], work.id_property(name), types.get))
+    if any(case.link.user_id is None for case in batch):
+        wanted.update([MERGED, *map(work.id_property, work.mappings)])
     return sorted(wanted)
 
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from connector.engine.readings import CREATED, MERGED, tells_nothing_new, wanted_properties
 from connector.errors import Denied, Locked
 from connector.mapping.model import Mapping as FieldMapping
-from connector.model import ANSWERABLE, Contact, Link, LinkState, User
+from connector.model import ANSWERABLE, SHARING, Contact, Link, LinkState, User
 from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.sync import listing, newcomers
+from connector.sync import contact_events, listing, newcomers
 from connector.sync.brakes import may_withdraw
 from connector.sync.work import Work
 
@@ -139,6 +139,10 @@ def _notice(work: Work, tx: Tx, page: list[Contact], links: Mapping[str, Sequenc
     rung = 0
     for contact in page:
         for link in links.get(contact.id, []):
+            if _restored(work, link, contact, links[contact.id]):
+                tx.links.notice(link.id, contact_events.restored(work, link), tx.now)
+                rung += 1
+                continue
             known, mapping = link.contact, work.mappings.get(link.provider)
             waits = link.state == LinkState.PENDING and link.due_at is None  # for an address, say
             if mapping is None or not (waits or link.state == LinkState.ACTIVE):
@@ -148,6 +152,13 @@ def _notice(work: Work, tx: Tx, page: list[Contact], links: Mapping[str, Sequenc
                 tx.links.notice(link.id, {}, tx.now)
                 rung += 1
     return rung
+
+
+def _restored(work: Work, link: Link, contact: Contact, links: Sequence[Link]) -> bool:
+    """Whether a contact whose deletion cut this link is there again, as it was, and nobody else has it by now."""
+    free = not any(one.provider == link.provider and one.state in SHARING for one in links)
+    mine = link.user_id is not None and contact.properties.get(work.id_property(link.provider)) == link.user_id
+    return free and mine and contact_events.comes_back(work, link)
 
 
 def _since(work: Work, mark: str) -> tuple[datetime, datetime]:

@@ -20,7 +20,7 @@ from connector.model import LinkState
 from connector.sinks import Sink
 from connector.store import Tx
 from connector.store.activities import Activity, Result
-from connector.store.removals import Removal
+from connector.store.removals import Made, Removal
 from connector.store.troubles import Trouble
 from connector.sync.work import Work
 
@@ -140,7 +140,7 @@ class Sender:
         providers = {row.id: row.provider for row in judged}
         for one in results:
             if one.id in deleted and one.record_id:
-                tx.removals.add(providers[one.id], [(self._sink.name, one.record_id)])
+                tx.removals.add(providers[one.id], [Made(self._sink.name, one.record_id)])
 
     def _result(self, tx: Tx, row: Activity, outcome: EventOutcome) -> Result:
         error = outcome.error
@@ -221,13 +221,14 @@ class Sender:
                 until = tx.now + timedelta(seconds=wait)
                 tx.removals.postpone_due(self._sink.name, self._sink.providers, until, str(error))
         if error is not None and not any(one.attempts for one in records):  # said once
-            ids = [one.record_id for one in records]
+            ids = [one.record_id or one.key for one in records]
             log.warning("activities.orphans", sink=self._sink.name, records=ids, why=str(error))
 
     def _remove(self, records: Sequence[Removal]) -> ConnectorError | None:
         """What stood in the way."""
         try:
-            self._sink.remove([one.record_id for one in records])
+            ids = [one.record_id for one in records if one.record_id]
+            self._sink.remove(ids + self._sink.find([one.key for one in records if one.key]))
         except ConnectorError as error:
             return error
         except SoftTimeLimitExceeded:

@@ -13,6 +13,7 @@ from connector.engine.consent import Standing, encoded
 from connector.model import ConsentState, LinkState, Statement
 from connector.store import Store
 from connector.store.ledger import LedgerRow
+from connector.store.removals import Made
 from connector.sync import subscriptions
 from connector.sync.sweep import SWEPT
 
@@ -285,7 +286,7 @@ def test_a_part_that_is_open_again_is_not_mentioned(doctor, store):
 
 def test_records_of_erased_people_that_stay_in_the_crm_are_told(doctor, store):
     with store.write() as tx:
-        tx.removals.add("members", [("crm", "1"), ("crm", "2")])
+        tx.removals.add("members", [Made("crm", "1"), Made("crm", "2")])
     assert doctor()[0] == 0
     with store.write() as tx:
         tx.removals.postpone_due("crm", ["members"], tx.now, "hubspot: 403 missing scopes")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from connector.crm.base import Write
-from connector.errors import Missing, Paused, Rejected, Transient, Unavailable
+from connector.errors import Late, Missing, Paused, Rejected, Transient, Unavailable
 from tests.crm.batches import KEY, accept, by_ref, invalid, refusing, refusing_all, rows
 from tests.crm.conftest import Call, Say, error, record, results
 
@@ -40,6 +40,26 @@ def test_an_update_goes_by_record_id(hubspot, stub):
     outcomes = hubspot.update([Write("x", "1", {"city": "Oslo"}), Write("y", "2", {"city": "Bergen"})], [])
     assert [one.contact.properties["city"] for one in outcomes] == ["Oslo", "Bergen"]
     assert "idProperty" not in stub.calls[0].body["inputs"][0]
+
+
+def test_an_update_that_hubspot_lets_wait_is_not_sent_any_more(hubspot, stub, clock):
+    stub.says(Say(429, {**error("RATE_LIMITS"), "policyName": "TEN_SECONDLY_ROLLING"}, {"Retry-After": "5"}))
+    for _ in range(2):  # told so, and while everybody waits
+        with pytest.raises(Late):
+            hubspot.update([Write("x", "1", {"roles": "Press"})], [])
+    assert (len(stub.calls), clock.naps) == (1, [])
+
+
+def test_an_update_that_waits_for_a_moment_is_sent(hubspot, stub, clock):
+    stub.says(Say(429, {**error("RATE_LIMITS"), "policyName": "SECONDLY"}), results(record("1", city="Oslo")))
+    hubspot.update([Write("x", "1", {"city": "Oslo"})], [])
+    assert (len(stub.calls), clock.naps) == (2, [pytest.approx(1)])
+
+
+def test_a_new_contact_has_nothing_to_lose_and_is_waited_for(hubspot, stub, clock):
+    stub.says(Say(429, error("RATE_LIMITS"), {"Retry-After": "5"}), results(record("1", **{KEY: "u-1"})))
+    hubspot.upsert(KEY, [Write("x", "u-1", {})], [])
+    assert (len(stub.calls), clock.naps) == (2, [pytest.approx(5)])
 
 
 @pytest.mark.parametrize(

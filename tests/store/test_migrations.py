@@ -65,7 +65,7 @@ def test_two_migrators_at_once_are_fine(empty):
 
 
 def test_an_empty_database_is_told_how_to_become_a_full_one(empty):
-    with pytest.raises(ConfigError, match="schema missing, this version needs 0003; run: connector db upgrade"):
+    with pytest.raises(ConfigError, match="schema missing, this version needs 0004; run: connector db upgrade"):
         require_current(empty)
 
 

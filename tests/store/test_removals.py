@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-RECORDS = [("crm", "1"), ("crm", "2")]
+from connector.store.removals import Made
+
+RECORDS = [Made("crm", "1"), Made("crm", "2")]
 
 
 def test_a_record_is_kept_once(store):
@@ -36,3 +38,12 @@ def test_what_cannot_be_taken_back_waits_and_says_why(store):
         assert tx.removals.overdue(tx.now + timedelta(seconds=1)) == {"no scope": 1, "down": 1}
         tx.removals.done([first.id, second.id])
         assert tx.removals.count() == 0
+
+
+def test_a_record_of_which_only_the_event_is_known_is_kept_once(store):
+    with store.write() as tx:
+        tx.removals.add("members", [Made("crm", key="evt-1"), Made("crm", key="evt-2"), Made("crm", "evt-1")])
+        tx.removals.add("members", [Made("crm", key="evt-1")])
+        assert [(one.record_id, one.key) for one in tx.removals.due("crm", ["members"], 10)] == [
+            (None, "evt-1"), (None, "evt-2"), ("evt-1", None),
+        ]  # fmt: skip

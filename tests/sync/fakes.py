@@ -240,6 +240,10 @@ class FakeCrm:
             out.append(EventOutcome(row.ref, None if error else f"r-{row.key}", error))
         return self._answer(out)
 
+    def find_events(self, schema, keys):
+        self._call("find_events")
+        return [f"r-{one}" for one in keys if one in self.records]
+
     def remove_events(self, schema, record_ids):
         self._call("remove_events")
         for one in record_ids:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.errors import Denied, Rejected, Unavailable
+from connector.errors import Denied, Late, Rejected, Unavailable
 from connector.settings import Brakes
 from connector.sync import repair
 from connector.sync.explain import explain
@@ -306,3 +306,21 @@ def test_a_portal_that_refuses_to_tell_its_options_holds_up_nobody(world):
 
 def refuses():
     raise Rejected("400")
+
+
+def test_an_option_that_is_added_while_our_write_waits_is_not_lost(world):
+    user = register(world, memberships=["consumer"])
+    contact = world.contact_of(user)
+    write = world.crm.update
+
+    def later(rows, properties):
+        world.crm.update = write
+        world.crm.edit(contact, {"member_types": "Consumer;Marketing"})
+        world.crm.events.clear()
+        raise Late("no calls left for the moment", retry_in=5)
+
+    world.crm.update = later
+    world.idp.join(user, "press")
+    world.run()
+    assert elements(world, user, "member_types") == {"Consumer", "Marketing", "Press"}
+    assert world.link(user).failed_since is None

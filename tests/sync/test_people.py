@@ -6,7 +6,7 @@ from sqlalchemy import select
 from connector.errors import Denied, Unavailable
 from connector.model import Change
 from connector.store.tables import metadata
-from connector.sync import activities, erase, intake
+from connector.sync import activities, erase, intake, recent, repair
 from connector.sync.people import LEFT
 
 from .consenting import CONSENTS, GRANTED
@@ -264,6 +264,30 @@ def test_a_restored_contact(tmp_path, rule, state):
     world.run()
     assert world.link(user).state == state
     assert (world.crm.contacts[contact]["firstname"] == "Augusta") is (state == "active")
+
+
+@pytest.mark.parametrize(
+    ("rule", "cut", "state"),
+    [("ignore", False, "unlinked"), ("relink", False, "active"), ("relink", True, "unlinked")],
+)
+def test_a_restored_contact_of_which_no_webhook_tells(tmp_path, rule, cut, state):
+    """The listing of contacts shows it; one whose link a person cut before stays cut."""
+    world = World(tmp_path, mapping=MAPPING + f"lifecycle: {{contact_restored: {rule}}}\n")
+    user = registered(world)
+    contact, link = world.contact_of(user), world.link(user)
+    if cut:
+        with world.store.write() as tx:
+            repair.unlink(tx, link)
+    world.crm.delete(contact)
+    world.run()
+    world.later(120)
+    recent.contacts(world.work)
+    assert world.link(user).state == "unlinked"
+    world.crm.restore(contact)
+    world.crm.events.clear()
+    recent.contacts(world.work)
+    world.run()
+    assert world.link(user).state == state
 
 
 def test_events_are_recorded_once_for_linked_people_and_go_with_them(world):

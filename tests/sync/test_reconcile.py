@@ -224,3 +224,14 @@ class TestTheEnd:
         run(world)
         with world.store.read() as tx:
             assert tx.runs.running([died, erasing]) == {erasing}
+
+
+def test_a_contact_that_came_after_its_user_is_found(tmp_path):
+    world = World(tmp_path, mapping=MAPPING + "lifecycle: {user_created: link_only}\n")
+    user = world.idp.register(USER)
+    world.run()
+    contact = world.crm.create({"email": USER["email"]})
+    world.run()
+    assert world.link(user).state == "pending"
+    run(world)
+    assert (world.link(user).state, world.contact_of(user)) == ("active", contact)

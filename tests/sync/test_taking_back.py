@@ -8,6 +8,7 @@ from connector.sync import activities, sweep
 from connector.sync.status import status
 
 from .events import EVENTS, HOUR, counts, logins, register
+from .test_people import everything
 from .world import World
 
 DAY = 24 * HOUR
@@ -132,4 +133,30 @@ def test_a_record_made_while_its_person_was_erased_is_kept_in_mind(world):
     world.crash_at("activities sent", lambda: (world.crm.forget(erasing), world.run()))
     world.crm.remove_events = lambda schema, ids: {}["no"]
     activities.send(world.work)
-    assert (world.link(user).state, left(world)) == ("erased", 1)
+    assert (world.link(user).state, left(world)) == ("erased", 2)  # by its event, and by its own id once that was told
+
+
+def test_a_record_whose_id_was_never_told_goes_with_the_others(world):
+    user, other = register(world, 2)
+    world.run()
+    activities.send(world.work)
+    logins(world, user, "evt-1", "evt-2")
+    world.crm.loses = [Unavailable("timeout")] * 4
+    activities.send(world.work)
+    world.crm.forget(world.contact_of(user))
+    world.run()
+    assert (world.link(user).state, left(world)) == ("erased", 3)
+    assert user not in everything(world)
+    world.clock.pass_(HOUR)
+    world.crm.made.clear()
+    activities.send(world.work)
+    assert {row.user_id for row in world.crm.records.values()} == {other}
+    assert (left(world), world.crm.made["record_events"]) == (0, 0)
+
+
+def test_what_was_never_sent_leaves_nothing_to_take_back(world):
+    (user,) = register(world, 1)
+    world.run()
+    world.crm.forget(world.contact_of(user))
+    world.run()
+    assert left(world) == 0

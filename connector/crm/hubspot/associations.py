@@ -88,7 +88,7 @@ class Associations:
                 reply = self._transport.http(READ, "POST", path, {"inputs": inputs}, way_out=way_out)
             except Missing:
                 return found
-            _raise_failures(reply)
+            narrowing.raise_failures(READ, reply)  # a record without associations is an error, too, and means none
             inputs = _take(found, reply)
         raise Rejected(f"hubspot: {READ}: the listing does not end")
 
@@ -113,14 +113,6 @@ def _tell(pairs: Sequence[Pair], reply: Reply) -> Told[Pair, Problem]:
 def _refuse(pair: Pair, fault: Fault, reply: Reply) -> Problem:
     problem = answers.row_error(f"hubspot: {WHAT} with contact {pair.contact_id}:", fault)
     return problem if isinstance(problem, Permanent | Transient) else Rejected(str(problem))
-
-
-def _raise_failures(reply: Reply) -> None:
-    """Raises Unavailable when HubSpot failed to read a record; one without associations is an error too, and means none."""
-    for fault in narrowing.faults(reply):
-        problem = answers.row_error(f"hubspot: {READ}:", fault)
-        if isinstance(problem, Transient):
-            raise problem
 
 
 def _take(found: dict[str, list[str]], reply: Reply) -> list[dict[str, str]]:

@@ -62,6 +62,10 @@ class CustomEvents:
         steps = Steps(WHAT, send, _tell, _refuse, lambda row, error: EventOutcome(row.ref, error=error), lambda *_: {})
         return narrowing.settle(steps, rows)
 
+    def find(self, name: str, keys: Iterable[str]) -> list[str]:
+        """See Sink: they cannot be removed."""
+        return []
+
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Sink: they cannot be removed."""
 

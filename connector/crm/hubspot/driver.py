@@ -158,6 +158,10 @@ class HubSpot:
         """See Crm."""
         return self._events.record(schema, rows)
 
+    def find_events(self, schema: EventSchema, keys: Sequence[str]) -> list[str]:
+        """See Crm."""
+        return self._events.find(schema, keys)
+
     def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """See Crm."""
         self._events.remove(schema, record_ids)

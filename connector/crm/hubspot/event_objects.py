@@ -18,10 +18,11 @@ from connector.crm.hubspot import answers, event_records, narrowing, outcomes, p
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.associations import Associations, Pair, Problem
 from connector.crm.hubspot.narrowing import Fault, Steps
+from connector.crm.hubspot.records import chunks
 from connector.crm.hubspot.transport import Transport
-from connector.errors import Denied, Exists, Rejected, Transient, Unavailable
+from connector.errors import Denied, Exists, Missing, Rejected, Transient, Unavailable
 
-WHAT = "events: upsert"
+WHAT, READ = "events: upsert", "events: read"
 KEY = "event_id"
 TEXT = {"type": "string", "fieldType": "text"}
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -71,6 +72,20 @@ class EventObjects:
             if first:
                 raise
             return {row.ref: _fail(row, error) for row in some}
+
+    def find(self, name: str, keys: Iterable[str]) -> list[str]:
+        """See Sink."""
+        found: list[str] = []
+        for some in chunks(keys, BATCH):
+            try:
+                reply = self._read(name, some)
+            except (Missing, Rejected) as error:
+                if isinstance(error, Rejected) and self.properties(name) is not None:
+                    raise
+                continue
+            narrowing.raise_failures(READ, reply)
+            found += [str(one["id"]) for one in answers.records(READ, reply)]
+        return found
 
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Sink. Without the object there are no records of it."""
@@ -131,11 +146,15 @@ class EventObjects:
 
     def _look(self, name: str, writes: Sequence[Write], reply: Reply) -> dict[str, Outcome]:
         """Records that a 2xx says nothing of."""
-        body = {"idProperty": KEY, "inputs": [{"id": one.id} for one in writes], "properties": [KEY]}
-        path = paths.under(paths.OBJECTS, self._type(name), "batch", "read")
-        found = answers.records(WHAT, self._transport.http("events: read", "POST", path, body, way_out=WAY_OUT))
+        found = answers.records(READ, self._read(name, [one.id for one in writes]))
         by_key = {one["properties"].get(KEY): answers.contact(one) for one in found if isinstance(one.get("properties"), dict)}
         return {one.ref: Outcome(one.ref, by_key[one.id], request=reply.request) for one in writes if one.id in by_key}
+
+    def _read(self, name: str, keys: Iterable[str]) -> Reply:
+        """One read of at most 100 records, by the keys of their events."""
+        body = {"idProperty": KEY, "inputs": [{"id": one} for one in keys], "properties": [KEY]}
+        path = paths.under(paths.OBJECTS, self._type(name), "batch", "read")
+        return self._transport.http(READ, "POST", path, body, way_out=WAY_OUT)
 
     def _join(self, name: str, pairs: Sequence[Pair], made: Mapping[str, EventOutcome]) -> Mapping[str, Problem]:
         """Why records could not be associated, by ref."""

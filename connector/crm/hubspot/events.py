@@ -24,6 +24,9 @@ class Sink(Protocol):
     def record(self, name: str, rows: Sequence[EventRecord]) -> Mapping[str, EventOutcome]:
         """Make a record of each, with different keys: outcomes by ref. Raises Transient when nothing is known of any."""
 
+    def find(self, name: str, keys: Iterable[str]) -> list[str]:
+        """See Crm.find_events."""
+
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Crm.remove_events."""
 
@@ -64,6 +67,10 @@ class Events:
                     raise
                 done |= {row.ref: EventOutcome(row.ref, error=error) for row in some}
         return done
+
+    def find(self, schema: EventSchema, keys: Sequence[str]) -> list[str]:
+        """See Crm.find_events."""
+        return self._sinks[schema.kind].find(schema.name, keys)
 
     def remove(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """See Crm.remove_events."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from connector.crm.hubspot import answers
 from connector.crm.hubspot.answers import Reply
 from connector.errors import ConnectorError, Transient, Unavailable
 
@@ -70,6 +71,14 @@ def faults(reply: Reply) -> list[Fault]:
     if not reply.ok:
         return [{**body, "status": reply.status}]
     return [one for one in body.get("errors") or [] if isinstance(one, dict)]
+
+
+def raise_failures(what: str, reply: Reply) -> None:
+    """Raises Transient when HubSpot failed at some row; a row that is not there is no failure."""
+    for fault in faults(reply):
+        problem = answers.row_error(f"hubspot: {what}:", fault)
+        if isinstance(problem, Transient):
+            raise problem
 
 
 def values(fault: Fault) -> set[str]:

@@ -56,6 +56,10 @@ class Notes:
                 raise
             return done | {row.ref: EventOutcome(row.ref, error=error) for row in rest}
 
+    def find(self, name: str, keys: Iterable[str]) -> list[str]:
+        """See Sink: nothing about a note is unique."""
+        return []
+
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Sink."""
         event_records.archive(self._transport, paths.NOTES, record_ids, WAY_OUT)

@@ -5,6 +5,7 @@ Facts (HubSpot API, "Usage guidelines" and "Error handling"):
 - 502 and 504 leave the outcome of a write unknown. Nearly every write we make may be repeated, so it is sent again.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from connector.crm.hubspot import answers, limits, paths
 from connector.crm.hubspot.answers import Busy, Reply
 from connector.crm.hubspot.limits import Limiter
 from connector.crm.hubspot.sdk import Apis, Raw
-from connector.errors import Paused, Permanent, Unavailable
+from connector.errors import Late, Paused, Permanent, Unavailable
 from connector.reach import trouble
 
 CONNECT_TIMEOUT = 5.0
@@ -97,6 +98,7 @@ class Transport:
         refusals: bool = False,
         way_out: str = "",
         once: bool = False,
+        fresh: float = math.inf,
     ) -> Reply:
         """Make one call.
 
@@ -105,14 +107,15 @@ class Transport:
         refusals: return HubSpot's refusals (4xx) to the caller, who can tell which record they are about.
         way_out: given for a part of HubSpot that the rest can do without: a 403 raises Denied and ends with these words.
         once: sending it twice would do it twice, so it is not sent again after a failure, unless HubSpot only asked to wait.
+        fresh: seconds after which it is not sent any more; raises Late when HubSpot or the budget would have it wait longer.
         Raises Unavailable, Paused, and without `refusals` Missing, Exists, Rejected.
         """
-        ends = self._clock() + self._deadline
+        ends, late = self._clock() + self._deadline, self._clock() + fresh
 
         def give_up(state: RetryCallState) -> bool:
             asked_to_wait = state.outcome is not None and isinstance(state.outcome.exception(), Busy)
             attempts = 2 * ATTEMPTS if asked_to_wait else ATTEMPTS
-            return state.attempt_number >= attempts or self._clock() + state.upcoming_sleep >= ends
+            return state.attempt_number >= attempts or self._clock() + state.upcoming_sleep >= min(ends, late)
 
         retrying = Retrying(
             retry=retry_if_exception_type(Busy if once else (Unavailable, Busy)),
@@ -121,25 +124,29 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._attempt, what, send, search, refusals, ends, way_out)
+        return retrying(self._attempt, what, send, search, refusals, ends, late, way_out)
 
-    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float, way_out: str) -> Reply:
+    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float, late: float, way_out: str) -> Reply:
         kind = limits.SEARCH if search else limits.BURST
-        self._take_turn(what, kind, ends)
+        self._take_turn(what, kind, ends, late)
         reply = answers.read(self._exchange(what, send, ends))
         problem = answers.failure(what, reply, search, way_out)
         if reply.status in (429, 477) and isinstance(problem, Paused):
             self._slow_everybody(what, kind, problem)
+            if isinstance(problem, Busy) and self._clock() + problem.retry_in > late:
+                raise Late(str(problem), problem.retry_in)
         elif reply.headers.get("x-hubspot-ratelimit-remaining") == "0":
             self._limiter.close(kind, 1.0)
         if problem is None or (refusals and isinstance(problem, Permanent)):
             return reply
         raise problem
 
-    def _take_turn(self, what: str, kind: str, ends: float) -> None:
+    def _take_turn(self, what: str, kind: str, ends: float, late: float) -> None:
         while wait := self._limiter.acquire(kind):
             if self._clock() + wait >= ends:
                 raise Paused(f"hubspot: {what}: no calls left for now", retry_in=wait)
+            if self._clock() + wait > late:
+                raise Late(f"hubspot: {what}: no calls left for the moment", retry_in=wait)
             self._sleep(wait)
 
     def _slow_everybody(self, what: str, kind: str, problem: Paused) -> None:

@@ -6,6 +6,7 @@ silent about are read back, and so are rows whose answer leaves out a property t
 here may be sent twice: upserts name a unique value, updates a record id.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,9 @@ from connector.errors import ConnectorError, Exists, Permanent, Transient, Unava
 
 MOST_SENDS = 64
 """Calls one batch may cost while it is narrowed down: enough for four bad rows of a hundred that nobody names."""
+FRESH = 2.0
+"""Seconds an update may wait for its turn. What it was decided on is older then, and a set is written as a whole: an option that
+somebody added meanwhile would be lost."""
 CONFLICT_ROUNDS = 2
 """Times a batch goes out again without the rows whose email is taken."""
 
@@ -74,7 +78,7 @@ class Writes:
             return call({"inputs": inputs}, **options)
 
         batch.sends += 1
-        return self._transport.call(batch.what, send, refusals=True)
+        return self._transport.call(batch.what, send, refusals=True, fresh=math.inf if batch.key else FRESH)
 
     def _send_again(self, batch: _Batch, rows: Sequence[Write], conflicts: int) -> None:
         if batch.sends >= MOST_SENDS:

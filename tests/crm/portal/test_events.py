@@ -138,6 +138,14 @@ def test_removing_records_and_those_that_are_gone(objects, portal, contact):
 
 def test_removing_records_of_an_object_that_is_gone(hubspot, portal):
     hubspot.remove_events(OBJECT, ["1", "2"])
+    assert hubspot.find_events(OBJECT, ["k1"]) == []
+
+
+def test_records_are_found_by_the_keys_of_their_events(objects, contact):
+    ids = [one.record_id for one in objects.record_events(OBJECT, [login(f"k{one}", contact) for one in range(102)])]
+    assert set(objects.find_events(OBJECT, [f"k{one}" for one in range(103)])) == set(ids)
+    assert objects.find_events(OBJECT, ["k103"]) == []
+    assert objects.find_events(NOTE, ["k1"]) == objects.find_events(EVENT, ["k1"]) == []
 
 
 # custom events

@@ -1,0 +1,93 @@
+"""Merges of which not everything is told: who is held for one, and until when."""
+
+import pytest
+
+from connector.errors import Unavailable
+from connector.model import Change, LinkState
+from connector.sync import reconcile, repair
+
+from .scenes import BOB, CREATE_USER, HOUR
+from .world import USER, World
+
+
+def look(world):
+    reconcile.reconcile(world.work, world.doze, ["members"], lambda *_: None)
+    world.run()
+
+
+@pytest.fixture
+def merged(tmp_path):
+    """A linked contact was merged with a stray one, and nobody told."""
+    world = World(tmp_path, mapping=CREATE_USER)
+    user = world.idp.register(USER)
+    world.run()
+    stray = world.crm.create({"email": "stray@example.com", "firstname": "Stray"})
+    survivor = world.crm.merge(world.contact_of(user), stray)
+    world.crm.events.clear()
+    return world, user, survivor
+
+
+def alone(world, user, survivor):
+    with world.store.read() as tx:
+        links = [link.user_id for found in tx.links.by_contacts([survivor]).values() for link in found]
+    return links == [user] and world.link(user).state is LinkState.ACTIVE and len(world.idp.users) == 1
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_survivor_of_a_merge_is_no_new_contact(merged, failing):
+    world, user, survivor = merged
+    world.deliver(Change("contact.created", survivor))
+    if failing:
+        world.crm.fails = [Unavailable("503")]
+    world.run()
+    world.later(HOUR)
+    look(world)
+    assert alone(world, user, survivor)
+
+
+def test_a_contact_that_waits_for_its_user_is_nobody_else(merged):
+    world, user, survivor = merged
+    with world.store.write() as tx:
+        tx.links.create([{"provider": "members", "contact_id": survivor, "state": LinkState.HELD, "reason": "two users"}])
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert world.link(user).state is LinkState.ACTIVE
+    assert world.crm.contacts[survivor]["firstname"] == "Augusta"
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two users whose contacts were merged: both wait for a person."""
+    world = World(tmp_path)
+    users = [world.idp.register(USER), world.idp.register(BOB)]
+    world.run()
+    survivor = world.crm.merge(*map(world.contact_of, users))
+    world.crm.events.clear()
+    look(world)
+    return world, *users, survivor
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_hold_for_a_merge_ends_once_nobody_else_is_on_the_survivor(two, told):
+    world, held, other, survivor = two
+    if told:
+        world.deliver(Change("contact.merged", survivor, former_ids=tuple(world.link(one).contact_id for one in (held, other))))
+        world.run()
+    look(world)
+    assert {world.link(one).state for one in (held, other)} == {LinkState.HELD}
+    link = world.link(other)
+    with world.store.write() as tx:
+        repair.unlink(tx, link)
+    look(world)
+    assert (world.link(held).state, world.link(held).contact_id) == (LinkState.ACTIVE, survivor)
+
+
+def test_a_merge_that_is_told_late_ends_a_hold_for_it(two):
+    world, held, other, survivor = two
+    former = world.link(held).contact_id
+    link = world.link(other)
+    with world.store.write() as tx:
+        repair.unlink(tx, link)
+    world.deliver(Change("contact.merged", survivor, former_ids=(former,)))
+    world.run()
+    assert (world.link(held).state, world.link(held).contact_id) == (LinkState.ACTIVE, survivor)
