@@ -11,7 +11,7 @@ from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
-from connector.sync.case import Case, cases, still_ours
+from connector.sync.case import Case, cases, keep
 from connector.sync.options import ASKED, Mark
 from connector.sync.record import record
 from connector.sync.work import LEASE, Work, place
@@ -83,10 +83,10 @@ def _see(work: Work, batch: list[Case]) -> None:
     linking.moved(work, _open(batch))
     for case in _open(batch):
         case.decide()
-    still_ours(work, _open(batch))
+    keep(work, _open(batch))
     consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, Step.STAY_HELD))
     _provisional(work, batch)
-    still_ours(work, _open(batch))
+    keep(work, _open(batch))
     _unlinked(work, batch)
     consents.look(work, _open(batch, Step.WRITE))
     observe.conflict_times(work, batch)

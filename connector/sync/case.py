@@ -1,6 +1,6 @@
 """One link on its way through a batch: what was seen of it, what was planned, what became of it."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -292,9 +292,17 @@ def cases(work: Work, links: list[Link], parked: Mapping[int, list[ParkedRow]], 
     return found
 
 
+def keep(work: Work, batch: list[Case]) -> None:
+    """Extend the leases before something is read; links that a successor took over drop out."""
+    if batch:
+        with work.store.write() as tx:
+            ours = tx.links.renew([case.link for case in batch], LEASE)
+        _fence(batch, ours)
+
+
 def still_ours(work: Work, batch: list[Case], kind: str = "") -> list[Case]:
-    """Extend the leases before a call to the outside; links that a successor took over drop out and are not written, as do
-    those of people who were erased while the links were made.
+    """Extend the leases before something is written; links that a successor took over drop out, as do those of people who were
+    erased while the links were made.
 
     kind: of the effect that is about to be made. It is put down first, as is whatever else these cases intend: should nothing
     more be heard, the next worker knows whose value the other side may hold.
@@ -310,9 +318,14 @@ def still_ours(work: Work, batch: list[Case], kind: str = "") -> list[Case]:
     for case in batch:
         if case.link.id in erased:
             case.end(LinkState.ERASED, "erased", "forget")
-        elif case.link.id not in ours:
-            case.error = Fenced(f"{case.link.name}: another worker took over")
+    _fence([case for case in batch if case.link.id not in erased], ours)
     return [case for case in batch if case.link.id in ours]
+
+
+def _fence(batch: list[Case], ours: Set[int]) -> None:
+    for case in batch:
+        if case.link.id not in ours:
+            case.error = Fenced(f"{case.link.name}: another worker took over")
 
 
 def in_turn(work: Work, batch: list[Case], kind: str) -> Iterator[Case]:

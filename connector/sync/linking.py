@@ -9,8 +9,7 @@ from connector.engine.plan import Step
 from connector.engine.readings import MERGED, additional_emails, user_reading
 from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
 from connector.mapping.model import Field
-from connector.model import SHARING, Contact, Link, LinkState
-from connector.store import Tx
+from connector.model import SHARING, Contact, LinkState
 from connector.sync.case import Case
 from connector.sync.contact_events import MERGED_HELD
 from connector.sync.observe import properties
@@ -178,22 +177,13 @@ def moved(work: Work, batch: list[Case]) -> None:
 
 
 def _another(work: Work, case: Case, contact: Contact) -> bool:
-    with work.store.read() as tx:
-        return another(work, tx, case.link, contact)
-
-
-def another(work: Work, tx: Tx, link: Link, contact: Contact) -> bool:
     """Whether the id of another user who is linked, or was, is on the contact, or another user's link leads to it."""
-    told = contact.properties.get(work.id_property(link.provider)) or ""
-    links = list(tx.links.by_users(link.provider, [told]).values())
-    links += [one for found in tx.links.by_contacts(leads_to(link) | {contact.id}).values() for one in found]
-    others = [one for one in links if one.provider == link.provider and one.id != link.id and one.user_id]
+    told = contact.properties.get(work.id_property(case.link.provider)) or ""
+    with work.store.read() as tx:
+        links = list(tx.links.by_users(case.link.provider, [told]).values())
+        links += tx.links.by_contacts([contact.id]).get(contact.id, [])
+    others = [one for one in links if one.provider == case.link.provider and one.id != case.link.id and one.user_id]
     return any(one.state in SHARING for one in others)
-
-
-def leads_to(link: Link) -> set[str]:
-    """The contact of a link, and the one that was found there."""
-    return {one for one in (link.contact_id, link.contact and link.contact.id) if one}
 
 
 def _cut(work: Work, case: Case, contact: Contact) -> bool:

@@ -7,7 +7,7 @@ from connector.engine.readings import MERGED, wanted_properties
 from connector.errors import ConnectorError, Missing, Transient
 from connector.mapping.model import TYPOLOGIES
 from connector.model import SHARING, LinkState, User
-from connector.sync.case import Case, still_ours
+from connector.sync.case import Case, keep
 from connector.sync.work import READERS, Work
 
 
@@ -22,7 +22,7 @@ def observe(work: Work, batch: list[Case]) -> None:
             case.seen = replace(case.seen, contact=case.link.contact)
     looking = [case for case in batch if case.open and case.link.contact_id and case.link.state is not LinkState.HELD]
     unknown = [case for case in looking if not _enough_known(case)]
-    still_ours(work, [case for case in everybody if case.open and unknown])
+    keep(work, [case for case in everybody if case.open and unknown])
     read_contacts(work, [case for case in unknown if case.open])
     shared(work, [case for case in batch if case.open and case.seen.user_gone and case.seen.contact])
 
@@ -30,7 +30,7 @@ def observe(work: Work, batch: list[Case]) -> None:
 def fetch(work: Work, batch: list[Case], everybody: list[Case]) -> None:
     """Read users from their providers, several at a time. everybody: whose leases are kept meanwhile."""
     for first in range(0, len(batch), READERS):
-        still_ours(work, [case for case in everybody if case.open])
+        keep(work, [case for case in everybody if case.open])
         ours = [case for case in batch[first : first + READERS] if case.open]
         for case, found in zip(ours, work.readers.map(_fetch, ours), strict=True):
             _fetched(case, found)

@@ -4,19 +4,16 @@ All users are listed, all linked contacts are read, and every link goes through 
 listing deletes nobody: users that a complete listing does not show are read one by one.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.exc import IntegrityError
-
 from connector.errors import Locked, Rejected, Unavailable
-from connector.model import ANSWERABLE, Link, LinkState
+from connector.model import Link, LinkState
 from connector.providers.patience import patiently
 from connector.store import Tx
-from connector.sync import batch, contact_events, intake, linking, listing, recent
+from connector.sync import batch, intake, listing, recent
 from connector.sync.brakes import may_withdraw
 from connector.sync.work import Work
 
@@ -77,8 +74,6 @@ def reconcile(
             progress("taking in deliveries", 0, 0)
         if not backfill:
             recent.contacts(work)
-            for name in providers:
-                _release(work, name)
         read = sum(take(work, name, run, first) if backfill else _mark(work, name, run, progress) for name in providers)
         _settle(work, run, read, sleep, progress)
         with work.store.read() as tx:
@@ -108,18 +103,6 @@ def keep_lock(work: Work, tx: Tx, run: int) -> None:
 
 def _holder(work: Work, run: int) -> str:
     return f"{work.owner}/run {run}"
-
-
-def _release(work: Work, provider: str) -> None:
-    """Links that were held for a merge go on once nobody else is on the surviving contact."""
-    held = [link for page in _pages(work, provider, [LinkState.HELD]) for link in page if link.user_id]
-    crowd = Counter(one for link in held for one in linking.leads_to(link))
-    merged = [link for link in held if contact_events.goes_on(link) and all(crowd[one] == 1 for one in linking.leads_to(link))]
-    with work.store.write() as tx:
-        for link in merged:
-            if link.contact and not linking.another(work, tx, link, link.contact):
-                with suppress(IntegrityError), tx.part():
-                    tx.links.notice(link.id, contact_events.goes_on(link), tx.now)
 
 
 def _mark(work: Work, provider: str, run: int, progress: Progress) -> int:
@@ -209,11 +192,11 @@ def _refused(tx: Tx, links: list[Link]) -> set[int]:
     return {link_id for link_id, rows in tx.parked.of_links(pending).items() if any(row.what == "link" for row in rows)}
 
 
-def _pages(work: Work, provider: str, states: Sequence[LinkState] = ANSWERABLE) -> Iterator[list[Link]]:
+def _pages(work: Work, provider: str) -> Iterator[list[Link]]:
     after = 0
     while True:
         with work.store.read() as tx:
-            page = tx.links.page(provider, after, PAGE, states)
+            page = tx.links.page(provider, after, PAGE)
         if not page:
             return
         yield page

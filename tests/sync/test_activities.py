@@ -320,5 +320,6 @@ def test_the_events_of_one_user_can_be_told_and_forgotten(linked):
         by_state[one.state].append(one.event_id)
     assert by_state == {"sent": ["members-1", "evt-2"]}
     with world.store.write() as tx:
-        assert sorted(tx.activities.forget("members", user)) == [("crm", "r-evt-2"), ("crm", "r-members-1")]
+        made = tx.activities.forget("members", user)
+        assert sorted((one.sink, one.record_id) for one in made) == [("crm", "r-evt-2"), ("crm", "r-members-1")]
     assert of(world, user) == []

@@ -67,21 +67,6 @@ def two(tmp_path):
     return world, *users, survivor
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_hold_for_a_merge_ends_once_nobody_else_is_on_the_survivor(two, told):
-    world, held, other, survivor = two
-    if told:
-        world.deliver(Change("contact.merged", survivor, former_ids=tuple(world.link(one).contact_id for one in (held, other))))
-        world.run()
-    look(world)
-    assert {world.link(one).state for one in (held, other)} == {LinkState.HELD}
-    link = world.link(other)
-    with world.store.write() as tx:
-        repair.unlink(tx, link)
-    look(world)
-    assert (world.link(held).state, world.link(held).contact_id) == (LinkState.ACTIVE, survivor)
-
-
 def test_a_merge_that_is_told_late_ends_a_hold_for_it(two):
     world, held, other, survivor = two
     former = world.link(held).contact_id

