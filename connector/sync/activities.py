@@ -90,7 +90,7 @@ def follow(work: Work, links: Sequence[Link] = ()) -> int:
     """
     if links:
         wake(work, links)
-    return sum(Sender(work, sink).run() for sink in work.sinks if _worth(work, sink))
+    return sum(_sender(work, sink).run() for sink in work.sinks if _worth(work, sink))
 
 
 def waiting(work: Work, tx: Tx) -> int:
@@ -113,7 +113,7 @@ def tidy(work: Work, tx: Tx, waiting: timedelta, most: int) -> int:
 def linger(work: Work) -> bool:
     """Nothing is due: wait a moment for company of the events that could go, then send them.
 
-    Returns whether there is something else to do first. In one process one thread waits.
+    Returns whether there is something else to do first, or more events came meanwhile. In one process one thread waits.
     """
     if not work.sinks or not _waiting_already.acquire(blocking=False):
         return False
@@ -125,10 +125,15 @@ def linger(work: Work) -> bool:
                 if tx.inbox.waiting(most=1) or tx.links.waiting(providers=work.mappings, most=1):
                     return True
         for sink in work.sinks:
-            Sender(work, sink).run()
-        return False
+            _sender(work, sink).run()
+        return any(_ready(work, sink) for sink in work.sinks)
     finally:
         _waiting_already.release()
+
+
+def _sender(work: Work, sink: Sink) -> Sender:
+    """One that leaves what came meanwhile to wait for company of its own."""
+    return Sender(work, sink, lambda: _worth(work, sink))
 
 
 def _young(work: Work) -> bool:

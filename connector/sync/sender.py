@@ -7,7 +7,7 @@ works. An event that fails alone is under suspicion until another one gets throu
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -42,11 +42,16 @@ log = structlog.get_logger()
 
 
 class Sender:
-    """One sink's sender, for one round in one thread. `sent` counts what the sink took."""
+    """One sink's sender, for one round in one thread. `sent` counts what the sink took.
 
-    def __init__(self, work: Work, sink: Sink) -> None:
+    goes_on: asked after each call whether what is left is worth another one; without it everything goes.
+    """
+
+    def __init__(self, work: Work, sink: Sink, goes_on: Callable[[], bool] = lambda: True) -> None:
         self._work = work
         self._sink = sink
+        self._goes_on = goes_on
+        self._calls = 0
         self._holder = f"{work.owner}/{threading.get_ident()}"
         self._until = time.monotonic() + WORKING
         self._most = EVENTS
@@ -66,6 +71,8 @@ class Sender:
         return self.sent
 
     def _something(self) -> bool:
+        if self._calls and not self._goes_on():
+            return False
         with self._work.store.read() as tx:
             name, providers = self._sink.name, self._sink.providers
             over = tx.troubles.of(name).over(tx.now)
@@ -78,8 +85,9 @@ class Sender:
             return tx.runs.lock(LOCK + self._sink.name, self._holder, LEASE)
 
     def _rounds(self) -> None:
-        while time.monotonic() < self._until and (rows := self._begin()):
+        while time.monotonic() < self._until and (not self._calls or self._goes_on()) and (rows := self._begin()):
             self._work.reached("activities sending")
+            self._calls += 1
             told = self._call(rows)
             self._work.reached("activities sent")
             self._end(rows, told)

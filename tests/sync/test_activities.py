@@ -73,6 +73,25 @@ def test_events_wait_longer_for_company_while_links_are_due(linked):
     assert activities.follow(world.work) == 1
 
 
+def test_an_event_that_comes_while_others_are_sent_waits_for_company_of_its_own(linked, monkeypatch):
+    world, user, _ = linked
+    login(world, user, "evt-2")
+    world.work_off()
+    world.clock.pass_(20)
+    record = world.crm.record_events
+
+    def meanwhile(schema, rows):
+        if len(of(world, user)) < 4:
+            login(world, user, f"evt-{len(of(world, user)) + 1}")
+            intake.take(world.work)
+        return record(schema, rows)
+
+    monkeypatch.setattr(world.crm, "record_events", meanwhile)
+    assert activities.follow(world.work) == 1
+    assert [one.state for one in of(world, user)] == ["sent", "sent", "pending"]
+    assert activities.send(world.work) == 2
+
+
 def test_an_event_that_is_delivered_again_is_recorded_once(linked):
     world, user, _ = linked
     for _ in range(3):
