@@ -92,6 +92,24 @@ def test_an_event_that_comes_while_others_are_sent_waits_for_company_of_its_own(
     assert activities.send(world.work) == 2
 
 
+def test_who_lingers_tells_of_an_event_that_came_meanwhile(linked, monkeypatch):
+    world, user, _ = linked
+    login(world, user, "evt-2")
+    world.work_off()
+    record = world.crm.record_events
+
+    def meanwhile(schema, rows):
+        monkeypatch.setattr(world.crm, "record_events", record)
+        login(world, user, "evt-3")
+        intake.take(world.work)
+        return record(schema, rows)
+
+    monkeypatch.setattr(world.crm, "record_events", meanwhile)
+    assert activities.linger(world.work)
+    assert not activities.linger(world.work)
+    assert {one.state for one in of(world, user)} == {"sent"}
+
+
 def test_an_event_that_is_delivered_again_is_recorded_once(linked):
     world, user, _ = linked
     for _ in range(3):
