@@ -103,6 +103,7 @@ def open_crm(settings: Settings) -> HubSpot:
         limiter,
         HubSpotWebhooks(secrets, crm.portal_id, crm.accept_v1_signature),
         version=crm.api_version,
+        statuses_per_read=crm.statuses_per_read,
     )
 
 

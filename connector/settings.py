@@ -49,6 +49,9 @@ class Crm(Section):
     base_url: Address = Field("https://api.hubapi.com", description="Where the API is.")
     burst_limit: int = Field(190, gt=0, description="Calls per 10 seconds, all processes together.")
     accept_v1_signature: bool = Field(False, description="Also accept HubSpot's old signature (legacy private apps only).")
+    statuses_per_read: int = Field(
+        100, ge=1, le=1000, description="Addresses in one read of subscription statuses, where the account reads many at once."
+    )
     api_version: Annotated[Text, AfterValidator(words.api_version)] = Field("v3", description="Version in the API's paths.")
 
 

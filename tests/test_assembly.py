@@ -6,7 +6,7 @@ import pytest
 
 from connector import assembly
 from connector.errors import ConfigError
-from connector.settings import load_settings
+from connector.settings import Settings, load_settings
 
 CONFIG = """\
 broker_url: redis://127.0.0.1:9
@@ -40,6 +40,11 @@ def refused(tmp_path, monkeypatch):
         return caught.value.findings
 
     return build
+
+
+def test_what_is_set_for_the_crm_reaches_it():
+    crm = {"portal_id": 1, "access_token": "pat-test-0001", "webhook_secret": "hush-hush", "statuses_per_read": 7}
+    assert assembly.open_crm(Settings(crm=crm)).statuses_per_read == 7
 
 
 def test_what_a_provider_cannot_work_with_is_told_at_its_place_for_all_of_them(refused):

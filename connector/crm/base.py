@@ -267,6 +267,10 @@ class Crm(Protocol):
         """
 
     @property
+    def statuses_per_read(self) -> int:
+        """How many addresses are best asked about in one go."""
+
+    @property
     def optouts_apart(self) -> bool:
         """Whether `statuses` may not show that somebody opted out of everything."""
 

@@ -25,12 +25,12 @@ SLICE = 5000
 PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscriptions:passed"
 """Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
 
-PAGE = 100
-"""Links looked at in one go: a call for their statuses and one for whether they opted out of everything where HubSpot takes many
-addresses, else as many as there are addresses."""
-
 PAGES = 1000
-"""Pages in one round at most: 2,000 calls, two minutes of the budget."""
+"""Pages in one round at most, `Crm.statuses_per_read` links each: a call for their statuses and one for whether they opted out of
+everything where HubSpot takes many addresses, 2,000 calls or two minutes of the budget; else as many as there are addresses."""
+
+PAGE = 100
+"""Links of a page, as far as is known before the first round."""
 
 ROUND = 120.0
 """Seconds after which a round ends: where each address is a call of its own, so many pages would keep all others waiting."""
@@ -82,17 +82,17 @@ def _hold(work: Work, holder: str, begin: bool = False) -> None:
 def _round(work: Work, holder: str, pages: int) -> int:
     rung, ends = 0, time.monotonic() + ROUND
     for _ in range(pages):
-        began = time.monotonic()
-        links = _next(work)
+        began, page = time.monotonic(), work.crm.statuses_per_read
+        links = _next(work, page)
         found = _look(work, [link for link in links if link.provider in work.mappings])
         with work.store.write() as tx:
-            if len(links) < PAGE:
+            if len(links) < page:
                 tx.cursors.set(PASSED, str((tx.now - (_under_way(tx) or tx.now)).total_seconds()))
-            tx.cursors.set(PLACE, str(links[-1].id) if len(links) == PAGE else "0")
+            tx.cursors.set(PLACE, str(links[-1].id) if len(links) == page else "0")
         rung += found
         if found:
             work.ring()
-        if len(links) < PAGE or time.monotonic() > ends:
+        if len(links) < page or time.monotonic() > ends:
             break
         _give_way(work, time.monotonic() - began)
         _hold(work, holder)
@@ -115,13 +115,13 @@ def _try_again(work: Work) -> int:
         return tx.links.ring_unchecked(PROBES) if known and known[0] else 0
 
 
-def _next(work: Work) -> list[Link]:
+def _next(work: Work, page: int) -> list[Link]:
     with work.store.write() as tx:
         found = tx.cursors.get(PLACE)
         place = int(found[0]) if found else 0
         if not place and _under_way(tx) is None:
             tx.cursors.set(BEGAN)
-        return tx.links.after(place, PAGE, LinkState.ACTIVE)
+        return tx.links.after(place, page, LinkState.ACTIVE)
 
 
 def _under_way(tx: Tx) -> datetime | None:

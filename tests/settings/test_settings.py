@@ -26,6 +26,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.public_url == "http://127.0.0.1:8000"
     assert (settings.crm.kind, settings.crm.base_url, settings.crm.burst_limit) == ("hubspot", "https://api.hubapi.com", 190)
     assert (settings.crm.api_version, settings.crm.accept_v1_signature) == ("v3", False)
+    assert settings.crm.statuses_per_read == 100
     assert settings.schedule.model_dump() == {
         "sweep": 10,
         "reconcile": 3600,

@@ -32,6 +32,7 @@ class FakeCrm:
 
     name = "crm"
     optouts_apart = True
+    statuses_per_read = 100
 
     def __init__(self, clock):
         self.clock = clock

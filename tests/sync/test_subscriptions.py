@@ -17,9 +17,9 @@ EVERY = 900
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.setattr(subscriptions, "PAGE", 2)
+def world(tmp_path):
     world = World(tmp_path, mapping=CONSENTS)
+    world.crm.statuses_per_read = 2
     for number in range(5):
         world.idp.register({**USER, "email": f"u{number}@example.com"})
     world.run()

@@ -45,11 +45,14 @@ class HubSpot:
         webhooks: HubSpotWebhooks,
         *,
         version: str = paths.V3,
+        statuses_per_read: int = 100,
         deadline: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """limiter: from `limits.make_limiter`. deadline: seconds one HTTP call may take with all waiting and retrying."""
+        """limiter: from `limits.make_limiter`. statuses_per_read: where one call reads many. deadline: seconds one HTTP call
+        may take with all waiting and retrying.
+        """
         transport = Transport(base_url, access_token, limiter, version=version, deadline=deadline, sleep=sleep, clock=clock)
         records = Records(transport)
         self._transport = transport
@@ -57,7 +60,7 @@ class HubSpot:
         self._schema = Schema(transport, portal_id)
         self._contacts = Contacts(transport, records, self._schema.definition)
         self._writes = Writes(transport, records)
-        self._subscriptions = Subscriptions(transport, clock)
+        self._subscriptions = Subscriptions(transport, clock, statuses_per_read)
         self._events = Events(transport, portal_id)
 
     @property
@@ -140,6 +143,11 @@ class HubSpot:
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """See Crm."""
         return self._subscriptions.statuses(emails)
+
+    @property
+    def statuses_per_read(self) -> int:
+        """See Crm."""
+        return self._subscriptions.statuses_per_read
 
     @property
     def optouts_apart(self) -> bool:

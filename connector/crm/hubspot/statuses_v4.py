@@ -5,7 +5,7 @@ Facts (HubSpot API, "Subscriptions" v4; answers captured by ballerina-platform/m
 - reading many takes plain addresses and gives `subscriberIdString` with `statuses` (opt-outs of everything: `wideStatuses`);
 - reading one, and writing, gives states in `results`; no opt-out of everything is an empty list;
 - `subscriptionId` is a number, `channel` always EMAIL.
-Assumed, for want of a document: 100 addresses or rows in one call.
+No document says how many addresses one read takes: that is configured. Assumed: 100 rows in one write.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,9 +78,13 @@ class Single:
 
 
 class Many(Single):
-    """Up to 100 of them a call."""
+    """Up to 100 statuses a write, and `per_read` addresses a read."""
 
     size = BATCH
+
+    def __init__(self, transport: Transport, per_read: int) -> None:
+        super().__init__(transport)
+        self._per_read = per_read
 
     def statuses(self, emails: Sequence[str]) -> dict[str, dict[str, Statement]]:
         """See Single."""
@@ -94,7 +98,7 @@ class Many(Single):
 
     def _read(self, what: str, path: str, emails: Sequence[str], refused: list[str]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
-        for some in chunks(emails, BATCH):
+        for some in chunks(emails, self._per_read):
             before = len(refused)
             found |= self._read_some(what, path, some, refused)
             if len(refused) - before == len(some) > 1:

@@ -24,6 +24,8 @@ BATCH, SINGLE, V3 = "batch", "single", "v3"
 NAMES = (BATCH, SINGLE, V3)
 PROBE = "nobody@example.com"
 """An address nobody can have, for a read that only shows whether it is allowed."""
+ADDRESSES = 100
+"""How many are looked at in one go where each of them is a call."""
 MOST_FAILURES = 3
 """Calls that may fail before the rest of the rows is left for another time."""
 
@@ -46,11 +48,12 @@ class Way(Protocol):
 
 
 class Subscriptions:
-    """The portal's subscriptions."""
+    """The portal's subscriptions. per_read: addresses in one read, where it takes many."""
 
-    def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
+    def __init__(self, transport: Transport, clock: Callable[[], float], per_read: int) -> None:
         self._transport = transport
-        self._way: Mapping[str, Way] = {BATCH: Many(transport), SINGLE: Single(transport), V3: Version3(transport)}
+        self._per_read = per_read
+        self._way: Mapping[str, Way] = {BATCH: Many(transport, per_read), SINGLE: Single(transport), V3: Version3(transport)}
         self._reading = Ways("subscriptions: read", NAMES, clock)
         self._writing = Ways("subscriptions: write", NAMES, clock)
         self._listing = Ways("subscription types: list", (SINGLE, V3), clock)
@@ -65,6 +68,11 @@ class Subscriptions:
         wanted = _addresses(emails)
         found = self._reading.use(lambda way: self._way[way].statuses(wanted)) if wanted else {}
         return {email: found.get(statuses.fold(email), {}) for email in emails}
+
+    @property
+    def statuses_per_read(self) -> int:
+        """See Crm.statuses_per_read."""
+        return self._per_read if self._reading.best == BATCH else ADDRESSES
 
     @property
     def optouts_apart(self) -> bool:

@@ -268,6 +268,19 @@ def test_a_failure_does_not_change_the_way(hubspot, portal):
     assert set(paths(portal)) == {"POST /v4/statuses/batch/read"}
 
 
+@pytest.mark.parametrize(("way_open", "calls", "best"), [("batch", 2, 2), ("single", 3, 100)])
+def test_as_many_addresses_go_into_one_read_as_are_configured(url, portal, clock, limiter, way_open, calls, best):
+    """Where each address is a call there is no read of many, and nothing to configure."""
+    allow(portal, way_open)
+    hubspot = HubSpot(url, TOKEN, PORTAL, limiter, None, statuses_per_read=2, sleep=clock.sleep, clock=clock)
+    hubspot.statuses(["first@x.no"])
+    for ask in (hubspot.statuses, hubspot.opted_out_of_all):
+        before = hubspot.calls
+        ask(["ann@x.no", "ben@x.no", "cy@x.no"])
+        assert hubspot.calls - before == calls
+    assert hubspot.statuses_per_read == best
+
+
 def test_a_dated_api_version_does_the_same(url, portal, clock, limiter):
     hubspot = HubSpot(url, TOKEN, PORTAL, limiter, None, version="2026-09", sleep=clock.sleep, clock=clock)
     assert hubspot.write_statuses([grant("a", "ann@x.no")])[0].error is None
