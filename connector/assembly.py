@@ -25,6 +25,7 @@ from connector.sync.work import Work, silent
 def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     """Everything the sync works with. Opens no connection yet. Raises ConfigError with all findings."""
     _require_extras(settings)
+    _require_readable(settings)
     mappings = load_mappings(settings)
     return Work(
         store=Store(settings.database_url, hash_key=settings.keyed),
@@ -47,6 +48,22 @@ def _require_extras(settings: Settings) -> None:
         if module and find_spec(module) is None:
             way_out = f"pip install -c constraints.txt -e '.[{extra}]'"
             raise ConfigError(settings.placed(f"{key}: {scheme}:// needs a package that is not installed: {way_out}"))
+
+
+def _require_readable(settings: Settings) -> None:
+    """Raises ConfigError when the Redis client does not take the options of its address. It shows none: they may be secret."""
+    if redis := _redis(settings):
+        from redis import Redis
+
+        try:
+            Redis.from_url(redis).connection_pool.make_connection()  # connects to nothing yet
+        except (TypeError, ValueError) as error:
+            told = "the Redis client does not know an option behind the ?, or not its value"
+            raise ConfigError(settings.placed(f"broker_url: {told}")) from error
+
+
+def _redis(settings: Settings) -> str | None:
+    return settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
 
 
 def load_mappings(settings: Settings) -> dict[str, Mapping]:
@@ -93,8 +110,7 @@ def beyond(provider: Provider, mapping: Mapping) -> list[str]:
 def open_crm(settings: Settings) -> HubSpot:
     """The CRM, with one budget for all processes that share this configuration."""
     crm = settings.crm
-    redis = settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
-    limiter = make_limiter(crm.burst_limit, redis, _rate_file(settings), f"hubspot-{crm.portal_id}")
+    limiter = make_limiter(crm.burst_limit, _redis(settings), _rate_file(settings), f"hubspot-{crm.portal_id}")
     secrets = [secret.get_secret_value() for secret in crm.webhook_secret]
     return HubSpot(
         crm.base_url,

@@ -33,8 +33,8 @@ def refused(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / "one.yaml").write_text("version: 1\nfields: [{user: email, contact: email, direction: to_contact}]\n")
 
-    def build():
-        settings = load_settings(None, {"CONNECTOR_PROVIDERS__TWO__API_KEY": "a-key-without-its-secret"})
+    def build(**variables):
+        settings = load_settings(None, {"CONNECTOR_PROVIDERS__TWO__API_KEY": "a-key-without-its-secret"} | variables)
         with pytest.raises(ConfigError) as caught:
             assembly.build(settings)
         return caught.value.findings
@@ -59,3 +59,9 @@ def test_a_driver_that_is_not_installed_is_told_with_the_command(refused, monkey
         "config.yaml:1:13: broker_url: redis:// needs a package that is not installed: "
         "pip install -c constraints.txt -e '.[redis]'"
     ]
+
+
+@pytest.mark.parametrize("options", ["socket_timeout=soon-and-secret", "no_such_option=secret", "db=secret"])
+def test_options_of_an_address_that_redis_does_not_take_are_told_and_not_shown(refused, options):
+    found = refused(CONNECTOR_BROKER_URL=f"redis://127.0.0.1:9/0?{options}")
+    assert found == ["CONNECTOR_BROKER_URL: broker_url: the Redis client does not know an option behind the ?, or not its value"]
