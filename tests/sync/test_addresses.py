@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.errors import Denied
+from connector.errors import Denied, Unavailable
 from connector.sync import intake
 
 from .consenting import ADA, CONSENTS, consent, contact, granted, status
@@ -62,6 +62,21 @@ def test_an_address_somebody_moved_away_from_and_was_erased_at_once_grants_nothi
     world.run()
     world.clock.pass_(60)
     other = world.idp.register(USER)
+    world.run()
+    assert status(world) == "granted"
+    assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")
+
+
+def test_the_address_of_somebody_whose_erasure_is_not_confirmed_yet_grants_nothing_to_the_next(world):
+    """It was carried out, and the answer never came."""
+    user = granted(world)
+    world.idp.ask_to_be_forgotten(user)
+    world.crm.loses = [Unavailable("no answer")]
+    world.deliver_all()
+    intake.take(world.work)
+    world.settle()
+    assert (world.link(user).state, world.crm.contacts) == ("active", {})
+    world.crm.events, other = [], world.idp.register(USER)
     world.run()
     assert status(world) == "granted"
     assert (consent(world, other), contact(world, other)["communicable"]) == (None, "false")

@@ -92,6 +92,17 @@ def test_no_user_is_made_of_an_erased_contact(worlds):
         assert (tx.links.counts()["erased"], tx.links.waiting()) == (1, 0)
 
 
+def test_an_erasure_that_is_asked_for_again_is_carried_out(worlds):
+    """Of the first one nothing but a keyed hash is left; a contact has come since."""
+    world = worlds()
+    contact = world.crm.create({"email": EMAIL})
+    world.crm.events.clear()
+    late(world, "u-gone", contact_id=contact, erasure=True)
+    world.run()
+    assert world.crm.contacts == {}
+    nothing_is_left(world, "u-gone")
+
+
 def test_somebody_else_in_the_batch_goes_on(worlds):
     world = worlds()
     late(world, "u-gone")

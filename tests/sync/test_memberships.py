@@ -345,6 +345,19 @@ def test_a_refusal_to_give_is_over_when_the_user_has_it_and_loses_it(taking):
     assert (members(taking, user), taking.parked()) == (set(), [])
 
 
+def test_what_was_given_beside_a_refusal_can_be_taken_again(taking):
+    """The provider does not tell of what we gave."""
+    user = registered(taking)
+    taking.idp.refuses = {"typologies.press"}
+    taking.crm.edit(taking.contact_of(user), {"member_types": "Consumer;Press"})
+    taking.deliver_all()
+    taking.work_off()
+    taking.idp.events.clear()
+    assert members(taking, user) == {"consumer"}
+    marked(taking, user, "")
+    assert (members(taking, user), types(taking, user)) == (set(), set())
+
+
 def test_the_first_one_of_a_user_of_whom_none_is_told(world):
     """A server leaves out what is empty."""
     user = registered(world)
