@@ -70,6 +70,7 @@ class Statement:
     """What somebody says about one consent.
 
     at: when the person decided so, UTC; None when nobody tells. source: who or what took the decision down.
+    day: only the day is known, and `at` is when it was over everywhere.
     """
 
     state: ConsentState
@@ -77,6 +78,7 @@ class Statement:
     source: str | None = None
     entry_point: str | None = None
     text_version: str | None = None
+    day: bool = False
 
 
 @dataclass(frozen=True, slots=True)

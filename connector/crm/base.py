@@ -94,13 +94,15 @@ class StatusOutcome:
     """What became of one status: `error` is None when the CRM holds it now, as asked.
 
     error: Rejected when it will not (a re-subscription of somebody who opted out, say), Transient when nobody knows.
-    at: the time the CRM put to the change, where it says that there was one and when.
+    at: the time the CRM put to the change, where it says that there was one and when. lifted: it says that an opt-out stood there
+        until then.
     """
 
     ref: str
     error: Permanent | Transient | None = None
     request: str = ""
     at: datetime | None = None
+    lifted: bool = False
 
 
 Still = Callable[[Sequence[str]], Set[str]]

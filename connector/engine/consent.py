@@ -24,8 +24,8 @@ class Voice(StrEnum):
     """A place that says something; another provider's user linked to the same contact is one more, `provider NAME`.
 
     SUBSCRIPTION, FORMER: the CRM's status of the address, and of the one before. PROPERTY: the contact's own yes/no copy.
-    OPTOUT, OPTOUT_ALL: what the CRM keeps about opt-outs. MOVED says since when the address is this person's, WRITTEN which time
-    the CRM put to our own writing of the status.
+    OPTOUT, OPTOUT_ALL: what the CRM keeps about opt-outs. LIFTED: an opt-out that our own writing lifted unseen. MOVED says since
+    when the address is this person's, WRITTEN which time the CRM put to our own writing of the status.
     """
 
     USER = "user"
@@ -34,6 +34,7 @@ class Voice(StrEnum):
     PROPERTY = "property"
     OPTOUT = "optout"
     OPTOUT_ALL = "optout_all"
+    LIFTED = "the answer to our writing"
     MOVED = "moved"
     WRITTEN = "written"
 
@@ -49,7 +50,8 @@ class Standing:
     """What was settled about one consent.
 
     now: what stands. heard: voice -> what it said then; a grant or opt-out we wrote there ourselves has no time.
-    address: whose subscription status that was. refused: the grant the CRM would not take, and why.
+    address: whose subscription status that was. type_id: and of which subscription type. refused: the grant the CRM would not
+    take, and why.
     """
 
     now: Statement = NOTHING
@@ -57,6 +59,7 @@ class Standing:
     address: str | None = None
     refused: Statement | None = None
     why: str = ""
+    type_id: str | None = None
 
     @property
     def effective(self) -> ConsentState:
@@ -136,26 +139,39 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
     if any(said.state is GRANTED for said in news.values()):
         news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said, before)}
-    told = [_not_ahead(said, voices.now) for said in news.values()]
-    back = [_last_word(said, before.heard[name], before.now) for name, said in news.items() if _takes_back(name, said, before)]
-    now = settle(NOTHING, [*told, *back]) if back else settle(before.now, told)
+    told = {name: _not_ahead(said, voices.now) for name, said in news.items()}
+    heard = before.heard
+    back = [_last_word(one, heard.get(name, NOTHING), before.now) for name, one in told.items() if _takes_back(name, one, before)]
+    now = settle(NOTHING, [*told.values(), *back]) if back else settle(before.now, told.values())
     return Ruling(consent, before, now, voices.said, tuple(news), _why(before, now, news))
 
 
 def _not_ahead(said: Statement, now: datetime) -> Statement:
-    """No grant was given after we heard of it: by a clock that is ahead it would stand against later opt-outs."""
-    return replace(said, at=now) if said.state is GRANTED and said.at is not None and said.at > now else said
+    """No grant was given after we heard of it: by a clock that is ahead it would stand against later opt-outs. Nor was an opt-out
+    of which the day alone is known.
+    """
+    late = said.at is not None and said.at > now and (said.state is GRANTED or said.day)
+    return replace(said, at=now if late else said.at, day=False)
 
 
 def _takes_back(name: str, said: Statement, before: Standing) -> bool:
     """Whether a voice says no whose own yes is what stands. It comes after that one, however imprecise its time may be.
 
-    A status may be that of before our writing: the CRM accepts a grant, and keeps the opt-out.
+    A status may be that of before our writing: the CRM accepts a grant, and keeps the opt-out. What the CRM dates later than our
+    writing of the grant came after it, by whichever clock.
     """
-    known = before.heard.get(name, NOTHING)
-    if name in STATUSES or said.state is not REVOKED or known.state is not GRANTED or before.now.state is not GRANTED:
+    known = before.heard.get(Voice.SUBSCRIPTION if name == Voice.OPTOUT_ALL else name, NOTHING)
+    if said.state is not REVOKED or known.state is not GRANTED or before.now.state is not GRANTED:
         return False
+    if name in (*STATUSES, Voice.OPTOUT_ALL):
+        return known.at is None and _since_written(said, before)
     return known.at is None or before.now.at is None or known.at >= before.now.at
+
+
+def _since_written(said: Statement, before: Standing) -> bool:
+    """Whether the CRM dates what it says later than our last writing of the status, by the same clock."""
+    ours = before.heard.get(Voice.WRITTEN, NOTHING).at
+    return ours is not None and said.at is not None and said.at > ours
 
 
 def _last_word(said: Statement, *yes: Statement) -> Statement:
@@ -213,7 +229,13 @@ def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bo
     if voices.ours.get(name) is GRANTED:
         return False
     old = name in CRM_VOICES and voices.not_before is not None and (said.at is None or said.at <= voices.not_before)
-    return not old
+    return not (old or (name == Voice.SUBSCRIPTION and _before_written(said, before)))
+
+
+def _before_written(said: Statement, before: Standing) -> bool:
+    """Whether a status is that of before our last writing of it: the CRM may show a change late."""
+    ours = before.heard.get(Voice.WRITTEN, NOTHING).at
+    return ours is not None and said.at is not None and said.at <= ours
 
 
 def _latest(found: list[Statement]) -> Statement:
@@ -241,6 +263,8 @@ def encoded(standing: Standing) -> dict[str, Any]:
     told: dict[str, Any] = {"now": _told(standing.now), "heard": {name: _told(one) for name, one in standing.heard.items()}}
     if standing.address:
         told["address"] = standing.address
+    if standing.type_id:
+        told["type"] = standing.type_id
     if standing.refused is not None:
         told |= {"refused": _told(standing.refused), "why": standing.why}
     return told
@@ -257,6 +281,7 @@ def decoded(stored: Mapping[str, Any] | None) -> Standing:
         stored.get("address"),
         _statement(refused) if refused else None,
         stored.get("why", ""),
+        stored.get("type"),
     )
 
 

@@ -59,6 +59,7 @@ class Seen:
     not_before: what the CRM says about the address up to then was about somebody else.
     others: consents of other providers' users who are linked to the same contact.
     written: what we have written to the contact since; it says nothing of its own.
+    lifted: consent -> an opt-out of which we only hear because our writing of a grant lifted it.
     """
 
     user: User | None
@@ -76,6 +77,7 @@ class Seen:
     not_before: datetime | None = None
     others: tuple[Other, ...] = ()
     written: Set[str] = frozenset()
+    lifted: Names[str, Statement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

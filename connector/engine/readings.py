@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping as Names
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from connector.engine.consent import NOTHING, combined
@@ -18,6 +18,9 @@ OPTED_OUT = "hs_email_optout"
 
 CREATED = "createdate"
 """When HubSpot made a contact, in ISO 8601."""
+
+OVER = timedelta(hours=36)
+"""From the beginning of a day in UTC until it is over everywhere, twelve hours west of Greenwich, too."""
 
 MERGED = "hs_merged_object_ids"
 """The contacts a contact was merged from, ";"-separated."""
@@ -88,10 +91,20 @@ def _statement(entry: Any) -> Statement:
     state = entry.get("state")
     if state not in (ConsentState.GRANTED, ConsentState.REVOKED):  # pending: asked, not answered yet
         return NOTHING
+    at = _moment(entry.get("at"))
+    day = at is not None and state == ConsentState.REVOKED and _is_day(entry.get("at"))
     return Statement(
-        ConsentState(state), _moment(entry.get("at")), _text(entry.get("source")), _text(entry.get("entry_point")),
-        _text(entry.get("text_version")),
+        ConsentState(state), at + OVER if at and day else at, _text(entry.get("source")), _text(entry.get("entry_point")),
+        _text(entry.get("text_version")), day,
     )  # fmt: skip
+
+
+def _is_day(raw: Any) -> bool:
+    """A withdrawal with a day alone may have been made at any moment of it: it counts as made at the last one."""
+    try:
+        return bool(date.fromisoformat(raw.strip()))
+    except (ValueError, AttributeError):
+        return False
 
 
 def _moment(raw: Any) -> datetime | None:

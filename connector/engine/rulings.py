@@ -21,6 +21,8 @@ NOT_KEPT = "the CRM accepted the re-subscription and kept the opt-out; the perso
 REFUSED = "the CRM refuses the re-subscription; the person can lift the opt-out there"
 EVERYTHING = "opt-out of everything"
 ALL = "the address opted out of everything in the CRM; only the person can lift that"
+OF_A_TYPE = (Voice.SUBSCRIPTION, Voice.FORMER, Voice.OPTOUT, Voice.LIFTED, Voice.WRITTEN)
+"""What is said of one subscription type."""
 AHEAD = timedelta(minutes=10)
 """How far clocks may differ before a time counts as none."""
 
@@ -95,13 +97,15 @@ def not_kept(ruling: Ruling) -> bool:
 
 
 def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Ruling:
+    type_id = _type_of(consent, policy)
     before, not_before = standing(link, consent.consent), seen.not_before
+    if type_id is not None and before.type_id not in (None, type_id):
+        before, not_before = _of_another_type(before), policy.now if before.now.state is not UNKNOWN else not_before
     if before.address != seen.address:
         before, not_before = _moved(before, seen, policy)
     elif before.moved:
         not_before = before.heard[Voice.MOVED].at
     said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
-    type_id = _type_of(consent, policy)
     ours = _ours(consent, link)
     if link.state is LinkState.HELD or any(one.type_id == type_id and one.wrote_grant for one in seen.others):
         ours[Voice.SUBSCRIPTION] = GRANTED  # of a held link: somebody else's, who may have the address, too
@@ -109,9 +113,16 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
     return _effects(lattice.rule(consent, before, voices), seen, policy)
 
 
+def _of_another_type(before: Standing) -> Standing:
+    """The mapping names another subscription type since: what was heard of the former says nothing of it. It gets what stands;
+    only an opt-out found there counts."""
+    heard = {name: said for name, said in before.heard.items() if name not in OF_A_TYPE}
+    return replace(before, heard=heard, refused=None, why="")
+
+
 def _sober(said: Statement, policy: "Policy") -> Statement:
-    """A time from the future is none: it would stand against every opt-out that is still to come."""
-    return replace(said, at=None) if said.at is not None and said.at > policy.now + AHEAD else said
+    """A time from the future is none: it would stand against every opt-out that is still to come. Of a day it is not known."""
+    return replace(said, at=None) if said.at is not None and not said.day and said.at > policy.now + AHEAD else said
 
 
 def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, datetime | None]:
@@ -137,6 +148,8 @@ def _said(consent: Consent, before: Standing, seen: "Seen", policy: "Policy") ->
         said |= {Voice.FORMER: former} if former.state is REVOKED else {}
     if consent.subscription and seen.opted_out and (seen.opted_out_at or Voice.OPTOUT_ALL in before.heard):
         said[Voice.OPTOUT_ALL] = Statement(REVOKED, seen.opted_out_at, f"hubspot: {EVERYTHING}")
+    if consent.consent in seen.lifted:
+        said[Voice.LIFTED] = seen.lifted[consent.consent]
     if seen.contact is None:
         return said
     if consent.property and CONSENT + consent.consent not in seen.written:

@@ -20,6 +20,9 @@ from connector.sync.work import Work
 READING, WRITING = "subscription.read", STATUS
 """The kinds of call these are."""
 
+OPTOUTS = (Voice.SUBSCRIPTION, Voice.OPTOUT, Voice.OPTOUT_ALL)
+"""Voices that tell of an opt-out in the CRM."""
+
 
 def know_types(work: Work, batch: list[Case]) -> None:
     """Tell each case which subscription types its mapping means. Where the CRM tells none, consents go without."""
@@ -282,15 +285,32 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
     case.heard(STATUS, ruling.consent.consent)
     told = [described_consent(ruling, "contact")]
     if error is None:
-        if row.write.email == case.seen.address:
-            case.on_subscription[ruling.consent.consent] = outcome.at
         case.note(_kind(ruling), told, outcome.request, "written")
+        if outcome.lifted and not _known_optout(ruling):
+            _take_up(case, ruling, outcome)
+        elif row.write.email == case.seen.address:
+            case.on_subscription[ruling.consent.consent] = outcome.at
         return
     case.note("refused", told, outcome.request, str(error))
     if ruling.now.state is GRANTED:
         _remember_refusal(case, ruling, f"{REFUSED} ({error})")
     else:
         case.refused[ruling.name] = (str(error), worth(ruling.now))
+
+
+def _known_optout(ruling: Ruling) -> bool:
+    """Whether we knew that the CRM has an opt-out of this address, which the grant is later than."""
+    known = [voices.get(name, NOTHING) for voices in (ruling.before.heard, ruling.said) for name in OPTOUTS]
+    return any(one.state is REVOKED for one in known)
+
+
+def _take_up(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:
+    """Somebody opted out between our look and our writing, which lifted it: that is the last word, and written back at once."""
+    at = max(one for one in (outcome.at, ruling.now.at, case.policy.now) if one)
+    lifted = Statement(REVOKED, at, "hubspot: opted out while a grant was written")
+    case.seen = replace(case.seen, lifted={**case.seen.lifted, ruling.consent.consent: lifted})
+    case.decide()
+    case.again = True
 
 
 def _kind(ruling: Ruling) -> str:

@@ -40,9 +40,9 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     ours = without_time(ruling.now)
     if name in case.on_subscription:
         heard[Voice.SUBSCRIPTION] = ours
+        heard[Voice.WRITTEN] = Statement(UNKNOWN, case.on_subscription[name])
         if ruling.now.state is REVOKED:
             heard[Voice.OPTOUT] = Statement(REVOKED)
-            heard[Voice.WRITTEN] = Statement(UNKNOWN, case.on_subscription[name])
     if ruling.name in case.on_contact:
         heard[Voice.PROPERTY] = Statement(ruling.effective)
     if name in case.told:
@@ -50,7 +50,9 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     if case.seen.opted_out is not None:
         heard[Voice.OPTOUT_ALL] = Statement(REVOKED) if case.seen.opted_out else NOTHING
     refused = ruling.before.refused if ruling.before.refused == ruling.now else None
-    return Standing(ruling.now, heard, case.seen.address, refused, ruling.before.why if refused else "")
+    type_id = case.policy.subscriptions.get(ruling.consent.subscription or "") if Voice.SUBSCRIPTION in heard else None
+    why = ruling.before.why if refused else ""
+    return Standing(ruling.now, heard, case.seen.address, refused, why, type_id or ruling.before.type_id)
 
 
 def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:

@@ -137,6 +137,32 @@ def test_a_status_that_is_still_that_of_before_takes_nothing_back():
     assert ruled(Standing(yes(5), {"subscription": yes(None)}), subscription=no(2)).now == yes(5)
 
 
+@pytest.mark.parametrize(("voice", "minute", "state"), [
+    ("subscription", 2, REVOKED), ("subscription", 1, GRANTED), ("optout_all", 2, REVOKED), ("optout_all", 1, GRANTED),
+])  # fmt: skip
+def test_what_the_crm_dates_later_than_our_writing_of_a_grant_comes_after_it(voice, minute, state):
+    """Its clock is behind: the grant itself, which it never dated, seems to be later."""
+    before = Standing(yes(5), {"subscription": yes(None), "written": Statement(UNKNOWN, at(1))})
+    ruling = ruled(before, **{voice: no(minute)})
+    assert (ruling.now.state, ruling.now.at) == (state, at(5))
+
+
+def test_a_status_of_before_our_writing_is_no_grant():
+    before = Standing(no(1), {"subscription": no(None), "written": Statement(UNKNOWN, at(3))})
+    assert [rule(NEWSLETTER, before, Voices({"subscription": yes(minute)}, at(9), readable=True)).now.state for minute in (3, 4)] == [
+        REVOKED, GRANTED,
+    ]  # fmt: skip
+
+
+def test_a_day_counts_until_its_end_or_until_we_hear_of_it():
+    """Whatever of that day a grant has for its time, the withdrawal may have been later."""
+    day = replace(no(60), day=True)
+    for heard in (40, 90):
+        ruling = rule(NEWSLETTER, Standing(yes(30)), Voices({"user": day}, at(heard)))
+        assert ruling.now == no(min(heard, 60))
+        assert rule(NEWSLETTER, Standing(ruling.now, ruling.said), Voices({"user": day}, at(95))).news == ()
+
+
 def test_somebody_else_may_grant_anew_what_is_taken_back():
     assert ruled(Standing(yes(5), {"user": yes(5)}), user=no(2), subscription=yes(8)).now == yes(8)
 

@@ -203,7 +203,7 @@ class FakeCrm:
             state = ConsentState.GRANTED if row.granted else ConsentState.REVOKED
             self._prefer("us", row.email, row.subscription, state, int(row.ref.partition(":")[0]))
             changed = self.tells_times and (before is None or before.state is not state)
-            out.append(StatusOutcome(row.ref, at=self.clock() if changed else None))
+            out.append(StatusOutcome(row.ref, at=self.clock() if changed else None, lifted=lifts))
         return self._answer(out)
 
     def _prefer(self, author, email, type_id, state, link=None):

@@ -10,6 +10,7 @@ from connector.settings import Brakes
 from connector.sync import subscriptions
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, ledger, roll, status
+from .fakes import TYPES
 from .scenes import HOUR, crash, recover
 from .world import USER, World, read_mapping
 
@@ -349,6 +350,37 @@ def test_two_idle_sweeps_after_convergence_write_nothing(world):
     world.sweep()
     world.sweep()
     assert world.crm.writes + world.idp.writes == before
+
+
+@pytest.mark.parametrize("state", ["granted", "revoked"])
+def test_what_stands_goes_to_another_subscription_type_once_the_mapping_names_it(tmp_path, monkeypatch, state):
+    monkeypatch.setitem(TYPES, "1003", "Weekly")
+    world = World(tmp_path, mapping=CONSENTS)
+    user = world.idp.register(USER, consents=[{**GRANTED, "state": state}])
+    world.run()
+    world.clock.pass_(60)
+    world.mapping = read_mapping(tmp_path, CONSENTS.replace("subscription: Newsletter", 'subscription: "1003"'))
+    world.work = world.worker("another mapping")
+    world.sweep()
+    assert status(world, "1003") == state
+    before = world.crm.writes
+    world.sweep()
+    assert (world.crm.writes, consent(world, user)) == (before, state)
+
+
+def test_what_is_found_at_another_subscription_type_lifts_nothing_and_its_opt_out_counts(tmp_path, monkeypatch):
+    monkeypatch.setitem(TYPES, "1003", "Weekly")
+    world = World(tmp_path, mapping=CONSENTS)
+    users = [granted(world), world.idp.register({**USER, "email": "bob@example.com"}, consents=[{**GRANTED, "state": "revoked"}])]
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Weekly", granted=False)
+    world.crm.prefer("bob@example.com", "Weekly", granted=True)
+    world.mapping = read_mapping(tmp_path, CONSENTS.replace("subscription: Newsletter", 'subscription: "1003"'))
+    world.work = world.worker("another mapping")
+    world.sweep()
+    assert [consent(world, one) for one in users] == ["revoked", "revoked"]
+    assert [status(world, "1003", one) for one in (ADA, "bob@example.com")] == ["revoked", "revoked"]
 
 
 def test_a_consent_taken_out_of_the_mapping_for_a_while_keeps_its_opt_out(tmp_path):

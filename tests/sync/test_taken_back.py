@@ -77,6 +77,122 @@ class TestWithdrawals:
         assert (status(world), consent(world, user)) == ("granted", "granted")
 
 
+class TestDays:
+    """A withdrawal dated with a day alone, on the day on which a yes of HubSpot was given."""
+
+    def test_one_after_a_yes_that_the_provider_was_never_told(self, tmp_path):
+        world = World(
+            tmp_path, mapping=CONSENTS.replace("direction: both\n    legal_basis", "direction: to_contact\n    legal_basis")
+        )
+        user = world.idp.register(USER)
+        world.run()
+        world.crm.prefer(ADA, "Newsletter", granted=True)
+        roll(world)
+        assert contact(world, user)["communicable"] == "true"
+        world.idp.consent(user, "newsletter", "revoked", at=world.clock().date())
+        world.run()
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+        assert ledger(world, user)[-1][:2] == ("newsletter", "revoked")
+
+    def test_one_of_somebody_who_registers(self, world):
+        world.crm.prefer(ADA, "Newsletter", granted=True)
+        world.clock.pass_(300)
+        user = world.idp.register(USER, consents=[{"purpose": "newsletter", "state": "revoked", "at": str(world.clock().date())}])
+        world.run()
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+        assert [state for _, state, _ in ledger(world, user)] == ["revoked"]
+
+    def test_a_grant_of_a_later_day_lifts_it_and_it_is_no_news_again(self, world):
+        user = granted(world)
+        world.idp.consent(user, "newsletter", "revoked", at=world.clock().date())
+        world.run()
+        world.clock.pass_(3 * 86_400)
+        world.sweep()
+        assert [state for _, state, _ in ledger(world, user)] == ["granted", "revoked"]
+        world.idp.consent(user, "newsletter", "granted", at=world.clock().date())
+        world.run()
+        assert (status(world), consent(world, user)) == ("granted", "granted")
+
+
+class TestMeanwhile:
+    """Somebody opts out after we looked and before we write, and HubSpot says that it subscribed them again."""
+
+    def opts_out(self, world, monkeypatch):
+        look = world.crm.opted_out_of_all
+
+        def then(emails):
+            found = look(emails)
+            world.crm.prefer(ADA, "Newsletter", granted=False)
+            return found
+
+        monkeypatch.setattr(world.crm, "opted_out_of_all", then)
+
+    def test_the_opt_out_is_written_back(self, world, monkeypatch):
+        self.opts_out(world, monkeypatch)
+        user = world.idp.register(USER, consents=[GRANTED])
+        world.run()
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+        assert contact(world, user)["communicable"] == "false"
+        assert ledger(world, user)[-1] == ("newsletter", "revoked", "hubspot: opted out while a grant was written")
+
+    def test_whoever_consents_anew_is_subscribed(self, world, monkeypatch):
+        with monkeypatch.context() as patched:
+            self.opts_out(world, patched)
+            user = world.idp.register(USER, consents=[GRANTED])
+            world.run()
+        world.clock.pass_(60)
+        world.idp.consent(user, "newsletter", "granted")
+        world.run()
+        assert (status(world), consent(world, user)) == ("granted", "granted")
+
+    def test_an_opt_out_we_knew_is_lifted_by_a_later_grant(self, world):
+        user = world.idp.register(USER, consents=[{**GRANTED, "state": "revoked"}])
+        world.run()
+        world.clock.pass_(60)
+        world.idp.consent(user, "newsletter", "granted")
+        world.run()
+        assert (status(world), consent(world, user)) == ("granted", "granted")
+
+
+class TestBehind:
+    """HubSpot's clock is behind ours and the provider's."""
+
+    @pytest.fixture
+    def user(self, world):
+        world.crm.clock = lambda: ago(world, 300)
+        user = granted(world)
+        world.clock.pass_(10)
+        return user
+
+    def test_an_unsubscription_soon_after_a_grant(self, world, user):
+        world.crm.prefer(ADA, "Newsletter", granted=False)
+        roll(world)
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+        assert ledger(world, user)[-1][:2] == ("newsletter", "revoked")
+
+    def test_an_unsubscription_after_a_grant_said_once_more(self, world, user):
+        world.idp.consent(user, "newsletter", "granted")
+        world.run()
+        world.clock.pass_(10)
+        world.crm.prefer(ADA, "Newsletter", granted=False)
+        roll(world)
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+    def test_an_opt_out_of_everything(self, world, user):
+        world.crm.unsubscribe_all(ADA)
+        roll(world)
+        assert consent(world, user) == "revoked"
+        assert contact(world, user)["communicable"] == "false"
+
+    def test_what_is_later_at_the_provider_lifts_it(self, world, user):
+        world.crm.prefer(ADA, "Newsletter", granted=False)
+        roll(world)
+        world.clock.pass_(10)
+        world.idp.consent(user, "newsletter", "granted")
+        world.run()
+        assert (status(world), consent(world, user)) == ("granted", "granted")
+
+
 class TestAhead:
     """The provider's clock is ahead of HubSpot's, by less than what makes a time worthless."""
 

@@ -4,7 +4,8 @@ Facts (HubSpot API, "Subscriptions" v3 and v4):
 - v4 knows SUBSCRIBED, UNSUBSCRIBED and NOT_SPECIFIED, each with a time and a free text for where it came from;
 - v3 has no times, and its NOT_SUBSCRIBED is both "opted out" and "never asked", except where `sourceOfStatus` tells of an
   opt-out of everything;
-- writing what holds already is answered with `setStatusSuccessReason` NO_STATUS_CHANGE;
+- writing what holds already is answered with `setStatusSuccessReason` NO_STATUS_CHANGE, subscribing who was opted out with
+  RESUBSCRIBE_OCCURRED;
 - where an error of a batch names its rows is not documented, so any value in its `context` counts;
 - no opt-out of everything is an empty list in v4; what an entry looks like is documented in part, so any entry is one.
 Error messages repeat addresses and are localised: only their codes go any further.
@@ -23,7 +24,7 @@ from connector.model import UNTOLD, ConsentState, Statement
 
 SUBSCRIBED, UNSUBSCRIBED, NOT_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SUBSCRIBED"
 NOT_SPECIFIED = "NOT_SPECIFIED"
-CHANGED = "REQUESTED_CHANGE_OCCURRED"
+CHANGED, AGAIN = "REQUESTED_CHANGE_OCCURRED", "RESUBSCRIBE_OCCURRED"
 EVERYTHING_V3 = "PORTAL_WIDE_STATUS"
 WIDE_SOURCES = (EVERYTHING_V3, "BRAND_WIDE_STATUS")
 STATES = {SUBSCRIBED: ConsentState.GRANTED, UNSUBSCRIBED: ConsentState.REVOKED, NOT_SPECIFIED: ConsentState.UNKNOWN}
@@ -99,8 +100,9 @@ def outcome(row: StatusWrite, told: Entry, reply: Reply) -> StatusOutcome:
     wanted = (SUBSCRIBED,) if row.granted else (UNSUBSCRIBED, NOT_SUBSCRIBED)
     kept = _word(told) in wanted
     error = None if kept else Rejected("HubSpot accepted the call but did not change the status")
-    changed = kept and _word(told, "setStatusSuccessReason") == CHANGED
-    return StatusOutcome(row.ref, error, reply.request, answers.moment(told.get("timestamp")) if changed else None)
+    reason = _word(told, "setStatusSuccessReason") if kept else ""
+    at = answers.moment(told.get("timestamp")) if reason in (CHANGED, AGAIN) else None
+    return StatusOutcome(row.ref, error, reply.request, at, lifted=row.granted and reason == AGAIN)
 
 
 def refusal(what: str, row: StatusWrite, fault: Entry, reply: Reply) -> StatusOutcome:

@@ -127,18 +127,19 @@ def _consents(record: Mapping[str, Any], words: Words, changed: datetime | None)
     """One entry for each assertion that was answered.
 
     A withdrawal without a time of its own is dated by the user's last change, the latest it can have been; a grant is not,
-    because any later edit of the profile would make an old grant look like a new one.
+    because any later edit of the profile would make an old grant look like a new one. A time that is a text stays as it is: it
+    may be a day.
     """
     entries = []
     for one in assertions(record):
         value = answered(one)
         if value is None or not isinstance(one.get("type"), str):
             continue
-        at = any_moment(at_pointer(one, words.consent_at)) if words.consent_at else None
-        at = at or (None if value else changed)
+        told = at_pointer(one, words.consent_at) if words.consent_at else None
+        at = any_moment(told) or (None if value else changed)
         entries.append({
             "purpose": one["type"], "channel": "email", "scope": one.get("typology"), "state": "granted" if value else "revoked",
-            "at": written(at) if at else None, "source": SOURCE,
+            "at": told if moment(told) else written(at) if at else None, "source": SOURCE,
         })  # fmt: skip
     return tuple(entries)
 

@@ -268,6 +268,19 @@ def test_a_failure_does_not_change_the_way(hubspot, portal):
     assert set(paths(portal)) == {"POST /v4/statuses/batch/read"}
 
 
+@pytest.mark.parametrize("way_open", ["batch", "single"])
+def test_the_time_of_a_change_and_whether_it_lifted_an_opt_out_are_told(hubspot, portal, clock, way_open):
+    allow(portal, way_open)
+    portal.unsubscribe("ben@x.no", NEWS)
+    portal.subscribe("cy@x.no", NEWS)
+    clock.now += 60
+    grants = [grant("a", "ann@x.no"), grant("b", "ben@x.no"), grant("c", "cy@x.no")]
+    found = hubspot.write_statuses([*grants, revoke("d", "dan@x.no")])
+    now = datetime.fromtimestamp(clock.now, UTC)
+    assert [(one.at, one.lifted) for one in found] == [(now, False), (now, True), (None, False), (now, False)]
+    assert [one.lifted for one in hubspot.write_statuses([revoke("b", "ben@x.no")])] == [False]
+
+
 @pytest.mark.parametrize(("way_open", "calls", "best"), [("batch", 2, 2), ("single", 3, 100)])
 def test_as_many_addresses_go_into_one_read_as_are_configured(url, portal, clock, limiter, way_open, calls, best):
     """Where each address is a call there is no read of many, and nothing to configure."""

@@ -146,10 +146,15 @@ class TestUser:
             assert user_consent("terms", user).at is None
 
     def test_the_time_of_a_decision_where_it_is_told(self):
-        one = {"type": "terms", "typology": "consumer", "value": True, "when": 1767225600000}
-        record = {**RECORD, "assertions": {"items": [one]}}
-        (consent,) = user_from(record, Words(consent_at="/when")).consents
-        assert consent["at"] == "2026-01-01T00:00:00.000Z"
+        told = {
+            1767225600000: "2026-01-01T00:00:00.000Z",
+            "1767225600000": "2026-01-01T00:00:00.000Z",
+            "2026-01-01": "2026-01-01",
+        }
+        for when, at in told.items():
+            one = {"type": "terms", "typology": "consumer", "value": True, "when": when}
+            (consent,) = user_from({**RECORD, "assertions": {"items": [one]}}, Words(consent_at="/when")).consents
+            assert consent["at"] == at
 
     def test_what_is_not_there_is_not_told(self):
         user = user_from({"objectId": "x"}, Words())
