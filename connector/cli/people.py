@@ -144,12 +144,12 @@ def _print(outcome: Outcome, user: bool) -> None:
 
 def _complain(outcomes: list[Outcome], users_left: list[Link]) -> None:
     """Raises Unavailable for what is still to be done, Rejected for what cannot be."""
-    if parked := [one for one in outcomes if one.why]:
+    if parked := [one for one in outcomes if one.parked]:
         raise Rejected("\n".join(f"{one.link}: {one.why}; then: connector parked retry" for one in parked))
-    if late := [one.link for one in outcomes if not one.copies]:
-        raise Unavailable(
-            f"{', '.join(late)}: not finished, HubSpot may be out of reach; it stays due and a running worker completes it"
-        )
+    if late := [one for one in outcomes if not one.copies]:
+        stays = "it stays due and a running worker completes it"
+        told = (f"{one.link}: not finished: {one.why or 'HubSpot or a worker takes its time'}; {stays}" for one in late)
+        raise Unavailable("\n".join(told))
     if left := [one.link for one in outcomes if LEFT in one.contact]:
         raise Rejected(f"{', '.join(left)}: {LEFT}; see: connector doctor")
     if users_left:
