@@ -1,7 +1,7 @@
 """Putting the parts together from the configuration: the one place that knows which class stands behind which protocol."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ from connector.providers import registry
 from connector.providers.base import Provider
 from connector.settings import Settings
 from connector.store import Store
-from connector.sync.beyond import refused
+from connector.sync.beyond import refused, reserved
 from connector.sync.work import Work, silent
 
 
@@ -89,22 +89,19 @@ def open_providers(settings: Settings, mappings: dict[str, Mapping]) -> dict[str
             providers[name] = registry.build(name, provider)
         except ConfigError as error:
             findings += map(settings.placed, error.findings)
-    findings += [finding for name, provider in providers.items() for finding in beyond(provider, mappings[name])]
+    findings += [finding for name, provider in providers.items() for finding in beyond(provider, mappings[name], providers)]
     if findings:
         raise ConfigError(findings)
     return providers
 
 
-def beyond(provider: Provider, mapping: Mapping) -> list[str]:
-    """What a mapping asks of its provider that the provider, as configured, cannot do."""
-    own = f"{provider.name}_user_id"
-    found = [
-        f"{mapping.where(field, 'contact')}: {'.'.join(map(str, field.loc))}.contact: "
-        f"{own} carries the user's id, the connector writes it itself; leave it out"
-        for field in mapping.fields
-        if field.contact == own
-    ]
-    return [*found, *refused(provider, mapping)]
+def beyond(provider: Provider, mapping: Mapping, names: Iterable[str] = ()) -> list[str]:
+    """What a mapping asks of its provider that the provider, as configured, cannot do, and properties that are not the mapping's.
+
+    names: of all providers.
+    """
+    others = {f"{one}_user_id" for one in names if one != provider.name}
+    return [*reserved(mapping, f"{provider.name}_user_id", others), *refused(provider, mapping)]
 
 
 def open_crm(settings: Settings) -> HubSpot:

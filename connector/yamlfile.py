@@ -102,10 +102,15 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def plain(text: str) -> str:
+    """Text as one line that any terminal can show, and that tells none what to do: `\\x1b` for an escape."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def _line(text: str) -> str:
-    """A finding as one line that any terminal can show, whatever was found."""
-    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return plain if len(plain) <= MAX_LINE else plain[: MAX_LINE - 3] + "..."
+    """A finding as one line, whatever was found."""
+    line = plain(text)
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
 
 
 def read(path: Path, way_out: str = "") -> Document:

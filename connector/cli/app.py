@@ -12,6 +12,7 @@ import typer
 from connector.cli import check, database, demo, doctor, explain, import_, look, people, reconcile, repair, sandbox, up
 from connector.cli.logs import quiet_logs
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
+from connector.yamlfile import plain
 
 FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
@@ -87,7 +88,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print("\n".join(line for line in message.splitlines() if line.strip()), file=sys.stderr)
+    print("\n".join(plain(line) for line in message.split("\n") if line.strip()), file=sys.stderr)
     return code
 
 

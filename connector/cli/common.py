@@ -20,6 +20,7 @@ from connector.store import Store
 from connector.store.keyed import require_key
 from connector.store.migrate import require_current, upgrade
 from connector.sync.work import Work
+from connector.yamlfile import plain
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file (default config.yaml, or CONNECTOR_CONFIG).")
@@ -31,7 +32,16 @@ ProviderName = Annotated[str | None, typer.Option("--provider", metavar="NAME", 
 
 Port = Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+class Lines(Console):
+    """What people read, a line for each call. Other people's words are in it: no terminal is to obey them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See Console."""
+        super().print(*(plain(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+out = Lines(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def settings_of(config: Path | None) -> Settings:
@@ -79,9 +89,20 @@ def taken(host: str, port: int, error: OSError) -> Locked:
     return Locked(f"cannot listen on {host}:{port} ({why}): another one running? choose a --port")
 
 
+def warn(line: str) -> None:
+    """A line on standard error."""
+    print(plain(line), file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """One JSON document."""
-    print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+    print(json_text(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that can be read without a decoder, but for what a terminal might obey."""
+    told = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in told)
 
 
 def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
@@ -94,9 +115,9 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
 
 def print_line(line: str, indent: int = 0, style: str | None = None) -> None:
     """One line; on a terminal it goes on `indent` further in, broken between words. Elsewhere it stays one, for `grep`."""
-    if out.is_terminal:
-        line = "\n".join(_folded(line, out.width, indent))
-    out.print(line, markup=False, style=style)
+    line = plain(line)
+    for part in _folded(line, out.width, indent) if out.is_terminal else [line]:
+        out.print(part, markup=False, style=style)
 
 
 def _folded(text: str, width: int, indent: int = 0) -> list[str]:
@@ -109,7 +130,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
     On a terminal that is too narrow for that, cells are folded between words; when even that is too wide, each row is a block.
     """
-    table = [[str(cell) if cell is not None else "" for cell in row] for row in [columns, *rows]]
+    table = [[plain(str(cell)) if cell is not None else "" for cell in row] for row in [columns, *rows]]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
     narrowed = _narrowed(table, widths, out.width - 2 * (len(columns) - 1)) if out.is_terminal else widths
     if narrowed is None:

@@ -125,7 +125,8 @@ class _Demo:
         self._portal.webhook_url = f"{url}/webhooks/hubspot"
         self._idp.webhook_url = f"{url}/webhooks/identity/members"
         out.print(f"listening on {url}", markup=False)
-        out.print(f"  HubSpot sandbox      {self._sides[0].url}\n  identity sandbox     {self._sides[1].url}", markup=False)
+        out.print(f"  HubSpot sandbox      {self._sides[0].url}")
+        out.print(f"  identity sandbox     {self._sides[1].url}")
         for line in self._vendors.aim(url):
             out.print(line, markup=False)
         self._ready.set()

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_line, work_of
+from connector.cli.common import Config, Json, out, print_json, print_line, warn, work_of
 from connector.cli.look import Who, text
 from connector.model import Link
 from connector.store import Tx
@@ -33,7 +33,8 @@ def explain(
         links = [link for link in who.find(tx, who_) if link.provider in work.mappings]
         found, unknown = _explained(work, tx, links, field)
     if not found:
-        typer.echo("\n".join(unknown) or nobody, err=True)
+        for line in unknown or [nobody]:
+            warn(line)
         return 2 if unknown else 1
     if as_json:
         print_json(found[0] if len(links) == 1 else found)

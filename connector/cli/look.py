@@ -14,6 +14,7 @@ from connector.cli.common import (
     print_rows,
     settings_of,
     store_of,
+    warn,
     work_of,
 )
 from connector.sync import who
@@ -70,7 +71,7 @@ def show(who_: Who, config: Config = None, as_json: Json = False) -> int:
         found = [who.shown(work, tx, link) for link in who.find(tx, who_)]
         nobody = "" if found else who.nobody(tx, who_)
     if not found:
-        typer.echo(nobody, err=True)
+        warn(nobody)
         return 1
     if as_json:
         print_json(found[0] if len(found) == 1 else found)

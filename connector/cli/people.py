@@ -1,6 +1,5 @@
 """`consents`, `export` and `erase`: what one person may ask for."""
 
-import json
 import os
 import sys
 import time
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import Config, Json, out, print_json, print_rows, progress, store_of, work_of
+from connector.cli.common import Config, Json, json_text, out, print_json, print_rows, progress, store_of, work_of
 from connector.cli.look import Who
 from connector.errors import Rejected, Unavailable
 from connector.model import Link
@@ -20,6 +19,7 @@ from connector.sync import erase as erasing
 from connector.sync import export as exporting
 from connector.sync.erase import Outcome
 from connector.sync.people import LEFT
+from connector.yamlfile import plain
 
 
 def add_to(program: typer.Typer) -> None:
@@ -101,7 +101,7 @@ def export(
     """Everything we hold about a person, always as JSON. Exit code 1: nobody."""
     _, work = work_of(config)
     with work.store.read() as tx:
-        told = json.dumps(exporting.export(work, tx, _found(tx, who_)), ensure_ascii=False, indent=2)
+        told = json_text(exporting.export(work, tx, _found(tx, who_)), indent=2)
     if file is None:
         print(told)
         return
@@ -123,7 +123,7 @@ def erase(
     with work.store.read() as tx:
         links = _found(tx, who_)
     if sys.stdin.isatty() and not yes:
-        names = ", ".join(f"{link.name} (contact {link.contact_id or 'none'})" for link in links)
+        names = plain(", ".join(f"{link.name} (contact {link.contact_id or 'none'})" for link in links))
         typer.confirm(f"Erase {names}? This cannot be taken back", abort=True, err=True)
     users = erasing.erase_users(work, links) if user_too else {}
     outcomes = erasing.erase(work, links, time.sleep)
@@ -144,12 +144,12 @@ def _print(outcome: Outcome, user: bool) -> None:
 
 def _complain(outcomes: list[Outcome], users_left: list[Link]) -> None:
     """Raises Unavailable for what is still to be done, Rejected for what cannot be."""
-    if parked := [one for one in outcomes if one.why]:
+    if parked := [one for one in outcomes if one.parked]:
         raise Rejected("\n".join(f"{one.link}: {one.why}; then: connector parked retry" for one in parked))
-    if late := [one.link for one in outcomes if not one.copies]:
-        raise Unavailable(
-            f"{', '.join(late)}: not finished, HubSpot may be out of reach; it stays due and a running worker completes it"
-        )
+    if late := [one for one in outcomes if not one.copies]:
+        stays = "it stays due and a running worker completes it"
+        told = (f"{one.link}: not finished: {one.why or 'HubSpot or a worker takes its time'}; {stays}" for one in late)
+        raise Unavailable("\n".join(told))
     if left := [one.link for one in outcomes if LEFT in one.contact]:
         raise Rejected(f"{', '.join(left)}: {LEFT}; see: connector doctor")
     if users_left:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_pairs, progress, work_of
+from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_pairs, progress, warn, work_of
 from connector.errors import Braked
 from connector.sync import setup as portal
 from connector.sync.portal import require_account
@@ -47,7 +47,7 @@ def _listed(work: Work, names: list[str]) -> list[str]:
     found = [name for name in names if work.providers[name].capabilities.list]
     for name in names if found else ():
         if name not in found:
-            typer.echo(f"warning: {name}: left out, it cannot list its users; see: connector import users", err=True)
+            warn(f"warning: {name}: left out, it cannot list its users; see: connector import users")
     return found or names
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.common import Config, Port, out, work_of
+from connector.cli.common import Config, Port, out, warn, work_of
 from connector.cli.logs import quiet_logs
 from connector.errors import ConfigError
 from connector.settings import Settings
@@ -44,7 +44,7 @@ def _up(settings: Settings, work: Work, host: str, port: int, receiver_only: boo
     if not receiver_only:  # whoever only receives must do so while the CRM is out of reach, too
         portal.require_account(settings, work)
         for borne in portal.require_fit(work):
-            typer.echo(f"warning: {borne}", err=True)
+            warn(f"warning: {borne}")
     try:
         Service(settings, work, host, port, _ready, receiver_only).run()
     finally:

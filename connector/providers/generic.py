@@ -35,6 +35,9 @@ PAGE = 200
 
 NO_SUCH_CALL = (404, 405, 410, 501)
 """Answers to a call that a server may lack, or whose user is gone."""
+ERASED = (202, 204)
+"""Answers that say that a person is erased, or will be. Another 2xx must be an object, or one of NOTHING: else it is not ours."""
+NOTHING = (b"", b"null", b"true")
 MOST_DETAILS, LONGEST_NAME, LONGEST_DETAIL = 50, 100, 1_000
 """Details kept of one event; characters of a name; characters of a text, which is cut there."""
 
@@ -173,9 +176,12 @@ class Generic:
 
     def erase(self, user_id: str) -> None:
         """See Provider. A 404 may also mean that there is no such call, so a deletion makes sure."""
-        reply = self._rest.call(f"erase user {user_id}", "POST", f"{self._path(user_id)}/erasure", accept=NO_SUCH_CALL)
+        what = f"erase user {user_id}"
+        reply = self._rest.call(what, "POST", f"{self._path(user_id)}/erasure", accept=NO_SUCH_CALL)
         if reply.status_code in NO_SUCH_CALL:
             self.delete(user_id)
+        elif reply.status_code not in ERASED and reply.content.strip() not in NOTHING:
+            self._rest.json(what, reply)
 
     def _normal(self, envelope: Any) -> Any:
         """An envelope in the profile's words; kinds that are nearly like it have more to translate. Never raises."""

@@ -107,7 +107,7 @@ class Rest:
         body: sent as JSON. data: sent as a form, or as these bytes, whose type is in `headers`.
         fields: names that a refusal may mention.
         accept: further statuses whose answer is returned, because the caller knows what they mean.
-        Raises Unavailable, Paused, Missing (404, 410), Exists (409), Stale (412), Rejected.
+        Raises Unavailable (also for a write that HTML answers), Paused, Missing (404, 410), Exists (409), Stale (412), Rejected.
         """
         asked = {"params": query, "json": body, "data": data, "headers": headers}
         spent: list[float] = []
@@ -117,7 +117,7 @@ class Rest:
                 error: ConnectorError = reply
             elif 200 <= reply.status_code < 300 or reply.status_code in accept:
                 patience.answered()
-                return reply
+                return reply if method == "GET" else self._no_page(what, reply)
             else:
                 error = failure(f"{self._name}: {what}", reply, fields, self._pause)
             denied = not isinstance(reply, Unavailable) and reply.status_code in DENIALS
@@ -133,6 +133,12 @@ class Rest:
         except requests.RequestException as error:
             way_out = f"look at {self._setting} and the network"
             return Unavailable(f"{self._name}: {trouble(self._url, error, way_out)}")
+
+    def _no_page(self, what: str, reply: requests.Response) -> requests.Response:
+        """The answer to a write, unless it is a page for people: a login before the API, say. Then nothing was done."""
+        if reply.ok and reply.content[:100].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise Unavailable(f"{self._name}: {what}: {reply.status_code}, but no JSON object")
+        return reply
 
     def json(self, what: str, reply: requests.Response) -> dict[str, Any]:
         """The object an answer holds. Raises Unavailable when it holds none: something else answered."""

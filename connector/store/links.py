@@ -257,6 +257,10 @@ class Links:
         here = or_(link.c.state == state, fields) if state is LinkState.HELD else link.c.state == state
         return [from_row(row) for row in self._db.execute(select(link).where(here).order_by(link.c.id).limit(limit))]
 
+    def to_be_erased(self, limit: int) -> list[Link]:
+        """Links whose person is to be forgotten and is not yet, oldest first."""
+        return [from_row(row) for row in self._db.execute(select(link).where(link.c.erasure).order_by(link.c.id).limit(limit))]
+
     def ring_for(self, run: int, link_ids: Sequence[int], values: dict[str, Any] | None = None) -> None:
         """Make these links due now on behalf of a run."""
         changes = {"run": run, "due_at": self._tx.now, "rung": link.c.rung + 1, "reread": True} | (values or {})

@@ -23,12 +23,14 @@ OUTAGE = "outage:"
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A side that is down or refuses us, and that links wait for. provider: "" for the CRM. why: never names a person."""
+    """A side that is down or refuses us, and that links wait for. provider: "" for the CRM. why: never names a person. call: the
+    kind of call, like "user.write"."""
 
     provider: str
     why: str
     since: datetime
     links: int
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Troubles:
         if known := self._tx.cursors.get(OUTAGE + provider):
             kept = json.loads(known[0])
             since, told = kept["since"], kept["told"]
-        self._tx.cursors.set(OUTAGE + provider, json.dumps({"since": since, "told": told, "call": call, "why": why[:200]}))
+        self._tx.cursors.set(OUTAGE + provider, json.dumps({"since": since, "told": told, "call": call, "why": why[:500]}))
 
     def works(self, provider: str, call: str) -> None:
         """The same kind of call works again."""
@@ -88,7 +90,7 @@ class Troubles:
         """Sides that links wait for at this moment."""
         marks = self._outages()
         found = [
-            Outage(name, mark["why"], datetime.fromtimestamp(mark["since"], UTC), self._waiting(name, marks))
+            Outage(name, mark["why"], datetime.fromtimestamp(mark["since"], UTC), self._waiting(name, marks), mark["call"])
             for name, mark in marks.items()
         ]
         return [one for one in found if one.links]

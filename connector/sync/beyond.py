@@ -4,7 +4,7 @@ Who asks for it in so many words is refused; what only a default asks for goes o
 `both` of a provider that only tells.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from connector.engine.typologies import name_of
 from connector.mapping.model import CONSENT, TYPOLOGIES, Consent, Field, Mapping, Typologies
@@ -31,6 +31,24 @@ def refused(provider: Provider, mapping: Mapping) -> list[str]:
         if _in_so_many_words(provider, mapping, part):
             where, way_out = mapping.where(part, "direction"), "write direction: to_contact, or leave it out"
             found.append(f"{where}: {name}: direction: {part.direction}, but {provider.name} {why}; {way_out}")
+    return found
+
+
+def reserved(mapping: Mapping, own: str, others: Iterable[str]) -> list[str]:
+    """Entries for properties that carry users' ids, a line each. Another provider's may be read.
+
+    own: the property of the mapping's provider. others: those of the others.
+    """
+    found = []
+    for rule in mapping.rules:
+        key = "property" if rule.user.startswith(CONSENT) else "contact"
+        where, name = mapping.where(rule, key), ".".join(map(str, (*rule.loc, key)))
+        if rule.contact == own:
+            way_out = "leave it out" if rule in mapping.fields else "name another property"
+            found.append(f"{where}: {name}: {own} carries the user's id, the connector writes it itself; {way_out}")
+        elif rule.contact in others and rule.direction.writes_contact:
+            what = f"{rule.contact} carries the ids of another provider's users, the connector writes it itself"
+            found.append(f"{where}: {name}: {what}; name another property")
     return found
 
 

@@ -28,6 +28,12 @@ BRAKE = "brake: "
 APPROVED = "released from a brake"
 """The reason of a link that a person let go on: no brake stops it again."""
 
+ORDERED = "to be erased by command"
+"""The reason of a link whose person an operator has erased: no brake stops that."""
+
+NOW = "; now: "
+"""Between what a link is held or let go on for, and what it waits for since."""
+
 _turn = threading.Lock()
 _mine = threading.local()
 
@@ -72,13 +78,35 @@ def may_withdraw(work: Work, link: Link) -> bool:
     return link.state is LinkState.HELD and not braked and bool(work.mappings[link.provider].consents)
 
 
+def approved(link: Link) -> bool:
+    """Whether a person let this link go on."""
+    return (link.reason or "").partition(NOW)[0] in (APPROVED, ORDERED)
+
+
+def waits_for(link: Link, reason: str) -> str | None:
+    """What a link has as its reason while it waits: what a person let it go on for, then why it waits.
+
+    One that is held keeps its reason; it goes on with its erasure alone.
+    """
+    held = link.state is LinkState.HELD
+    if held and not link.erasure:
+        return link.reason
+    stays = (link.reason or "").partition(NOW)[0] if held or approved(link) else ""
+    return (f"{stays}{NOW}{reason}" if stays else reason)[:500]
+
+
+def latest(reason: str) -> str:
+    """What a link waits for, without what it is held or let go on for."""
+    return reason.partition(NOW)[2] or reason
+
+
 def check(work: Work, batch: list[Case]) -> bool:
     """Hold what would go beyond a limit. Returns whether `done` is to be called once the batch is recorded.
 
     One batch at a time may do harm: two that count side by side would both stay below the limit, and together pass it.
     """
     limited = [brake for brake in BRAKES if _is_limited(work.brakes, brake.name)]
-    harmful = [case for case in batch if any(brake.does(case) for brake in limited) and case.link.reason != APPROVED]
+    harmful = [case for case in batch if any(brake.does(case) for brake in limited) and not approved(case.link)]
     if not harmful:
         return False
     _take_turn()

@@ -12,11 +12,13 @@ from connector.store.inbox import CRM
 from connector.store.keyed import EARLY, LATE, UNKEYED, used
 from connector.store.ledger import Progress
 from connector.store.migrate import require_current, upgrade
-from connector.sync import contradictions, demands, subscriptions
+from connector.sync import contradictions, demands, doctor_erasures, subscriptions
 from connector.sync.brakes import BRAKE
 from connector.sync.checks import Check, State, ago, span, split
+from connector.sync.health import REFUSED
 from connector.sync.status import status
 from connector.sync.sweep import SWEPT
+from connector.sync.who import clock
 from connector.sync.work import Work
 from connector.yamlfile import shown
 
@@ -79,6 +81,8 @@ def remembered(settings: Settings, work: Work, progress: Progress | None) -> Ite
         if any(True for mapping in work.mappings.values() for _ in demands.subscriptions(mapping)):
             yield _rolling(settings, tx)
         yield from _paused(tx)
+        yield from _refused(tx)
+        yield from doctor_erasures.checks(tx)
         yield from _left_behind(tx)
     yield from _waiting(settings, work)
 
@@ -158,6 +162,14 @@ def _paused(tx: Tx) -> Iterator[Check]:
         yield split("paused: subscriptions", State.PROBLEM, mark[0])
     for sink, why in sorted(tx.troubles.paused().items()):
         yield split("paused: activities" + ("" if sink == "crm" else f" to {sink}"), State.PROBLEM, why)
+
+
+def _refused(tx: Tx) -> Iterator[Check]:
+    """What links wait for at the CRM; of providers it is told where each is asked."""
+    for one in (one for one in tx.troubles.outages() if not one.provider):
+        state = State.PROBLEM if one.why.startswith(REFUSED) else State.WARNING
+        links = "1 link waits" if one.links == 1 else f"{one.links} links wait"
+        yield split("waiting for HubSpot", state, f"{links} since {clock(one.since, tx.now)}: {one.why}")
 
 
 def _left_behind(tx: Tx) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from connector.settings import ProviderSettings, Settings
 from connector.store.troubles import Outage
 from connector.sync.checks import Check, State, split
 from connector.sync.health import brief
+from connector.sync.observe import READING
 from connector.sync.provider_check import prove
 from connector.sync.work import Work
 
@@ -42,6 +43,9 @@ def _provider(name: str, settings: ProviderSettings, provider: Provider, outage:
         return split(what, State.PROBLEM, proof.wrong.removeprefix(f"{name}: "))
     if proof.asked is None:
         return Check(what, State.OK, "is only listened to")
+    if outage and outage.why.startswith("403") and outage.call != READING:
+        detail = f"lets us in, but refuses {outage.call}; {_links(outage)} since {_time(outage.since)} ({outage.why})"
+        return Check(what, State.PROBLEM, detail, "allow it at the provider, it goes on by itself")
     if outage:
         detail = f"lets us in now; {_links(outage)} since {_time(outage.since)} ({outage.why})"
         return Check(what, State.WARNING, detail, "nothing, it goes on by itself; a restart after a new key")

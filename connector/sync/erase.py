@@ -8,7 +8,7 @@ from connector.errors import Rejected, Transient
 from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.sync import activities, batch
-from connector.sync.brakes import APPROVED
+from connector.sync.brakes import ORDERED, latest
 from connector.sync.forget import forgotten
 from connector.sync.people import LEFT
 from connector.sync.work import Work
@@ -22,13 +22,14 @@ class Outcome:
     """What became of one link, called by the name it had.
 
     contact: in words, what became of the contact. copies: ours are gone. why: when they are not, what stands in the way, or
-    "" when the CRM or a worker takes its time.
+    "" when a worker takes its time. parked: nobody tries again.
     """
 
     link: str
     contact: str
     copies: bool
     why: str = ""
+    parked: bool = False
 
 
 def erase_users(work: Work, links: Sequence[Link]) -> dict[int, bool]:
@@ -60,7 +61,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
             raise Rejected(f"{link.name}: no provider of this name is configured any more; configure it again, then erase")
     with work.store.write() as tx:
         run = tx.runs.start("erase", ",".join(sorted({link.provider for link in links})))
-        tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True, "reason": APPROVED})
+        tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True, "reason": ORDERED})
         tx.removals.ring()
         ends = tx.now + PATIENCE
     try:
@@ -110,4 +111,7 @@ def _outcome(tx: Tx, link: Link, left: bool) -> Outcome:
         by_others = "nothing was left to do" if now is None or forgotten(link) else "contact erased"  # so the CRM says meanwhile
         return Outcome(link.name, contact or by_others, copies=True)
     parked = tx.parked.of_links([link.id]).get(link.id, [])
-    return Outcome(link.name, "not done", copies=False, why="; ".join(row.reason for row in parked if row.what == "link"))
+    refused = "; ".join(row.reason for row in parked if row.what == "link")
+    if refused and now.due_at is None:
+        return Outcome(link.name, "not done", copies=False, why=refused, parked=True)
+    return Outcome(link.name, "not done", copies=False, why=latest(now.reason or "") if now.failed_since else "")

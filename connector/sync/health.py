@@ -20,6 +20,9 @@ TOLD = timedelta(minutes=1)
 OF_SIDE = re.compile(r"\w+: (?:.*: )?(?:(?P<status>401|403|408|423|425|429|477|5\d\d)(?!\d)|(?P<out>\w+://\S+ .*?): look at )")
 """Messages about a side, not about a record: a status of the whole, or a server that cannot be reached."""
 
+REFUSED = ("401", "403")
+"""Statuses that stay until a person does something."""
+
 log = structlog.get_logger()
 
 OFTEN = timedelta(seconds=5)
@@ -56,7 +59,7 @@ def _sides(tx: Tx, batch: Iterable[Case]) -> None:
     for side, call in sorted(answered):
         tx.troubles.works(side, call)
     for case in batch:
-        why = "" if case.error is None or case.queued else brief(case.error)
+        why = "" if case.error is None or case.queued else of_side(str(case.error)) if brief(case.error) else ""
         here = (_side(case, case.call), case.call)
         if why and (isinstance(case.error, Paused) or not (here in answered or others_settle(tx, case, _since(tx, case)))):
             tx.troubles.fails(*here, why)
@@ -74,6 +77,14 @@ def _side(case: Case, call: str) -> str:
 def brief(error: ConnectorError) -> str:
     """What an error says of a whole side: a status, or what its server does; nothing when it is about one record or one part."""
     found = OF_SIDE.match(str(error)) if isinstance(error, Transient) and not isinstance(error, Denied) else None
+    return (found["status"] or found["out"]) if found else ""
+
+
+def of_side(message: str) -> str:
+    """What such an error's message says of the side, without the record: of a refusal also what it asks for."""
+    found = OF_SIDE.match(message)
+    if found and found["status"] in REFUSED:
+        return message[found.start("status") :]
     return (found["status"] or found["out"]) if found else ""
 
 

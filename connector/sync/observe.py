@@ -10,6 +10,9 @@ from connector.model import SHARING, LinkState, User
 from connector.sync.case import Case, keep
 from connector.sync.work import READERS, Work
 
+READING = "user.read"
+"""What reading a user is called among the kinds of calls."""
+
 
 def observe(work: Work, batch: list[Case]) -> None:
     """Fill in `seen` of each case; a side that cannot be read fails its own cases only."""
@@ -43,9 +46,9 @@ def _fetched(case: Case, found: User | ConnectorError) -> None:
     elif isinstance(found, Missing):
         _missing(case)
     else:
-        case.failed("user.read", found)
+        case.failed(READING, found)
         return
-    case.answered.add("user.read")
+    case.answered.add(READING)
 
 
 def _fetch(case: Case) -> User | ConnectorError:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from connector.crm.base import BATCH, EventSchema, Write
 from connector.engine.readings import ADDITIONAL, additional_emails
-from connector.errors import ConnectorError, Denied, Transient
+from connector.errors import ConnectorError, Denied, Paused, Transient
 from connector.model import SHARING, Contact, Link, LinkState
 from connector.store.activities import CRM, Activity
 from connector.store.rows import contact_columns
@@ -16,6 +16,9 @@ from connector.sync.case import Case, in_turn
 from connector.sync.contacts import WRITING
 from connector.sync.sender import event_record
 from connector.sync.work import Work
+
+ERASING = "contact.erase"
+"""A kind of call that may be refused alone: that others' contacts can be written does not end it."""
 
 LEFT = "the records of their events are still in the CRM, and go once that is possible"
 
@@ -27,9 +30,9 @@ def forget(work: Work, going: list[Case], batch: list[Case]) -> None:
             _remove_events(work, case)
             kind = _remove_contact(work, case, batch)
         except ConnectorError as error:
-            case.failed(WRITING, error, "contact.erase")
+            case.failed(ERASING if isinstance(error, Paused) else WRITING, error, "contact.erase")
             continue
-        case.answered.add(WRITING)
+        case.answered |= {WRITING, ERASING}
         case.heard("contact.erase")
         why = "at the person's request" if case.link.erasure else "with the user"
         case.end(LinkState.ERASED, f"erased {why}; {kind}{case.left and f'; {LEFT}: {case.left}'}", "erase")

@@ -29,6 +29,12 @@ READABLE = {
 }
 """Portal types that a mapping's type can be written to; any other pair loses something."""
 
+OF_TEXT = {
+    ENUMERATION: "a list of options", "number": "a number", "bool": "a yes or no", "date": "a date",
+    "datetime": "a date with time",
+}  # fmt: skip
+"""Portal types that take some texts only, in words."""
+
 APPLY = "create it with: connector setup --apply"
 ADD_OPTIONS = "connector setup --apply --add-options"
 ADD_OPTION = f"add it there, or with: {ADD_OPTIONS}"
@@ -161,10 +167,8 @@ def _property(need: PropertyNeed, portal: Mapping[str, Property]) -> Iterator[Fi
         yield Finding(need.where, name, *problem)
     elif missing := missing_options(rule, known):
         yield Finding(need.where, name, _no_option(missing), ADD_OPTION, Grade.BORNE)
-    elif rule.type is FieldType.TEXT and known.type == ENUMERATION and need.writes:
-        wrong = "is a list of options in HubSpot, which refuses any other text, and the mapping sends it text"
-        way_out = "write type: choice for this field: then a value that is no option is held, and told, and nothing is refused"
-        yield Finding(need.where, name, wrong, way_out, Grade.NOTE)
+    elif need.writes and (odd := _odd_type(need, known)):
+        yield Finding(need.where, name, *odd, Grade.NOTE)
 
 
 def missing_options(rule: Field, known: Property) -> list[str]:
@@ -199,6 +203,23 @@ def _type_problem(need: PropertyNeed, known: Property) -> tuple[str, str] | None
     if rule.type is FieldType.BOOL and not {"true", "false"} <= known.options.keys():
         return "has other options in the portal than true and false, which cannot hold a bool", another
     return None
+
+
+def _odd_type(need: PropertyNeed, known: Property) -> tuple[str, str] | None:
+    """What is worth a word of the portal's type for a rule that is written to it, and the way out."""
+    kind = need.rule.type
+    if kind is FieldType.SET and known.type != ENUMERATION:
+        wrong = "is a text in HubSpot, where several options become one text, with ; between"
+        return wrong, "name a property of several options (multiple checkboxes)"
+    if kind is not FieldType.TEXT or known.type not in OF_TEXT:
+        return None
+    wrong = f"is {OF_TEXT[known.type]} in HubSpot, which refuses any other text, and the mapping sends it text"
+    if known.type == ENUMERATION:
+        return (
+            wrong,
+            "write type: choice for this field: then a value that is no option is held, and told, and nothing is refused",
+        )
+    return wrong, f"write type: {known.type} for this field, or name another property"
 
 
 # subscriptions

@@ -20,7 +20,7 @@ from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.rows import email_of
 from connector.sync import health, portal, standings, unlisted
-from connector.sync.brakes import APPROVED, may_withdraw
+from connector.sync.brakes import may_withdraw, waits_for
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import Search, barred, forget, search
 from connector.sync.work import Work, place
@@ -97,7 +97,7 @@ def _bare(work: Work, case: Case) -> None:
             return
         since = link.failed_since or tx.now
         values: dict[str, Any] = {"attempts": link.attempts + link.lone, "lone": True, "failed_since": since}
-        values["reason"] = _why(link, str(case.error))
+        values["reason"] = waits_for(link, str(case.error))
         values |= {"reread": True, "recheck": True, "due_at": tx.now + timedelta(seconds=_backoff(work, since, tx.now))}
         if values["attempts"] >= work.retries.attempts:
             tx.parked.put(link.id, "link", f"{case.error}; gave up after {values['attempts']} attempts", values["attempts"])
@@ -240,11 +240,11 @@ def _waiting(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) 
     contact waits for the provider to say more, by an event or a complete listing: it may have lost its way, not its user.
     """
     values["due_at"] = case.decided.until
-    values["reason"] = _why(case.link, case.decided.reason)
+    values["reason"] = waits_for(case.link, case.decided.reason)
     if case.seen.user is None and not case.seen.user_gone:
         values |= {"attempts": case.link.attempts + 1, "refetch": True}
         told = f"{case.link.provider} does not know this user; looked for {values['attempts']} of {UNSEEN} times"
-        values["reason"] = _why(case.link, told)
+        values["reason"] = waits_for(case.link, told)
         values["due_at"] = tx.now + timedelta(seconds=work.retries.first * 2**case.link.attempts)
         if values["attempts"] >= UNSEEN and case.link.contact_id is not None:
             values |= {"reason": NOT_FOUND, "due_at": None, "attempts": 0}
@@ -322,7 +322,7 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         return {"due_at": tx.now + timedelta(seconds=getattr(error, "retry_in", 0.5))}
     since = link.failed_since or tx.now
     values: dict[str, Any] = {"failed_since": since, "intent": _in_doubt(case), "consents": standings.remembered(case)}
-    values["reason"] = _why(link, str(error))
+    values["reason"] = waits_for(link, str(error))
     values |= {"reread": True} | ({"refetch": True} if case.values.get("refetch") else {})
     if "user_id" in case.values and link.user_id:
         if _hand_over(tx, case):
@@ -342,11 +342,6 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         return values | {"due_at": None}
     wait = error.retry_in if isinstance(error, Paused) and error.retry_in else _backoff(work, since, tx.now)
     return values | {"due_at": tx.now + timedelta(seconds=wait)}
-
-
-def _why(link: Link, reason: str) -> str | None:
-    """Why a link waits. One that is held, or that a person released from a brake, keeps the reason for that."""
-    return link.reason if link.state is LinkState.HELD or link.reason == APPROVED else reason[:500]
 
 
 def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def shown(work: Work, tx: Tx, link: Link) -> dict[str, Any]:
 
 def waits(link: Link, now: datetime) -> str | None:
     """Why a link that is to be looked at again was not yet, and when it will be; None when nothing is to be done."""
-    if link.due_at is None or link.state not in ANSWERABLE:
+    if link.due_at is None or not (link.state in ANSWERABLE or link.erasure):
         return None
     again = f"next try {clock(link.due_at, now, '%H:%M:%S')}" if link.due_at > now else "to be tried now"
     if link.failed_since is not None:

@@ -58,9 +58,17 @@ class TroublePromises(Hooks):
         assert "/elsewhere" not in [request.path for request in world[1].calls]
 
     def test_a_page_for_people_is_no_answer(self, world: tuple[Provider, Vendor]) -> None:
-        """HTML with status 200: neither a user, nor an empty listing, nor a successful write."""
-        told = ("fetch", "find", "pages", "changed_since", "create", "update")
-        self._fails(world, HTML, Transient, Rejected, only=told)
+        """HTML with status 200: neither a user, nor an empty listing, nor a successful write, nor a deletion."""
+        self._fails(world, HTML, Transient, Rejected)
+
+    def test_a_page_for_people_is_no_answer_to_a_write(self, world: tuple[Provider, Vendor]) -> None:
+        """Nor where just what is written meets it."""
+        api, vendor = world
+        answers = vendor.answers
+        vendor.answers = lambda request: answers(request) if request.method == "GET" else HTML
+        for name in ("create", "update", "set_consent", "set_membership", "delete", "erase"):
+            if call := self._calls(api).get(name):
+                self._error(call, Transient, Rejected)
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"[", b'{"items": null}', b'{"data": {}}'])
     def test_half_an_answer_is_no_listing(self, world: tuple[Provider, Vendor], body: bytes) -> None:

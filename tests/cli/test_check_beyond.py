@@ -1,5 +1,7 @@
 """`check`, offline: what a mapping itself asks and its provider cannot do is refused; what only a default asks is a warning."""
 
+from pathlib import Path
+
 import pytest
 
 from connector.cli.app import run
@@ -148,3 +150,35 @@ def test_memberships_a_provider_cannot_give(check, kind, code, told):
     assert found == code
     assert told in said + complaint
     assert bool(told) == ("memberships" in said + complaint)
+
+
+RESERVED = [
+    ("  - {user: custom.x, contact: NAME}", "4:31: fields.1.contact", "leave it out"),
+    ("  - {user: custom.x, contact: NAME, direction: to_user}", "4:31: fields.1.contact", "leave it out"),
+    ("typologies: {contact: NAME, values: {a: A}}", "4:23: typologies.contact", "name another property"),
+    ("consents: [{consent: n, subscription: News, property: NAME}]", "4:55: consents.0.property", "name another property"),
+    ("consents: [{consent: n, subscription: News}]\ncommunicable: {contact: NAME, any_of: [n]}",
+     "5:25: communicable.contact", "name another property"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "place", "way_out"), RESERVED)
+def test_the_property_of_the_users_ids_is_written_by_the_connector_alone(check, lines, place, way_out):
+    code, _, complaint = check("memberspace", lines.replace("NAME", "members_user_id"))
+    assert code == 3
+    what = "members_user_id carries the user's id, the connector writes it itself"
+    assert complaint.startswith(f"members.yaml:{place}: {what}; {way_out}\n")
+
+
+@pytest.mark.parametrize(("lines", "place", "way_out"), RESERVED)
+def test_so_is_that_of_another_provider_which_may_be_read(check, monkeypatch, lines, place, way_out):
+    for key, value in {"KIND": "memberspace", "MAPPING": "shop.yaml", "WEBHOOK_SECRET": "whsec_" + "eHh4" * 8}.items():
+        monkeypatch.setenv(f"CONNECTOR_PROVIDERS__SHOP__{key}", value)
+    Path("shop.yaml").write_text("version: 1\nfields: [{user: email, contact: email, direction: to_contact}]\n")
+    code, _, complaint = check("auth0", lines.replace("NAME", "shop_user_id"))
+    what = "shop_user_id carries the ids of another provider's users, the connector writes it itself"
+    if "to_user" in lines:
+        assert "shop_user_id" not in complaint
+    else:
+        assert code == 3
+        assert f"members.yaml:{place}: {what}; name another property\n" in complaint

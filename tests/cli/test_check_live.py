@@ -181,6 +181,31 @@ def test_text_for_a_list_of_options_is_a_note_that_says_what_to_change(ready, st
     )
 
 
+@pytest.mark.parametrize(
+    ("type_", "words"),
+    [("number", "a number"), ("date", "a date"), ("datetime", "a date with time"), ("bool", "a yes or no")],
+)
+def test_text_for_a_property_that_takes_some_texts_only_is_a_note(ready, stack, type_, words):
+    stack.portal.add_property("firstname", type_, "date" if "date" in type_ else type_)
+    code, out, _ = ready("check", "--live")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"warning: {at(4, 'firstname')}: firstname: is {words} in HubSpot, which refuses any other text, and the "
+        f"mapping sends it text; write type: {type_} for this field, or name another property",
+    )
+
+
+@pytest.mark.parametrize(("name", "place"), [("interests", INTERESTS), ("member_types", TYPOLOGIES)])
+def test_options_for_a_text_are_a_note(ready, stack, name, place):
+    stack.portal.add_property(name, "string", "text")
+    code, out, _ = ready("check", "--live")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"warning: {place}: {name}: is a text in HubSpot, where several options become one text, with ; between; "
+        "name a property of several options (multiple checkboxes)",
+    )
+
+
 def test_settings_that_the_portal_refuses_are_told_with_their_place(ready, stack, monkeypatch):
     text = (stack.folder / "config.yaml").read_text()
     line = text.splitlines().index(next(one for one in text.splitlines() if "access_token" in one)) + 1

@@ -396,6 +396,13 @@ class TestProviders:
         told = doctor()[1]["provider members"]
         assert (told["state"], told["detail"]) == ("warning", f"lets us in now; 1 link waits since {since} (401)")
 
+    def test_one_that_lets_us_in_and_refuses_what_links_wait_for(self, doctor, store):
+        since = waits(store, "user.write", "403")
+        code, found = doctor()
+        told = found["provider members"]
+        assert (code, told["state"]) == (1, "problem")
+        assert told["detail"] == f"lets us in, but refuses user.write; 1 link waits since {since} (403)"
+
     def test_one_that_is_only_listened_to(self, doctor, stack):
         config = stack.folder / "config.yaml"
         config.write_text(config.read_text().replace(f", api_url: {stack.sides[1].url}, api_key: identity-token", ""))

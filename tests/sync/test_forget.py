@@ -274,14 +274,14 @@ def test_an_erasure_that_cannot_be_done_says_why(known):
     world, user, _ = known
     world.crm.fails = [Rejected("crm: 403 not allowed to erase")]
     (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
-    assert (outcome.copies, outcome.why) == (False, "crm: 403 not allowed to erase")
+    assert (outcome.copies, outcome.why, outcome.parked) == (False, "crm: 403 not allowed to erase", True)
 
 
 def test_an_erasure_that_the_crm_does_not_answer_stays_due(known):
     world, user, contact = known
     world.crm.fails = [Unavailable("down")] * 30
     (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
-    assert (outcome.copies, outcome.why) == (False, "")
+    assert (outcome.copies, outcome.why, outcome.parked) == (False, "down", False)
     world.crm.fails = []
     world.later(3600)
     assert contact not in world.crm.contacts

@@ -26,10 +26,11 @@ DOWN = "http://127.0.0.1:9 cannot be reached (connection refused)"
         ("idp", "members", Paused("members: read user u-1: 401"), "401"),
         ("idp", "members", Unavailable("members: read user u-1: 503"), "503"),
         ("idp", "members", Unavailable(f"members: {DOWN}: look at the network"), DOWN),
-        ("crm", "", Paused("hubspot: contacts: update: 401 credentials refused: correct crm.access_token"), "401"),
+        ("crm", "", Paused("hubspot: contacts: update: 401 credentials refused: correct crm.access_token"),
+         "401 credentials refused: correct crm.access_token"),
         ("crm", "", Unavailable(f"hubspot: {DOWN}: look at crm.base_url"), DOWN),
     ],
-)
+)  # fmt: skip
 def test_a_side_that_is_out_is_remembered_and_logged_once_a_minute_until_it_works(linked, side, provider, error, why):
     world, user, contact = linked
     began = world.clock()
@@ -52,6 +53,26 @@ def test_a_side_that_is_out_is_remembered_and_logged_once_a_minute_until_it_work
     world.deliver(Change("user.updated", user))
     world.work_off()
     assert outages(world) == [(provider, why, again, 1)]
+
+
+def test_an_erasure_that_is_refused_is_remembered_while_others_are_written(world):
+    user, other = world.idp.register(USER), world.idp.register(BOB)
+    world.run()
+    began = world.clock()
+    why = "403 missing scopes: x; add them to the app"
+    world.crm.erase = lambda contact_id: _refuse(f"hubspot: contact {contact_id}: erase: {why}")
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    for name in ("Rob", "Bert"):
+        world.later(120)
+        world.idp.edit(other, {"first_name": name})
+        world.run()
+    assert world.crm.contacts[world.contact_of(other)]["firstname"] == "Bert"
+    assert outages(world) == [("", why, began, 1)]
+
+
+def _refuse(message):
+    raise Paused(message, 300)
 
 
 def test_a_link_with_a_trouble_of_its_own_is_no_outage(world):

@@ -3,7 +3,7 @@
 from connector.errors import Paused, Unavailable
 from connector.model import Change
 from connector.sync import repair, unlisted, who
-from connector.sync.brakes import APPROVED
+from connector.sync.brakes import APPROVED, approved
 from connector.sync.explain import explain
 
 from .world import MAPPING, USER, World
@@ -79,7 +79,9 @@ def test_a_release_from_a_brake_outlives_a_failure(world):
         tx.links.notice(known.id, {"reason": APPROVED, "refetch": True}, tx.now)
     world.idp.fails = [Unavailable("down")] * 50
     world.settle()
-    assert world.link(user).reason == APPROVED
+    world.later(120)
+    assert world.link(user).reason == "released from a brake; now: down"
+    assert approved(world.link(user))
 
 
 def test_a_user_nobody_knows_is_pending_with_the_looks_so_far(world):

@@ -376,6 +376,17 @@ class TestErase:
         web.post(f"{URL}/users/u-1/erasure", status=status)
         api.erase("u-1")
 
+    @pytest.mark.parametrize("body", ["", "{}", '{"id": "u-1"}', "null"])
+    def test_it_may_say_so_in_json(self, web, api, body):
+        web.post(f"{URL}/users/u-1/erasure", status=200, body=body)
+        api.erase("u-1")
+
+    @pytest.mark.parametrize("body", ["<html>Log in</html>", "\ufeff\n <!doctype html>", "please log in", "{", "[1]"])
+    def test_nobody_is_erased_by_who_knows_what(self, web, api, body):
+        web.post(f"{URL}/users/u-1/erasure", status=200, body=body)
+        with pytest.raises(Unavailable, match="members: erase user u-1: 200, but no JSON object"):
+            api.erase("u-1")
+
     @pytest.mark.parametrize("status", [404, 405, 410, 501])
     @pytest.mark.parametrize("deleted", [204, 404])
     def test_without_such_a_call_the_user_is_deleted(self, web, api, status, deleted):
