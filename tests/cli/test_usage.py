@@ -124,3 +124,23 @@ def test_two_signals_at_once_end_it_without_a_traceback(command):
     told, complaint = process.communicate(timeout=60)
     assert (process.returncode, complaint) == (130, "")
     assert "did not arrive" not in told
+
+
+CONFIG = "crm: {portal_id: 1, access_token: pat-test-0001, webhook_secret: hush-hush}\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "commands"),
+    [
+        ("database_url: postgresql://u@127.0.0.1:9/db?no_such=hush", [["check"], ["status"], ["db", "current"]]),
+        ("broker_url: redis://127.0.0.1:9/0?socket_timeout=hush", [["check"], ["doctor"]]),
+    ],
+)
+def test_an_address_that_its_client_does_not_take_is_told_offline(capsys, monkeypatch, tmp_path, setting, commands):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(f"{CONFIG}{setting}\n")
+    for command in commands:
+        assert run(command) == 3
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"config.yaml:2:{setting.index(' ') + 2}: {setting.split()[0]} the ")
+        assert "hush" not in told
