@@ -180,17 +180,50 @@ class Store:
 
 @contextmanager
 def ours() -> Iterator[None]:
-    """Connection refused, locked, disk full, read-only, timeouts: all of them pass. Never repeats values of a statement."""
+    """Connection refused, locked, disk full, read-only, damaged, timeouts: Unavailable, with the way out. Never repeats values of
+    a statement."""
     try:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:  # InternalError: PostgreSQL is read-only
-        raise Unavailable(f"database: {_kind(error)}") from None
+        raise Unavailable(f"database: {_told(error)}") from None
     except DBAPIError as error:
-        if "not a database" in str(error.orig):
+        said = str(error.orig)
+        if "not a database" in said:
             raise ConfigError("database_url: the file exists and is not a SQLite database; name another") from None
-        if error.connection_invalidated:
-            raise Unavailable(f"database: {_kind(error)}") from None
+        if error.connection_invalidated or DAMAGED in said or type(error.orig).__name__ in REFUSED:
+            raise Unavailable(f"database: {_told(error)}") from None
         raise
+
+
+DAMAGED = "malformed"
+"""What SQLite says of a file that lost a part, or had something else written into it."""
+
+REFUSED = ("UndefinedTable", "InsufficientPrivilege")
+"""What PostgreSQL's client calls a database that is not as we left it. It takes them for mistakes in a statement."""
+
+WAYS_OUT = {
+    DAMAGED: "the file is damaged: stop the connector, and restore a backup",
+    "locked": "another process holds it: try again, or find and end that process",
+    "lock timeout": "another session holds it: try again, or find and end that session",
+    "no such ": "something took a part of it away: restore a backup",
+    "relation ": "something took a part of it away: restore a backup",
+    "permission denied": "give its user the rights to the connector's tables",
+    "full": "make room on its disk",
+    "No space left": "make room on its disk",
+    "readonly": "let the connector's user write to it and to its folder",
+    "read-only": "it is a replica or was told to take no writes: name another in database_url, or tell it to",
+    "statement timeout": "it is slow: try again later",
+    "no free connection": "try again later",
+}
+"""What an error says (a part of it, the first that fits), and the way out."""
+
+OTHERWISE = "start it, or correct database_url"
+
+
+def _told(error: Exception) -> str:
+    """The error in one line, with the way out behind a semicolon."""
+    kind = _kind(error)
+    return f"{kind}; {next((way_out for sign, way_out in WAYS_OUT.items() if sign in kind), OTHERWISE)}"
 
 
 def _kind(error: Exception) -> str:
