@@ -8,7 +8,7 @@ from connector.assembly import open_store
 from connector.cli.common import AlwaysJson, Config, Json, NoConfig, out, print_json, settings_of
 from connector.mapping.schema import json_schema
 from connector.settings import config_schema
-from connector.store.migrate import current, newest, upgrade
+from connector.store.migrate import current, newest, upgrade, way_out
 
 
 def add_to(program: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def db_current(config: Config = None, as_json: Json = False) -> int:
     if as_json:
         print_json({"current": found, "needed": newest()})
     else:
-        out.print(f"schema {found or 'empty'}, needed {newest()}" + ("" if found == newest() else "; run: connector db upgrade"))
+        out.print("; ".join(filter(None, (f"schema {found or 'empty'}, needed {newest()}", way_out(found)))))
     return 0 if found == newest() else 1
 
 

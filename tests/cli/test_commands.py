@@ -1,6 +1,7 @@
 """The command line against two sandboxes: exit codes, JSON shapes, and errors that are one line without a traceback."""
 
 import json
+import re
 import socket
 import sqlite3
 
@@ -266,6 +267,9 @@ def test_a_schema_of_a_newer_version_is_exit_3(connector, stack, monkeypatch, tm
         code, _, err = connector(*command)
         assert code == 3
         assert err.startswith("database: schema 9999 is from a newer version")
+    code, out, _ = connector("db", "current")
+    assert code == 1
+    assert re.fullmatch(r"schema 9999, needed \d+; run the newer version of the connector .*, or restore a backup\n", out)
 
 
 def test_a_file_that_is_no_database_is_exit_3(connector, monkeypatch, tmp_path):
