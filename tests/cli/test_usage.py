@@ -94,6 +94,14 @@ def test_a_command_that_is_none_is_named_not_the_option(capsys):
     assert capsys.readouterr().err == "No such command 'frob'; see: connector parked --help\n"
 
 
+@pytest.mark.parametrize("who", ["", " ", "members:", ":u-1", ":"])
+@pytest.mark.parametrize("command", [("show",), ("export",), ("link", "hold"), ("consents",), ("erase", "--yes")], ids=" ".join)
+def test_who_cannot_be_anybody_is_wrong_usage(capsys, command, who):
+    assert run([*command, who]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"'{who}' names nobody: give an email address, a contact id, or provider:user_id; see: connector {command[0]}" in told
+
+
 @servers
 def test_a_port_that_is_none_is_wrong_usage(capsys, command):
     assert run([*command, "--port", "99999"]) == 2
