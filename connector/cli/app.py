@@ -68,6 +68,8 @@ def run(arguments: list[str]) -> int:
         command = typer.main.get_command(program)
         result = command.main(_commands_first(command, arguments), prog_name="connector", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # Typer makes it of Ctrl-C, without a word
+            return _complain("interrupted", INTERRUPTED)
         return result if isinstance(result, int) else FINE
     except UsageError as error:
         if not arguments or error.format_message().strip() == "":

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import pytest
 import typer
 
+from connector.cli import database
 from connector.cli.app import program, run
 
 from ..e2e.stack import COMMAND, free_port
@@ -118,6 +119,15 @@ def test_a_port_that_is_taken_is_told_in_one_way(capsys, command):
     )
 
 
+def test_a_command_that_is_interrupted_says_so(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "json_schema", interrupted)
+    assert run(["schema", "mapping"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
 @servers
 def test_two_signals_at_once_end_it_without_a_traceback(command):
     """As `timeout -s INT` and terminals send them."""
@@ -130,7 +140,7 @@ def test_two_signals_at_once_end_it_without_a_traceback(command):
     os.kill(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
     told, complaint = process.communicate(timeout=60)
-    assert (process.returncode, complaint) == (130, "")
+    assert (process.returncode, complaint) == (130, "interrupted\n")
     assert "did not arrive" not in told
 
 
