@@ -11,6 +11,7 @@ import typer
 
 from connector.cli import check, database, demo, doctor, explain, import_, look, people, reconcile, repair, sandbox, up
 from connector.cli.logs import quiet_logs
+from connector.cli.words import with_way_out
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
 
 FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -80,7 +81,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except ConnectorError as error:
-        return _complain(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+        return _complain(with_way_out(str(error)), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PROBLEMS
