@@ -189,7 +189,8 @@ def ours() -> Iterator[None]:
     except DBAPIError as error:
         said = str(error.orig)
         if "not a database" in said:
-            raise ConfigError("database_url: the file exists and is not a SQLite database; name another") from None
+            told = "the file exists and is not a SQLite database; name another, or restore a backup"
+            raise ConfigError(f"database_url: {told}") from None
         if error.connection_invalidated or DAMAGED in said or type(error.orig).__name__ in REFUSED:
             raise Unavailable(f"database: {_told(error)}") from None
         raise
@@ -203,6 +204,7 @@ REFUSED = ("UndefinedTable", "InsufficientPrivilege")
 
 WAYS_OUT = {
     DAMAGED: "the file is damaged: stop the connector, and restore a backup",
+    "unsupported file format": "the file is damaged: stop the connector, and restore a backup",
     "locked": "another process holds it: try again, or find and end that process",
     "lock timeout": "another session holds it: try again, or find and end that session",
     "no such ": "something took a part of it away: restore a backup",
@@ -212,6 +214,8 @@ WAYS_OUT = {
     "No space left": "make room on its disk",
     "readonly": "let the connector's user write to it and to its folder",
     "read-only": "it is a replica or was told to take no writes: name another in database_url, or tell it to",
+    "failed to resolve": "correct its host in database_url, or look at the network",
+    "disk I/O error": "look at its disk",
     "statement timeout": "it is slow: try again later",
     "no free connection": "try again later",
 }

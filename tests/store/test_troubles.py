@@ -27,6 +27,14 @@ def test_a_server_that_is_not_there_is_unavailable():
         tx.links.waiting()
 
 
+def test_a_server_of_no_such_name_is_told_with_the_way_out():
+    with (
+        pytest.raises(Unavailable, match="; correct its host in database_url"),
+        Store("postgresql://u@h.invalid/db").read() as tx,
+    ):
+        tx.links.waiting()
+
+
 def test_a_server_that_never_answers_is_unavailable_soon(monkeypatch):
     monkeypatch.setattr(engine_module, "CONNECTING", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -144,6 +152,11 @@ def damaged(path, url):
     path.write_bytes(path.read_bytes()[: 4096 * 2])
 
 
+def misread(path, url):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:44] + bytes([9] * 4) + whole[48:])
+
+
 def without_a_table(path, url):
     store = Store(url)
     with store.engine.begin() as connection:
@@ -158,6 +171,7 @@ def without_a_table(path, url):
             damaged,
             "database: DatabaseError: database disk image is malformed; the file is damaged: stop the connector, and restore",
         ),
+        (misread, "database: OperationalError: unsupported file format; the file is damaged: stop the connector, and restore"),
         (without_a_table, "database: OperationalError: no such table: link; something took a part of it away: restore a backup"),
     ],
 )
