@@ -1,8 +1,9 @@
 """Opening transactions, and turning the database's troubles into ours."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -152,19 +153,18 @@ class Store:
             self.wipe()
 
     def wipe(self) -> None:
-        """Take what was erased out of SQLite's journal, too; while somebody reads it that fails, and is tried with the next
-        transaction, and at the end."""
+        """Take what was erased out of SQLite's journal, too; while somebody reads it, or the disk is full, that fails, and is
+        tried with the next transaction, and at the end."""
         if not self._unwiped or self.engine.dialect.name != "sqlite":
             return
         connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
+        cursor = connection.cursor()
+        with closing(connection):
             cursor.execute("PRAGMA busy_timeout=200")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._unwiped = any(row[0] for row in cursor.fetchall())
+            with suppress(sqlite3.OperationalError):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._unwiped = any(row[0] for row in cursor.fetchall())
             cursor.execute(f"PRAGMA busy_timeout={BUSY * 1000}")
-        finally:
-            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sqlite3
 import threading
 import time
 
@@ -203,4 +204,37 @@ def test_rights_and_tables_that_are_missing_in_postgresql_are_told_with_the_way_
         tx.connection.execute(text("create role nobody"))
         tx.connection.execute(text("set local role nobody"))
         tx.connection.execute(text("create table link (id int)"))
+    store.close()
+
+
+def test_what_was_erased_leaves_the_journal_once_a_full_disk_has_room(migrated_file, tmp_path, monkeypatch):
+    class Full:
+        """A connection, or its cursor, that finds no room for what the journal holds."""
+
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def cursor(self):
+            return Full(self.real.cursor())
+
+        def execute(self, statement, *given):
+            if "checkpoint" in statement:
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.real.execute(statement, *given)
+
+    shutil.copy(migrated_file, tmp_path / "connector.db")
+    store, journal = Store(f"sqlite:///{tmp_path / 'connector.db'}"), tmp_path / "connector.db-wal"
+    opened = store.engine.raw_connection
+    with monkeypatch.context() as patch:
+        patch.setattr(store.engine, "raw_connection", lambda: Full(opened()))
+        with store.write() as tx:
+            tx.cursors.set("a mark")
+            tx.forgot = True
+    assert journal.stat().st_size > 0
+    with store.write():
+        pass
+    assert journal.stat().st_size == 0
     store.close()
