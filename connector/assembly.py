@@ -24,11 +24,11 @@ from connector.sync.work import Work, silent
 
 def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     """Everything the sync works with. Opens no connection yet. Raises ConfigError with all findings."""
-    _require_extras(settings)
-    _require_readable(settings)
+    store = open_store(settings)
+    _require_broker(settings)
     mappings = load_mappings(settings)
     return Work(
-        store=Store(settings.database_url, hash_key=settings.keyed),
+        store=store,
         crm=open_crm(settings),
         providers=open_providers(settings, mappings),
         mappings=mappings,
@@ -39,19 +39,28 @@ def build(settings: Settings, ring: Callable[[], None] = silent) -> Work:
     )
 
 
-def _require_extras(settings: Settings) -> None:
-    """Raises ConfigError when the drivers of the configured database or broker are not installed."""
+def open_store(settings: Settings) -> Store:
+    """The database alone. Opens no connection yet. Raises ConfigError when its driver is missing or does not take its address."""
+    _require_extra(settings, "database_url", settings.database_url)
+    try:
+        return Store(settings.database_url, hash_key=settings.keyed)
+    except ConfigError as error:
+        raise ConfigError(settings.placed(str(error))) from None
+
+
+def _require_extra(settings: Settings, key: str, url: str) -> None:
+    """Raises ConfigError when the driver of the configured database or broker is not installed."""
     wanted = {"postgresql": ("psycopg", "postgres"), "redis": ("redis", "redis"), "rediss": ("redis", "redis")}
-    for key, url in (("database_url", settings.database_url), ("broker_url", settings.broker_url)):
-        scheme = url.partition(":")[0].partition("+")[0]
-        module, extra = wanted.get(scheme, ("", ""))
-        if module and find_spec(module) is None:
-            way_out = f"pip install -c constraints.txt -e '.[{extra}]'"
-            raise ConfigError(settings.placed(f"{key}: {scheme}:// needs a package that is not installed: {way_out}"))
+    scheme = url.partition(":")[0].partition("+")[0]
+    module, extra = wanted.get(scheme, ("", ""))
+    if module and find_spec(module) is None:
+        way_out = f"pip install -c constraints.txt -e '.[{extra}]'"
+        raise ConfigError(settings.placed(f"{key}: {scheme}:// needs a package that is not installed: {way_out}"))
 
 
-def _require_readable(settings: Settings) -> None:
-    """Raises ConfigError when the Redis client does not take the options of its address. It shows none: they may be secret."""
+def _require_broker(settings: Settings) -> None:
+    """Raises ConfigError when Redis's client is not installed, or does not take the options of its address. It shows none."""
+    _require_extra(settings, "broker_url", settings.broker_url)
     if redis := _redis(settings):
         from redis import Redis
 

@@ -33,6 +33,7 @@ REASONS: tuple[tuple[type[BaseException] | str, str], ...] = (
     ("SSLError", "cannot be reached (TLS: the two do not agree on a connection)"),
     (socket.gaierror, "cannot be reached (no such host)"),
     ("NameResolutionError", "cannot be reached (no such host)"),
+    ("LocationParseError", "cannot be reached (no such host)"),
     (ConnectionRefusedError, "cannot be reached (connection refused)"),
     ("ConnectTimeout", "cannot be reached (no answer in time)"),
     (TimeoutError, "does not answer in time"),

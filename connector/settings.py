@@ -176,7 +176,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     given = list(_variables(environ))
     way_out = f"copy config.example.yaml to it, or name another with --config or {FILE_VARIABLE}; `connector demo` needs none"
     needless = bool(given) and path == Path(DEFAULT_FILE) and not path.exists()
-    document = Document(path, b"", {}, {}, {}) if needless else read(path, way_out)
+    document = Document(path, b"", {}, {}, {}) if needless else read(path, way_out, nothing={})
     _require_providers(document.data, given)
     for loc, name, value in given:
         document = document.override(loc, name, value)

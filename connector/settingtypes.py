@@ -27,10 +27,10 @@ def resolved(path: Path, info: ValidationInfo) -> Path:
     return whole
 
 
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86400)]
 Limit = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-Days = Annotated[int, Field(ge=0)]
+Days = Annotated[int, Field(ge=0, le=100 * 365)]
 Text = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1)]
 Address = Annotated[Text, AfterValidator(web_address)]
 SECRET = {"type": ["string", "null"], "format": "password"}

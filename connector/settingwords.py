@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
@@ -101,18 +101,37 @@ def provider_name(name: str) -> str:
     return name
 
 
+LITE = ("sqlite", "sqlite+pysqlite")
+SERVERS = ("postgresql", "postgresql+psycopg")
+A_DATABASE = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+
+
 def database_url(url: str, folder: Path | None) -> str:
     """A SQLAlchemy address. A relative SQLite file is put into `folder`."""
     scheme, _, rest = url.partition("://")
-    lite = scheme.startswith("sqlite")
-    if scheme.partition("+")[0] not in ("sqlite", "postgresql") or (lite and rest[:1] not in ("", "/", "?")):
-        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
-    if not lite and not _is_server(url):
+    if scheme in LITE:
+        return f"{scheme}:///{_file(rest, folder)}"
+    if scheme not in SERVERS:
+        raise ValueError(A_DATABASE)
+    if not _is_server(url):
         raise ValueError(MISREAD)
-    file, mark, options = rest[1:].partition("?")
-    if folder is None or not lite or not file or file.startswith(("/", ":memory:", "file:")):
-        return url
-    return f"{scheme}:///{folder / file}{mark}{options}"
+    return url
+
+
+def _file(rest: str, folder: Path | None) -> str:
+    """What stands behind sqlite:///. Never a database in memory: what is accepted into one is lost with the process."""
+    slash, name = rest[:1], rest[1:]
+    if "?" in name:
+        raise ValueError("expected sqlite:///FILE without a ? and options behind it")
+    meant = unquote(name)
+    if slash != "/" or meant in ("", ":memory:") or meant.startswith("file:") or "\0" in meant:
+        raise ValueError(A_DATABASE)
+    return name if folder is None or name.startswith("/") else f"{_quoted(folder)}/{name}"
+
+
+def _quoted(folder: Path) -> str:
+    """As it stands in a SQLAlchemy address."""
+    return str(folder).replace("%", "%25").replace("?", "%3F")
 
 
 MISREAD = (

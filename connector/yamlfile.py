@@ -113,10 +113,10 @@ def _line(text: str) -> str:
     return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
 
 
-def read(path: Path, way_out: str = "") -> Document:
+def read(path: Path, way_out: str = "", nothing: Any = None) -> Document:
     """Read and parse one file. Raises ConfigError when it cannot be opened, is too large, not UTF-8 or not plain YAML.
 
-    way_out: what to do when the file is not there.
+    way_out: what to do when the file is not there. nothing: what a file without anything in it counts as; without, it is refused.
     """
     raw = _bytes(path, way_out)
     text = _text(path, raw)
@@ -131,9 +131,10 @@ def read(path: Path, way_out: str = "") -> Document:
         raise ConfigError(f"{shown(path)}:1:1: cannot be read as YAML ({type(error).__name__} in the YAML reader)") from error
     if build.findings:
         raise ConfigError(build.findings)
-    if build.data is None:
+    data = nothing if build.data is None else build.data
+    if data is None:
         raise ConfigError(f"{shown(path)}:1:1: the file is empty")
-    return Document(path, raw, build.data, build.values, build.keys)
+    return Document(path, raw, data, build.values, build.keys)
 
 
 def _bytes(path: Path, way_out: str) -> bytes:

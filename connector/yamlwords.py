@@ -90,6 +90,7 @@ def web_address(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as every client does: labels are neither empty nor longer than 63 characters
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None or re.search(r"\s", url):
@@ -130,10 +131,10 @@ PYDANTIC = {
     "float": "expected a number",
     "finite_number": "expected a number",
     "bool": "expected true or false",
-    "greater_than_equal": "expected {ge:g} or more",
-    "greater_than": "expected more than {gt:g}",
-    "less_than_equal": "expected {le:g} or less",
-    "less_than": "expected less than {lt:g}",
+    "greater_than_equal": "expected {ge:.15g} or more",
+    "greater_than": "expected more than {gt:.15g}",
+    "less_than_equal": "expected {le:.15g} or less",
+    "less_than": "expected less than {lt:.15g}",
     "string_too_short": "must not be empty",
     "string": "expected text",
     "too_short": "must not be empty",

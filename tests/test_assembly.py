@@ -65,3 +65,16 @@ def test_a_driver_that_is_not_installed_is_told_with_the_command(refused, monkey
 def test_options_of_an_address_that_redis_does_not_take_are_told_and_not_shown(refused, options):
     found = refused(CONNECTOR_BROKER_URL=f"redis://127.0.0.1:9/0?{options}")
     assert found == ["CONNECTOR_BROKER_URL: broker_url: the Redis client does not know an option behind the ?, or not its value"]
+
+
+@pytest.mark.parametrize("options", ["no_such_option=secret", "prepare_threshold=secret", "host=secret:1&host=b&port=2,3"])
+def test_options_of_an_address_that_postgresql_does_not_take_are_told_and_not_shown(refused, options):
+    found = refused(CONNECTOR_DATABASE_URL=f"postgresql:///db?{options}")
+    told = "the PostgreSQL client does not know an option behind the ?, or not its value"
+    assert found == [f"CONNECTOR_DATABASE_URL: database_url: {told}"]
+
+
+@pytest.mark.parametrize("options", ["host=/run/postgresql", "sslmode=require&application_name=x", "host=a,b&port=1,2"])
+def test_options_of_an_address_that_postgresql_takes(options):
+    crm = {"portal_id": 1, "access_token": "pat-test-0001", "webhook_secret": "hush-hush"}
+    assembly.open_store(Settings(crm=crm, database_url=f"postgresql:///db?{options}"))

@@ -2,9 +2,12 @@
 
 import ast
 import re
+import shutil
+import stat
+import subprocess
 import tomllib
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +215,20 @@ TESTS = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", "".join(text(path) for p
 def test_a_test_that_is_named_as_proof_exists(file: str, name: str) -> None:
     found = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
     assert not name or name in {node.name for node in found if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_backup_is_private_and_replaces_the_former_one_when_it_is_complete(migrated_file: Path, tmp_path: Path) -> None:
+    (command,) = re.findall(r"```sh\n(.*?)```", section(ROOT / "docs" / "operating.md", "Backups"), flags=re.DOTALL)
+    run = partial(subprocess.run, ["sh", "-c", command], cwd=tmp_path, umask=0o022, capture_output=True)
+    shutil.copy(migrated_file, tmp_path / "connector.db")
+    backup = tmp_path / "backup.db"
+    for _ in range(2):
+        (tmp_path / "backup.db.new").write_text("what an interrupted one left")
+        assert run().returncode == 0
+        assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+        assert backup.read_bytes()[:15] == b"SQLite format 3"
+    (tmp_path / "connector.db").unlink()
+    whole = backup.read_bytes()
+    assert run().returncode != 0
+    assert backup.read_bytes() == whole
+    assert not (tmp_path / "connector.db").exists()

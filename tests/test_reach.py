@@ -6,6 +6,8 @@ import threading
 import pytest
 import requests
 
+from connector.errors import Unavailable
+from connector.providers.http import Rest
 from connector.reach import trouble
 
 
@@ -50,6 +52,14 @@ def test_nobody_listens():
 
 def test_no_such_host():
     assert said("http://nowhere.invalid/users/ada") == "http://nowhere.invalid cannot be reached (no such host): look there"
+
+
+def test_a_host_that_cannot_be():
+    """A tenant's domain with a dot too many, say."""
+    with pytest.raises(Unavailable) as caught:
+        Rest("members", "https://a..b/api", None).call("read", "GET", "/users")
+    way_out = "look at the addresses under providers.members and the network"
+    assert str(caught.value) == f"members: https://a..b cannot be reached (no such host): {way_out}"
 
 
 def test_no_answer(port):

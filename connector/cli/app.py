@@ -11,6 +11,7 @@ import typer
 
 from connector.cli import check, database, demo, doctor, explain, import_, look, people, reconcile, repair, sandbox, up
 from connector.cli.logs import quiet_logs
+from connector.cli.words import with_way_out
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
 from connector.yamlfile import plain
 
@@ -69,6 +70,8 @@ def run(arguments: list[str]) -> int:
         command = typer.main.get_command(program)
         result = command.main(_commands_first(command, arguments), prog_name="connector", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # Typer makes it of Ctrl-C, without a word
+            return _complain("interrupted", INTERRUPTED)
         return result if isinstance(result, int) else FINE
     except UsageError as error:
         if not arguments or error.format_message().strip() == "":
@@ -79,7 +82,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except ConnectorError as error:
-        return _complain(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+        return _complain(with_way_out(str(error)), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PROBLEMS

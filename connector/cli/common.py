@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from connector.assembly import build
+from connector.assembly import build, open_store
 from connector.errors import ConfigError, Locked
 from connector.settings import Settings, load_settings
 from connector.store import Store
@@ -59,8 +59,7 @@ def work_of(config: Path | None) -> tuple[Settings, Work]:
 
 def store_of(config: Path | None) -> Store:
     """The database alone. Raises ConfigError, Unavailable."""
-    settings = settings_of(config)
-    store = Store(settings.database_url, hash_key=settings.keyed)
+    store = open_store(settings_of(config))
     ready(store)
     return store
 

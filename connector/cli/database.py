@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from connector.assembly import open_store
 from connector.cli.common import AlwaysJson, Config, Json, NoConfig, out, print_json, settings_of
 from connector.mapping.schema import json_schema
 from connector.settings import config_schema
-from connector.store import Store
-from connector.store.migrate import current, newest, upgrade
+from connector.store.migrate import current, newest, upgrade, way_out
 
 
 def add_to(program: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def add_to(program: typer.Typer) -> None:
 
 def db_upgrade(config: Config = None) -> None:
     """Migrate the database to the schema this version needs."""
-    store = Store(settings_of(config).database_url)
+    store = open_store(settings_of(config))
     before = current(store)
     upgrade(store)
     out.print(f"schema {newest()}: up to date" if before == newest() else f"schema {before or 'empty'} -> {newest()}")
@@ -30,11 +30,11 @@ def db_upgrade(config: Config = None) -> None:
 
 def db_current(config: Config = None, as_json: Json = False) -> int:
     """Show the database's schema and the one this version needs. Exit code 1 when they differ."""
-    found = current(Store(settings_of(config).database_url))
+    found = current(open_store(settings_of(config)))
     if as_json:
         print_json({"current": found, "needed": newest()})
     else:
-        out.print(f"schema {found or 'empty'}, needed {newest()}" + ("" if found == newest() else "; run: connector db upgrade"))
+        out.print("; ".join(filter(None, (f"schema {found or 'empty'}, needed {newest()}", way_out(found)))))
     return 0 if found == newest() else 1
 
 

@@ -20,7 +20,16 @@ from connector.cli.common import (
 from connector.sync import who
 from connector.sync.status import status as status_of
 
-Who = Annotated[str, typer.Argument(metavar="WHO", help="Email address, contact id, or provider:user_id.")]
+
+def named(who_: str | None) -> str | None:
+    """WHO, when that may name somebody. Raises BadParameter."""
+    if who_ is not None and not all(part.strip() for part in who_.split(":", 1)):
+        raise typer.BadParameter(f"'{who_}' names nobody: give an email address, a contact id, or provider:user_id")
+    return who_
+
+
+WHO = "Email address, contact id, or provider:user_id."
+Who = Annotated[str, typer.Argument(metavar="WHO", help=WHO, callback=named)]
 
 
 def add_to(program: typer.Typer) -> None:

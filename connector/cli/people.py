@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from connector.cli.common import Config, Json, json_text, out, print_json, print_rows, progress, store_of, work_of
-from connector.cli.look import Who
+from connector.cli.look import WHO, Who, named
 from connector.errors import Rejected, Unavailable
 from connector.model import Link
 from connector.store import Tx
@@ -30,7 +30,7 @@ def add_to(program: typer.Typer) -> None:
 
 
 def consents(
-    who_: Annotated[str | None, typer.Argument(metavar="[WHO]", help="Email address, contact id, or provider:user_id.")] = None,
+    who_: Annotated[str | None, typer.Argument(metavar="[WHO]", help=WHO, callback=named)] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check that nobody changed what is kept.")] = False,
     config: Config = None,
     as_json: Json = False,

@@ -1,4 +1,6 @@
-"""Codes that are kept in the database, in words for people."""
+"""Codes that are kept in the database, and bare answers of a provider, in words for people."""
+
+import re
 
 QUARANTINE = {
     "not_an_object": "is no JSON object",
@@ -22,3 +24,20 @@ def quarantine(reason: str | None) -> str:
     """Why a delivery cannot be read. A reason may begin with who says so."""
     before, colon, code = (reason or "").rpartition(": ")
     return before + colon + QUARANTINE.get(code, code)
+
+
+ANSWER = re.compile(r"(?P<name>(?!hubspot:)[a-z][a-z0-9_]*): .*: (?P<status>\d{3})(?P<strange>, but no JSON object)?")
+"""How an error ends with what a provider answered: the sync goes by that, so there is no way out in it."""
+
+
+def with_way_out(message: str) -> str:
+    """What is to be done about a provider's bare answer. Any other message says so itself."""
+    found = ANSWER.fullmatch(message)
+    if found is None:
+        return message
+    where, status = f"providers.{found['name']}", int(found["status"])
+    if status in (401, 403):
+        return f"{message}; check the credentials under {where}, and what they may do"
+    if status in (408, 425, 429) or status >= 500:
+        return f"{message}; try again later"
+    return f"{message}; look at the addresses under {where}"

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from connector import strictjson
@@ -130,7 +130,7 @@ class Rest:
             return self._session.request(
                 method, self._url + path, auth=self._auth, timeout=TIMEOUTS, allow_redirects=False, **asked
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:  # the latter: a host that cannot be
             way_out = f"look at {self._setting} and the network"
             return Unavailable(f"{self._name}: {trouble(self._url, error, way_out)}")
 

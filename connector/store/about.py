@@ -1,5 +1,6 @@
 """What the database says of itself, for `doctor`."""
 
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from connector.store.store import Store
 class About:
     """kind: SQLite or PostgreSQL. journal: SQLite's; "" elsewhere. ahead: seconds its clock is ahead of this machine's.
 
-    open_to_all: its files that every user of this machine can read.
+    open_to_all: its files that every user of this machine can read. room: bytes left on the disk of its file; None elsewhere.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class About:
     schema: str | None
     ahead: float
     open_to_all: tuple[Path, ...] = ()
+    room: int | None = None
 
 
 def about(store: Store) -> About:
@@ -38,7 +40,9 @@ def about(store: Store) -> About:
         now = tx.now.timestamp()
         ahead = now - (before + time.time()) / 2
     kind = "SQLite" if sqlite else "PostgreSQL"
-    return About(kind, version, journal, current(store), ahead, tuple(_open_to_all(store.url)))
+    path = file_of(store.url)
+    room = shutil.disk_usage(path.parent).free if path else None
+    return About(kind, version, journal, current(store), ahead, tuple(_open_to_all(store.url)), room)
 
 
 def _open_to_all(url: str) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Double, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import GenericFunction
@@ -45,7 +46,7 @@ def _postgresql_time(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`. Raises ConfigError for anything else."""
+    """An engine for `sqlite:///path` or `postgresql://...`. Raises ConfigError for any other, and for unknown options."""
     kind = make_url(url).get_backend_name()
     if kind == "sqlite":
         return _sqlite(url)
@@ -147,14 +148,24 @@ def alone(url: str) -> Iterator[None]:
 
 
 def _postgresql(url: str) -> Engine:
-    """No wait is endless: connecting, a lock, a statement, an idle transaction, a free connection."""
+    """No wait is endless: connecting, a lock, a statement, an idle transaction, a free connection. Raises ConfigError."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import make_conninfo
+
     limits = f"-c lock_timeout={BUSY}s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": CONNECTING, "options": limits},
-        pool_size=10,
-        max_overflow=10,
-        pool_timeout=5,
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
+    try:
+        engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            connect_args={"connect_timeout": CONNECTING, "options": limits},
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+        given = engine.dialect.create_connect_args(engine.url)[1]
+        make_conninfo(**{name: value for name, value in given.items() if name != "context"})  # which is SQLAlchemy's own
+    except (ProgrammingError, ArgumentError) as error:  # says which, and may repeat its value: that may be secret
+        told = "the PostgreSQL client does not know an option behind the ?, or not its value"
+        raise ConfigError(f"database_url: {told}") from error
+    return engine

@@ -42,15 +42,27 @@ def newest() -> str:
 def require_current(store: Store) -> None:
     """Raises ConfigError unless the schema is exactly the one this program needs."""
     found = current(store)
-    if found == newest():
-        return
     _refuse_newer(found)
-    raise ConfigError(f"database: schema {found or 'missing'}, this version needs {newest()}; run: connector db upgrade")
+    if found != newest():
+        raise ConfigError(f"database: schema {found or 'missing'}, this version needs {newest()}; {way_out(found)}")
+
+
+def way_out(found: str | None) -> str:
+    """What to do about the schema that was found; nothing when it is the one this program needs."""
+    if found == newest():
+        return ""
+    if _is_newer(found):
+        return "run the newer version of the connector that it is from, or restore a backup"
+    return "run: connector db upgrade"
+
+
+def _is_newer(found: str | None) -> bool:
+    known = {revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return found is not None and found not in known
 
 
 def _refuse_newer(found: str | None) -> None:
-    known = {revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    if _is_newer(found):
         raise ConfigError(f"database: schema {found} is from a newer version of the connector; run that, or restore a backup")
 
 

@@ -1,8 +1,9 @@
 """Opening transactions, and turning the database's troubles into ours."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -152,19 +153,18 @@ class Store:
             self.wipe()
 
     def wipe(self) -> None:
-        """Take what was erased out of SQLite's journal, too; while somebody reads it that fails, and is tried with the next
-        transaction, and at the end."""
+        """Take what was erased out of SQLite's journal, too; while somebody reads it, or the disk is full, that fails, and is
+        tried with the next transaction, and at the end."""
         if not self._unwiped or self.engine.dialect.name != "sqlite":
             return
         connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
+        cursor = connection.cursor()
+        with closing(connection):
             cursor.execute("PRAGMA busy_timeout=200")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._unwiped = any(row[0] for row in cursor.fetchall())
+            with suppress(sqlite3.OperationalError):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._unwiped = any(row[0] for row in cursor.fetchall())
             cursor.execute(f"PRAGMA busy_timeout={BUSY * 1000}")
-        finally:
-            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -180,17 +180,54 @@ class Store:
 
 @contextmanager
 def ours() -> Iterator[None]:
-    """Connection refused, locked, disk full, read-only, timeouts: all of them pass. Never repeats values of a statement."""
+    """Connection refused, locked, disk full, read-only, damaged, timeouts: Unavailable, with the way out. Never repeats values of
+    a statement."""
     try:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:  # InternalError: PostgreSQL is read-only
-        raise Unavailable(f"database: {_kind(error)}") from None
+        raise Unavailable(f"database: {_told(error)}") from None
     except DBAPIError as error:
-        if "not a database" in str(error.orig):
-            raise ConfigError("database_url: the file exists and is not a SQLite database; name another") from None
-        if error.connection_invalidated:
-            raise Unavailable(f"database: {_kind(error)}") from None
+        said = str(error.orig)
+        if "not a database" in said:
+            told = "the file exists and is not a SQLite database; name another, or restore a backup"
+            raise ConfigError(f"database_url: {told}") from None
+        if error.connection_invalidated or DAMAGED in said or type(error.orig).__name__ in REFUSED:
+            raise Unavailable(f"database: {_told(error)}") from None
         raise
+
+
+DAMAGED = "malformed"
+"""What SQLite says of a file that lost a part, or had something else written into it."""
+
+REFUSED = ("UndefinedTable", "InsufficientPrivilege")
+"""What PostgreSQL's client calls a database that is not as we left it. It takes them for mistakes in a statement."""
+
+WAYS_OUT = {
+    DAMAGED: "the file is damaged: stop the connector, and restore a backup",
+    "unsupported file format": "the file is damaged: stop the connector, and restore a backup",
+    "locked": "another process holds it: try again, or find and end that process",
+    "lock timeout": "another session holds it: try again, or find and end that session",
+    "no such ": "something took a part of it away: restore a backup",
+    "relation ": "something took a part of it away: restore a backup",
+    "permission denied": "give its user the rights to the connector's tables",
+    "full": "make room on its disk",
+    "No space left": "make room on its disk",
+    "readonly": "let the connector's user write to it and to its folder",
+    "read-only": "it is a replica or was told to take no writes: name another in database_url, or tell it to",
+    "failed to resolve": "correct its host in database_url, or look at the network",
+    "disk I/O error": "look at its disk",
+    "statement timeout": "it is slow: try again later",
+    "no free connection": "try again later",
+}
+"""What an error says (a part of it, the first that fits), and the way out."""
+
+OTHERWISE = "start it, or correct database_url"
+
+
+def _told(error: Exception) -> str:
+    """The error in one line, with the way out behind a semicolon."""
+    kind = _kind(error)
+    return f"{kind}; {next((way_out for sign, way_out in WAYS_OUT.items() if sign in kind), OTHERWISE)}"
 
 
 def _kind(error: Exception) -> str:

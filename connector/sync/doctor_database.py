@@ -25,6 +25,9 @@ from connector.yamlfile import shown
 DRIFTS, BREAKS = 2.0, 60.0
 """Seconds between two clocks that are worth a word, and that do harm: leases and due times follow the database's."""
 
+ROOM = 16 * 2**20
+"""Bytes left on a disk that are worth a word: less may not take a night's deliveries, and what is not kept is not accepted."""
+
 LISTED = 1000
 """Held links that are looked through."""
 
@@ -48,8 +51,7 @@ def database(work: Work) -> list[Check]:
             require_current(store)
         told = about(store)
     except Unavailable as error:
-        said = str(error).removeprefix("database: ")
-        return [Check("database", State.UNREACHABLE, said, "" if "database_url" in said else "start it, or correct database_url")]
+        return [split("database", State.UNREACHABLE, str(error))]
     except ConfigError as error:
         return [split("database", State.PROBLEM, str(error))]
     journal = f", journal {told.journal}" if told.journal else ""
@@ -73,7 +75,8 @@ def _clock(ahead: float) -> Check:
 
 
 def remembered(settings: Settings, work: Work, progress: Progress | None) -> Iterator[Check]:
-    """What the database remembers. Expects one that can be used."""
+    """What the database remembers, and whether it has room for more. Expects one that can be used."""
+    yield from _room(about(work.store).room)
     with work.store.read() as tx:
         yield from _ledger(settings, tx, progress)
         yield from _webhooks(settings, work, tx)
@@ -85,6 +88,11 @@ def remembered(settings: Settings, work: Work, progress: Progress | None) -> Ite
         yield from doctor_erasures.checks(tx)
         yield from _left_behind(tx)
     yield from _waiting(settings, work)
+
+
+def _room(left: int | None) -> Iterator[Check]:
+    if left is not None and left < ROOM:
+        yield Check("disk", State.PROBLEM, f"{left / 2**20:.1f} MiB are left where the database is", "make room on that disk")
 
 
 def _ledger(settings: Settings, tx: Tx, progress: Progress | None) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """The command line against two sandboxes: exit codes, JSON shapes, and errors that are one line without a traceback."""
 
 import json
+import re
 import socket
 import sqlite3
 
@@ -257,6 +258,14 @@ def test_relinking_moves_the_users_id_to_the_new_contact(connector, stack):
     assert not stack.portal.contact(before["id"])["properties"].get("members_user_id")
 
 
+def test_a_provider_that_does_not_let_us_in_is_told_with_the_way_out(connector, monkeypatch):
+    monkeypatch.setenv("CONNECTOR_PROVIDERS__MEMBERS__API_KEY", "another-key-0001")
+    for command in ("reconcile", "backfill"):
+        code, _, err = connector(command)
+        told = "members: list users: 401; check the credentials under providers.members, and what they may do"
+        assert (code, err.splitlines()[-1]) == (4, told)
+
+
 def test_a_schema_of_a_newer_version_is_exit_3(connector, stack, monkeypatch, tmp_path):
     monkeypatch.setenv("CONNECTOR_DATABASE_URL", f"sqlite:///{tmp_path / 'newer.db'}")
     assert connector("status")[0] == 0
@@ -266,6 +275,9 @@ def test_a_schema_of_a_newer_version_is_exit_3(connector, stack, monkeypatch, tm
         code, _, err = connector(*command)
         assert code == 3
         assert err.startswith("database: schema 9999 is from a newer version")
+    code, out, _ = connector("db", "current")
+    assert code == 1
+    assert re.fullmatch(r"schema 9999, needed \d+; run the newer version of the connector .*, or restore a backup\n", out)
 
 
 def test_a_file_that_is_no_database_is_exit_3(connector, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import pytest
 import typer
 
+from connector.cli import database
 from connector.cli.app import program, run
 
 from ..e2e.stack import COMMAND, free_port
@@ -94,6 +95,14 @@ def test_a_command_that_is_none_is_named_not_the_option(capsys):
     assert capsys.readouterr().err == "No such command 'frob'; see: connector parked --help\n"
 
 
+@pytest.mark.parametrize("who", ["", " ", "members:", ":u-1", ":"])
+@pytest.mark.parametrize("command", [("show",), ("export",), ("link", "hold"), ("consents",), ("erase", "--yes")], ids=" ".join)
+def test_who_cannot_be_anybody_is_wrong_usage(capsys, command, who):
+    assert run([*command, who]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"'{who}' names nobody: give an email address, a contact id, or provider:user_id; see: connector {command[0]}" in told
+
+
 @servers
 def test_a_port_that_is_none_is_wrong_usage(capsys, command):
     assert run([*command, "--port", "99999"]) == 2
@@ -110,6 +119,15 @@ def test_a_port_that_is_taken_is_told_in_one_way(capsys, command):
     )
 
 
+def test_a_command_that_is_interrupted_says_so(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "json_schema", interrupted)
+    assert run(["schema", "mapping"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
 @servers
 def test_two_signals_at_once_end_it_without_a_traceback(command):
     """As `timeout -s INT` and terminals send them."""
@@ -122,5 +140,25 @@ def test_two_signals_at_once_end_it_without_a_traceback(command):
     os.kill(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
     told, complaint = process.communicate(timeout=60)
-    assert (process.returncode, complaint) == (130, "")
+    assert (process.returncode, complaint) == (130, "interrupted\n")
     assert "did not arrive" not in told
+
+
+CONFIG = "crm: {portal_id: 1, access_token: pat-test-0001, webhook_secret: hush-hush}\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "commands"),
+    [
+        ("database_url: postgresql://u@127.0.0.1:9/db?no_such=hush", [["check"], ["status"], ["db", "current"]]),
+        ("broker_url: redis://127.0.0.1:9/0?socket_timeout=hush", [["check"], ["doctor"]]),
+    ],
+)
+def test_an_address_that_its_client_does_not_take_is_told_offline(capsys, monkeypatch, tmp_path, setting, commands):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(f"{CONFIG}{setting}\n")
+    for command in commands:
+        assert run(command) == 3
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"config.yaml:2:{setting.index(' ') + 2}: {setting.split()[0]} the ")
+        assert "hush" not in told

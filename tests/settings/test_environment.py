@@ -28,6 +28,14 @@ def test_lists_and_sections_come_as_json(tmp_path: Path) -> None:
     assert (settings.retries.attempts, settings.retries.first) == (3, 5)
 
 
+@pytest.mark.parametrize("text", ["", "# all of it comes from the environment\n", "---\n", "{}\n"])
+def test_a_file_with_nothing_in_it_leaves_all_to_the_environment(tmp_path: Path, text: str) -> None:
+    (finding,) = findings(tmp_path, text)
+    assert finding.endswith(":1: crm: missing: give it here or as CONNECTOR_CRM")
+    crm = '{"portal_id": 7, "access_token": "pat-test-0001", "webhook_secret": "hush-hush"}'
+    assert loaded(tmp_path, text, CONNECTOR_CRM=crm).crm.portal_id == 7
+
+
 def test_an_empty_variable_is_not_given(tmp_path: Path) -> None:
     assert loaded(tmp_path, CONNECTOR_CRM__PORTAL_ID="").crm.portal_id == 12345678
 

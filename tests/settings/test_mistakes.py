@@ -101,6 +101,15 @@ BAD = {
     "negative seconds": (MINIMAL + "schedule: {sweep: §-1}\n", "schedule.sweep: expected 0 or more, found '-1'"),
     "seconds with a unit": (MINIMAL + "schedule: {sweep: §10s}\n", "schedule.sweep: expected a number, found '10s'"),
     "no end of seconds": (MINIMAL + "schedule: {sweep: §inf}\n", "schedule.sweep: expected a number, found 'inf'"),
+    "seconds beyond a life": (
+        MINIMAL + "grace: {contact_deletion: §99999999999999999}\n",
+        "grace.contact_deletion: expected 315360000 or less, found '99999999999999999'",
+    ),
+    "seconds beyond all": (
+        MINIMAL + "schedule: {reconcile: §999999999999999999999999}\n",
+        "schedule.reconcile: expected 315360000 or less, found '9999",
+    ),
+    "days beyond a life": (MINIMAL + "retention: {history: §99999999}\n", "retention.history: expected 36500 or less, found '99"),
     "percent": (MINIMAL + "brakes: {deletes_percent: §101}\n", "brakes.deletes_percent: expected 100 or less, found '101'"),
     "no attempts": (MINIMAL + "retries: {attempts: §0}\n", "retries.attempts: expected 1 or more, found '0'"),
     "longest wait": (
@@ -139,8 +148,33 @@ WRONG_ADDRESSES = {
     "database, @ and ? in the password": "database_url: §'postgresql://u:hush@pw?pw@h/db'",
     "database, port no number": "database_url: §'postgresql://u:hush@h:port/db'",
     "database, port out of range": "database_url: §'postgresql://u:hush@h:99999/db'",
-    "database, no address": "database_url: §'postgresql+my-driver://u:hush@h/db'",
 }
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///", "sqlite://", "sqlite", "sqlite:///:memory:", "sqlite:///%3Amemory%3A", "sqlite:///file:c.db",
+     "sqlite:///%00.db", "sqlite+aiosqlite:///c.db", "postgresql+asyncpg://u:hush@h/db", "postgresql+my-driver://u:hush@h/db"],
+)  # fmt: skip
+def test_a_database_is_a_file_or_a_server(tmp_path: Path, url: str) -> None:
+    """In memory, what is accepted would be lost with the process."""
+    (finding,) = findings(tmp_path, f"database_url: '{url}'\n{MINIMAL}")
+    assert finding == "1:15: database_url: expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+
+
+@pytest.mark.parametrize("options", ["mode=ro", "timeout=5", "", "password=hush"])
+def test_a_database_file_takes_no_options(tmp_path: Path, options: str) -> None:
+    (finding,) = findings(tmp_path, f"database_url: sqlite:///c.db?{options}\n{MINIMAL}")
+    assert finding == "1:15: database_url: expected sqlite:///FILE without a ? and options behind it"
+
+
+@pytest.mark.parametrize("host", ["a..b", ".", ".example.com", "a" * 64 + ".test"])
+def test_a_host_that_cannot_be_is_refused(tmp_path: Path, host: str) -> None:
+    config = MINIMAL.replace("crm:\n", f"crm:\n  base_url: https://{host}\n")
+    config += f"    api_url: http://{host}:1/x\n    api_key: key-test-0001\n"
+    told = findings(tmp_path, f"public_url: https://{host}/\n{config}")
+    assert [one.split(" ")[1] for one in told] == ["public_url:", "crm.base_url:", "providers.members.api_url:"]
+    assert all("expected an address such as https://example.com, " in one for one in told)
 
 
 @pytest.mark.parametrize("text", WRONG_ADDRESSES.values(), ids=WRONG_ADDRESSES.keys())

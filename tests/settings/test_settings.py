@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from connector.errors import ConfigError
 from connector.settings import AVAILABLE, ProviderSettings, Settings, config_schema, load_settings
 from connector.settingwords import COMMON, KINDS
+from connector.store.engine import file_of
 
 from .configs import KEY, MINIMAL, SECRETS, loaded, write
 
@@ -75,10 +76,9 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("url", "meant"),
     [
-        ("sqlite:///data/c.db?timeout=5", "sqlite:///{folder}/data/c.db?timeout=5"),
+        ("sqlite:///data/c.db", "sqlite:///{folder}/data/c.db"),
         ("sqlite:////var/c.db", "sqlite:////var/c.db"),
-        ("'sqlite:///:memory:'", "sqlite:///:memory:"),
-        ("sqlite://", "sqlite://"),
+        ("sqlite+pysqlite:////var/c.db", "sqlite+pysqlite:////var/c.db"),
         ("postgresql://u:p@h/db", "postgresql://u:p@h/db"),
         ("postgresql+psycopg://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
         ("postgresql://u@server:a/b%40c@h:5432/db", "postgresql://u@server:a/b%40c@h:5432/db"),
@@ -87,6 +87,11 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
 )
 def test_database_addresses(tmp_path: Path, url: str, meant: str) -> None:
     assert loaded(tmp_path, f"database_url: {url}\n{MINIMAL}").database_url == meant.format(folder=tmp_path)
+
+
+def test_a_folder_with_signs_of_an_address_in_its_name_is_found(tmp_path: Path) -> None:
+    (folder := tmp_path / "50%20 sure?").mkdir()
+    assert file_of(loaded(folder).database_url) == folder / "connector.db"
 
 
 def test_a_secret_may_be_a_list_while_rotating(tmp_path: Path) -> None:

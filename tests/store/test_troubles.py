@@ -1,6 +1,8 @@
 """What the database cannot do right now is Unavailable, soon, and without anybody's data in the message."""
 
+import shutil
 import socket
+import sqlite3
 import threading
 import time
 
@@ -22,7 +24,15 @@ def test_another_kind_of_database_is_a_configuration_error():
 
 def test_a_server_that_is_not_there_is_unavailable():
     store = Store("postgresql://nobody@127.0.0.1:1/none")
-    with pytest.raises(Unavailable, match="^database: "), store.read() as tx:
+    with pytest.raises(Unavailable, match="^database: .*; start it, or correct database_url$"), store.read() as tx:
+        tx.links.waiting()
+
+
+def test_a_server_of_no_such_name_is_told_with_the_way_out():
+    with (
+        pytest.raises(Unavailable, match="; correct its host in database_url"),
+        Store("postgresql://u@h.invalid/db").read() as tx,
+    ):
         tx.links.waiting()
 
 
@@ -50,7 +60,7 @@ def test_a_locked_database_is_unavailable_soon(migrated_url, monkeypatch):
     with other.engine.begin() as blocking:
         blocking.execute(text(statement))
         started = time.monotonic()
-        with pytest.raises(Unavailable), store.write() as tx:
+        with pytest.raises(Unavailable, match="; another .* holds it: try again, or find"), store.write() as tx:
             tx.links.create([{"provider": "members", "user_id": "u-1"}])
         assert time.monotonic() - started < SOON
     with store.write() as tx:  # and it recovers by itself
@@ -137,3 +147,94 @@ def test_the_message_of_a_failure_tells_no_values(store):
 
 def test_no_wait_is_longer_than_a_senders_patience():
     assert max(engine_module.BUSY, engine_module.CONNECTING) < SOON
+
+
+def damaged(path, url):
+    path.write_bytes(path.read_bytes()[: 4096 * 2])
+
+
+def misread(path, url):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:44] + bytes([9] * 4) + whole[48:])
+
+
+def without_a_table(path, url):
+    store = Store(url)
+    with store.engine.begin() as connection:
+        connection.execute(text("drop table link"))
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (
+            damaged,
+            "database: DatabaseError: database disk image is malformed; the file is damaged: stop the connector, and restore",
+        ),
+        (misread, "database: OperationalError: unsupported file format; the file is damaged: stop the connector, and restore"),
+        (without_a_table, "database: OperationalError: no such table: link; something took a part of it away: restore a backup"),
+    ],
+)
+def test_a_file_that_is_not_as_we_left_it_is_told_with_the_way_out(migrated_file, tmp_path, harm, told):
+    path = tmp_path / "connector.db"
+    shutil.copy(migrated_file, path)
+    harm(path, f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}")
+    with pytest.raises(Unavailable) as caught, store.read() as tx:
+        tx.links.waiting()
+    assert str(caught.value).startswith(told)
+    store.close()
+
+
+def test_a_full_disk_is_told_with_the_way_out(migrated_file, tmp_path):
+    shutil.copy(migrated_file, tmp_path / "connector.db")
+    store = Store(f"sqlite:///{tmp_path / 'connector.db'}")
+    with pytest.raises(Unavailable, match="database or disk is full; make room on its disk$"), store.write() as tx:
+        tx.connection.execute(text("pragma max_page_count = 1"))
+        tx.connection.execute(text("create table more as select zeroblob(10000000)"))
+    store.close()
+
+
+def test_rights_and_tables_that_are_missing_in_postgresql_are_told_with_the_way_out(postgres):
+    store = Store(postgres())
+    with pytest.raises(Unavailable, match='relation "link" does not exist; something took a part'), store.read() as tx:
+        tx.links.waiting()
+    with pytest.raises(Unavailable, match="permission denied for .*; give its user the rights"), store.write() as tx:
+        tx.connection.execute(text("create role nobody"))
+        tx.connection.execute(text("set local role nobody"))
+        tx.connection.execute(text("create table link (id int)"))
+    store.close()
+
+
+def test_what_was_erased_leaves_the_journal_once_a_full_disk_has_room(migrated_file, tmp_path, monkeypatch):
+    class Full:
+        """A connection, or its cursor, that finds no room for what the journal holds."""
+
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def cursor(self):
+            return Full(self.real.cursor())
+
+        def execute(self, statement, *given):
+            if "checkpoint" in statement:
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.real.execute(statement, *given)
+
+    shutil.copy(migrated_file, tmp_path / "connector.db")
+    store, journal = Store(f"sqlite:///{tmp_path / 'connector.db'}"), tmp_path / "connector.db-wal"
+    opened = store.engine.raw_connection
+    with monkeypatch.context() as patch:
+        patch.setattr(store.engine, "raw_connection", lambda: Full(opened()))
+        with store.write() as tx:
+            tx.cursors.set("a mark")
+            tx.forgot = True
+    assert journal.stat().st_size > 0
+    with store.write():
+        pass
+    assert journal.stat().st_size == 0
+    store.close()
