@@ -115,13 +115,14 @@ def test_the_ledger_is_checked_on_demand(connector, person, store):
     assert code == 0
     assert "nothing was changed" in out
     with store.write() as tx:
-        tx.connection.execute(text("update consent set state = 'revoked' where id = 1"))
+        (row,) = tx.ledger.of_subject("members", person[1])
+        tx.connection.execute(text(f"update consent set state = 'revoked' where id = {row.id}"))
     code, _, err = connector("consents", "--verify")
-    assert (code, err.splitlines()[-1]) == (1, "consents: row 1: edited")
+    assert (code, err.splitlines()[-1]) == (1, f"consents: row {row.id}: edited")
     code, out, _ = connector("consents", "--verify", "--json")
-    assert (code, json.loads(out)["findings"]) == (1, ["row 1: edited"])
+    assert (code, json.loads(out)["findings"]) == (1, [f"row {row.id}: edited"])
     with store.write() as tx:
-        tx.connection.execute(text("update consent set state = 'granted' where id = 1"))
+        tx.connection.execute(text(f"update consent set state = 'granted' where id = {row.id}"))
     assert connector("consents")[0] == connector("consents", person[0], "--verify")[0] == 2
 
 
