@@ -102,7 +102,7 @@ def test_the_readme_names_all_commands_and_no_others() -> None:
 
 def test_the_readme_names_all_exit_codes() -> None:
     named = {int(cell) for cell, *_ in rows(section(ROOT / "README.md", "Commands")) if cell.isdigit()}
-    assert named == {app.FINE, app.PROBLEMS, app.USAGE, app.INTERRUPTED, *app.EXIT_CODES.values()}
+    assert named == {app.FINE, app.PROBLEMS, app.USAGE, app.INTERRUPTED, app.TERMINATED, *app.EXIT_CODES.values()}
 
 
 @documents
