@@ -1,7 +1,6 @@
 """What the mappings need and a portal lacks, and making it. What exists is never changed, except for missing options."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.crm.base import NewProperty, Property
@@ -78,12 +77,10 @@ def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
     Something made meanwhile by somebody else is fine. Raises Transient while the portal cannot be asked.
     """
     crm, made = work.crm, Lacks(refused=list(lacks.refused))
-    if lacks.properties:
-        with suppress(Denied):  # so is the first property, with its line
-            crm.create_group(GROUP, GROUP_LABEL)
-    made.properties = [
-        one for one in lacks.properties if _done(made, one.where, one.property.name, crm.create_property, one.property)
-    ]
+    if _group(work, made, lacks.properties):
+        made.properties = [
+            one for one in lacks.properties if _done(made, one.where, one.property.name, crm.create_property, one.property)
+        ]
     made.schemas = [
         one for one in lacks.schemas if _done(made, one.where, one.what, crm.create_event_schema, one.schema, one.details)
     ]
@@ -103,6 +100,19 @@ def require_id_properties(work: Work) -> None:
     portal = work.crm.properties()
     if findings := [str(one) for name in work.mappings for one in id_property(work, name, portal)]:
         raise ConfigError(findings)
+
+
+def _group(work: Work, made: Lacks, wanted: Sequence[Lack]) -> bool:
+    """Make the group that properties go into; False when there is nothing to put into it, or the portal refuses it."""
+    if not wanted:
+        return False
+    try:
+        work.crm.create_group(GROUP, GROUP_LABEL)
+    except (Denied, Rejected) as error:
+        without = ", ".join(one.property.name for one in wanted)
+        made.refused.append(f"{wanted[0].where}: {error}; without the group there can be no {without}")
+        return False
+    return True
 
 
 def _done(made: Lacks, where: str, what: str, make_it: Callable[..., None], *given: object) -> bool:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from .portals import CONSENT_PROPERTY, EVENTS, FIRST, INTERESTS, OBJECT, SHOE, WHOLE, ready, remap, stack, told
+from connector.sandbox.faults import Answer
+
+from .portals import CONSENT_PROPERTY, EVENTS, FIRST, INTERESTS, OBJECT, WHOLE, ready, remap, stack, told
 
 __all__ = ["ready", "stack"]
 
@@ -112,14 +114,41 @@ def test_a_tier_without_custom_objects_keeps_nothing_else_from_being_made(connec
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_without_the_scope_to_make_properties_each_line_says_so_and_the_object_is_made(connector, stack, as_json):
+def test_without_the_scope_to_make_properties_one_line_says_so_and_the_object_is_made(connector, stack, as_json):
     stack.portal.scopes.discard("crm.schemas.contacts.write")
     code, out, err = done = connector("setup", "--apply", *["--json"] * as_json)
-    refused = told(done)["refused"] if as_json else err.splitlines()
-    assert code == 3
-    assert len(refused) == len(MADE)
-    assert any(one.startswith(f"{SHOE}: shoe_size: ") and "grant the token crm.schemas.contacts.write" in one for one in refused)
+    assert (code, told(done)["refused"] if as_json else err.splitlines()) == (
+        3,
+        [
+            f"{WHOLE}: hubspot: property group connector: create: 403 missing scopes: crm.schemas.contacts.write; "
+            f"grant the token crm.schemas.contacts.write; without the group there can be no {', '.join(one[0] for one in MADE)}"
+        ],
+    )
     assert [one.kind.singular for one in stack.portal.object_types.custom()] == ["identity_event"]
+
+
+PROPERTIES = "/crm/v3/properties/contacts"
+GROUPS = f"{PROPERTIES}/groups"
+
+
+def test_a_group_that_is_refused_keeps_nothing_else_from_being_made(connector, stack):
+    body = {"status": "error", "category": "VALIDATION_ERROR", "message": "You have reached the limit of groups"}
+    stack.portal.faults.status_queue.append(Answer(400, body, prefix=GROUPS, method="POST"))
+    code, _, err = connector("setup", "--apply")
+    line = f"{WHOLE}: hubspot: property group connector: create: 400 VALIDATION_ERROR: You have reached the limit of groups; "
+    assert (code, err.startswith(line), len(err.splitlines())) == (3, True, 1)
+    assert [one.kind.singular for one in stack.portal.object_types.custom()] == ["identity_event"]
+
+
+def test_what_hubspot_says_of_a_property_it_refuses_is_told_with_the_line_of_the_mapping(connector, stack):
+    body = {"status": "error", "category": "VALIDATION_ERROR", "message": "You have reached the limit of 10 unique properties"}
+    stack.portal.faults.status_queue.extend([Answer(prefix=GROUPS), Answer(400, body, prefix=PROPERTIES, method="POST")])
+    assert connector("setup", "--apply")[::2] == (
+        3,
+        f"{WHOLE}: members_user_id: hubspot: property members_user_id: create: 400 VALIDATION_ERROR: "
+        "You have reached the limit of 10 unique properties\n",
+    )
+    assert stack.portal.schema.get("communicable")
 
 
 def test_without_the_scope_to_make_objects_the_line_says_so(connector, stack):

@@ -88,7 +88,9 @@ class CustomEvents:
         }
         self._known.pop(name, None)
         try:
-            self._transport.http(f"custom event {name}: create", "POST", paths.EVENT_DEFINITIONS, body, way_out=WAY_OUT)
+            self._transport.http(
+                f"custom event {name}: create", "POST", paths.EVENT_DEFINITIONS, body, way_out=WAY_OUT, words=True
+            )
         except Exists:
             self._complete(name, properties)
 
@@ -99,7 +101,9 @@ class CustomEvents:
             if one["name"] not in definition.properties:
                 path = paths.under(paths.EVENT_DEFINITIONS, definition.name, "property")
                 try:
-                    self._transport.http(f"custom event {name}: add {one['name']}", "POST", path, one, way_out=WAY_OUT)
+                    self._transport.http(
+                        f"custom event {name}: add {one['name']}", "POST", path, one, way_out=WAY_OUT, words=True
+                    )
                 except Exists:
                     continue
         self._known.pop(name, None)

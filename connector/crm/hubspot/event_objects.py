@@ -119,7 +119,7 @@ class EventObjects:
             "associatedObjects": ["CONTACT"],
         }
         try:
-            self._transport.http(f"custom object {name}: create", "POST", paths.SCHEMAS, body, way_out=WAY_OUT)
+            self._transport.http(f"custom object {name}: create", "POST", paths.SCHEMAS, body, way_out=WAY_OUT, words=True)
         except Exists:
             return
 

@@ -68,6 +68,7 @@ class Schema:
                 f"property group {name}: create",
                 lambda api, options: api.groups.create(paths.CONTACTS, body, **options),
                 way_out=WRITE_SCOPE,
+                words=True,
             )
         except Exists:
             return
@@ -86,6 +87,7 @@ class Schema:
             f"property {new.name}: create",
             lambda api, options: api.properties.create(paths.CONTACTS, body, **options),
             way_out=WRITE_SCOPE,
+            words=True,
         )
 
     def add_options(self, name: str, options: Mapping[str, str]) -> None:
@@ -104,7 +106,10 @@ class Schema:
             places = [one["displayOrder"] for one in held if isinstance(one.get("displayOrder"), int)]
             change = {"options": [*held, *_listed(new, max(places, default=-1) + 1)]}
             self._transport.call(
-                what, lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call), way_out=WRITE_SCOPE
+                what,
+                lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call),
+                way_out=WRITE_SCOPE,
+                words=True,
             )
 
 
