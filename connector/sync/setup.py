@@ -9,7 +9,7 @@ from connector.mapping.model import Field, FieldType
 from connector.sync import demands
 from connector.sync.demands import EventNeed
 from connector.sync.options import ASKED
-from connector.sync.portal import closed, event_closed, event_problem, id_property, missing_options
+from connector.sync.portal import closed, event_closed, event_problem, id_property, known_properties, missing_options, unfit
 from connector.sync.work import Work
 
 GROUP = "connector"
@@ -47,12 +47,16 @@ class OptionLack:
 
 @dataclass
 class Lacks:
-    """What a portal lacks, or what was made of it. schemas: objects and events. refused: what we cannot mend, in words."""
+    """What a portal lacks, or what was made of it. schemas: objects and events. refused: what we cannot mend, in words.
+
+    exists: names of what somebody else made meanwhile.
+    """
 
     properties: list[Lack] = field(default_factory=list)
     schemas: list[EventNeed] = field(default_factory=list)
     options: list[OptionLack] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    exists: list[str] = field(default_factory=list)
 
 
 def missing(work: Work) -> Lacks:
@@ -74,12 +78,12 @@ def missing(work: Work) -> Lacks:
 def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
     """Make what is missing, the group first; what the portal refuses holds up nothing else. Returns what was made.
 
-    Something made meanwhile by somebody else is fine. Raises Transient while the portal cannot be asked.
+    Raises Transient while the portal cannot be asked.
     """
     crm, made = work.crm, Lacks(refused=list(lacks.refused))
     if _group(work, made, lacks.properties):
         made.properties = [
-            one for one in lacks.properties if _done(made, one.where, one.property.name, crm.create_property, one.property)
+            one for one in lacks.properties if _done(made, one.where, one.property.name, _create, work, one.property)
         ]
     made.schemas = [
         one for one in lacks.schemas if _done(made, one.where, one.what, crm.create_event_schema, one.schema, one.details)
@@ -97,7 +101,7 @@ def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
 
 def require_id_properties(work: Work) -> None:
     """Raises ConfigError unless each provider's unique id property is there, and is unique."""
-    portal = work.crm.properties()
+    portal = known_properties(work, map(work.id_property, work.mappings))
     if findings := [str(one) for name in work.mappings for one in id_property(work, name, portal)]:
         raise ConfigError(findings)
 
@@ -116,15 +120,26 @@ def _group(work: Work, made: Lacks, wanted: Sequence[Lack]) -> bool:
 
 
 def _done(made: Lacks, where: str, what: str, make_it: Callable[..., None], *given: object) -> bool:
-    """Make one thing; False when the portal refuses it, with the reason noted."""
+    """Make one thing; False when it is there already, or the portal refuses it, which is noted with the reason."""
     try:
         make_it(*given)
     except Exists:
-        return True
+        made.exists.append(what)
+        return False
     except (Denied, Rejected) as error:
         made.refused.append(f"{where}: {what}: {error}")
         return False
     return True
+
+
+def _create(work: Work, new: NewProperty) -> None:
+    """Raises Exists when somebody made the same meanwhile, Rejected when its name is taken by what cannot be used."""
+    try:
+        work.crm.create_property(new)
+    except Exists:
+        if problem := unfit(new, work.crm.find_property(new.name)):
+            raise Rejected(problem) from None
+        raise
 
 
 def _event(work: Work, need: EventNeed, lacks: Lacks) -> None:

@@ -62,6 +62,29 @@ def test_a_definition_that_cannot_be_read_is_left_out(hubspot, stub):
     assert found["kind"].options == {"a": "A"}
 
 
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        ({}, Property("city", "string", "")),
+        ({"archived": ["true"]}, Property("city", "string", "", archived=True)),
+        ({"dataSensitivity": ["sensitive"]}, Property("city", "string", "", sensitive=True)),
+        ({"dataSensitivity": ["highly_sensitive"]}, Property("city", "string", "", sensitive=True)),
+        (None, None),
+    ],
+    ids=["listed", "archived", "sensitive", "highly sensitive", "not at all"],
+)
+def test_one_property_is_found_whatever_hides_it(hubspot, stub, shown, found):
+    def answer(call):
+        assert call.path == "/crm/v3/properties/contacts/city"
+        if call.query == shown:
+            return Say(200, {"name": "city", "type": "string"})
+        denied = "dataSensitivity" in call.query
+        return Say(403, error("MISSING_SCOPES")) if denied else Say(404, error("OBJECT_NOT_FOUND"))
+
+    stub.says(answer)
+    assert hubspot.find_property("city") == found
+
+
 def test_a_group_that_exists_is_left_alone(hubspot, stub):
     stub.says(Say(201, {"name": "connector"}), Say(409, error("CONFLICT")))
     hubspot.create_group("connector", "Connector")
