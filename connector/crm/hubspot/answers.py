@@ -234,7 +234,8 @@ def _asked_to_wait(where: str, reply: Reply, search: bool) -> ConnectorError:
     if reply.status == 423:
         return Busy(f"{where} locked", max(2.0, min(told, LONGEST_PAUSE)))
     if policy == "DAILY" or reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0":
-        return Paused(f"{where} daily limit reached", min(told, DAILY_PAUSE) or DAILY_PAUSE)
+        lifted = f"in {told / 60:.0f} min" if told else "at midnight in the account's time zone"
+        return Paused(f"{where} daily limit reached; it is lifted {lifted}", min(told, DAILY_PAUSE) or DAILY_PAUSE)
     window = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds")) / 1000 or 10.0
     wait = 1.0 if search or policy == "SECONDLY" else window
     return Busy(f"{where} rate limit {policy}".rstrip(), min(told or wait, LONGEST_PAUSE))

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -152,7 +153,8 @@ class Transport:
     def _take_turn(self, what: str, kind: str, ends: float, late: float) -> None:
         while wait := self._limiter.acquire(kind):
             if self._clock() + wait >= ends:
-                raise Paused(f"hubspot: {what}: no calls left for now", retry_in=wait)
+                again = f"{datetime.now(UTC) + timedelta(seconds=wait):%H:%M} UTC"
+                raise Paused(f"hubspot: {what}: no calls left for now; HubSpot is asked again at {again}", retry_in=wait)
             if self._clock() + wait > late:
                 raise Late(f"hubspot: {what}: no calls left for the moment", retry_in=wait)
             self._sleep(wait)
