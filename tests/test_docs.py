@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from connector.cli import app
+from connector.mapping.loader import load
 from connector.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +106,19 @@ def test_the_readme_names_all_commands_and_no_others() -> None:
 
 def test_the_readme_names_all_exit_codes() -> None:
     named = {int(cell) for cell, *_ in rows(section(ROOT / "README.md", "Commands")) if cell.isdigit()}
-    assert named == {app.FINE, app.PROBLEMS, app.USAGE, app.INTERRUPTED, *app.EXIT_CODES.values()}
+    assert named == {app.FINE, app.PROBLEMS, app.USAGE, app.INTERRUPTED, app.TERMINATED, *app.EXIT_CODES.values()}
+
+
+def test_the_walk_through_the_sandboxes_has_a_mapping_for_all_its_steps(tmp_path: Path) -> None:
+    """As its own command makes it."""
+    (command,) = re.findall(r"^sed -E .*\\\n.*mappings/members\.yaml$", text(ROOT / "docs" / "operating.md"), re.MULTILINE)
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    mapping = load(tmp_path / "mappings" / "members.yaml")
+    assert [(one.consent, one.subscription) for one in mapping.consents] == [("newsletter", "Newsletter")]
+    assert mapping.typologies is not None
+    assert set(mapping.typologies.values) == {"consumer", "press"}
+    assert (mapping.events.as_, "user.login" in mapping.events.types) == ("custom_event", True)
 
 
 @documents

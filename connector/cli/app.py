@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from connector.cli.words import with_way_out
 from connector.errors import Braked, ConfigError, ConnectorError, Locked, Transient
 from connector.yamlfile import plain
 
-FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+FINE, PROBLEMS, USAGE, CONFIG, UNREACHABLE, BRAKED, LOCKED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 6, 130, 143
 
 EXIT_CODES: dict[type[Exception], int] = {
     ConfigError: CONFIG,
@@ -60,7 +61,21 @@ for module in (demo, up, check, doctor, reconcile, import_, look, explain, peopl
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit. 0 fine, 1 problems found, 2 usage, 3 configuration, 4 unreachable, 5 braked, 6 locked."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    if code == TERMINATED:  # a supervisor asks what ended us, and takes 143 for a failure
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    sys.exit(code)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM, as an exception: whoever holds a lock or a lease gives it back on the way out."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough; a second one would cut off the way out
+    raise _Terminated(TERMINATED)
 
 
 def run(arguments: list[str]) -> int:
@@ -81,6 +96,8 @@ def run(arguments: list[str]) -> int:
         return _complain(f"{message}; see: {hint} --help", USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
+    except _Terminated:
+        return _complain("terminated", TERMINATED)
     except ConnectorError as error:
         return _complain(with_way_out(str(error)), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except BrokenPipeError:

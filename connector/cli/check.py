@@ -133,6 +133,7 @@ def _told(lacks: Lacks) -> dict[str, Any]:
             for one in lacks.schemas
         ],
         "options": [{"property": one.property, "options": list(one.options), "where": one.where} for one in lacks.options],
+        "exists": lacks.exists,
         "refused": lacks.refused,
     }  # fmt: skip
 
@@ -149,6 +150,8 @@ def _show(lacks: Lacks, applied: bool, add_options: bool) -> None:
         print_rows(("name", "type", "options, properties", "asked for by"), rows)
         way_out = portal.ADD_OPTIONS if add_options and lacks.options else "connector setup --apply"
         out.print("created" if applied else f"nothing was changed; create them with: {way_out}")
+    if lacks.exists:
+        out.print(f"there already, as somebody made it meanwhile: {', '.join(lacks.exists)}", markup=False)
 
 
 def _unique(unique: bool) -> str:

@@ -49,7 +49,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property's definition in the portal. `options`: internal value -> label; empty unless an enumeration."""
+    """A property's definition in the portal. `options`: internal value -> label; empty unless an enumeration.
+
+    archived, sensitive: of no use to us, and its name is taken.
+    """
 
     name: str
     type: str
@@ -58,6 +61,8 @@ class Property:
     read_only: bool = False
     unique: bool = False
     calculated: bool = False
+    archived: bool = False
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,18 @@ class EventSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class EventType:
+    """An object or event as the CRM has it.
+
+    properties: their names. joined: its records can belong to contacts, as far as is told. archived: its name is taken.
+    """
+
+    properties: frozenset[str]
+    joined: bool = True
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """What the token and the account allow, as far as the CRM tells.
 
@@ -247,7 +264,10 @@ class Crm(Protocol):
         """Raises ConfigError when the token belongs to another account than the configured one."""
 
     def properties(self) -> dict[str, Property]:
-        """The portal's contact properties by name."""
+        """The portal's contact properties by name, without archived and sensitive ones."""
+
+    def find_property(self, name: str) -> Property | None:
+        """One contact property, an archived or sensitive one, too; None when the CRM shows none of this name."""
 
     def create_group(self, name: str, label: str) -> None:
         """Make a property group; one that exists is left alone."""
@@ -300,12 +320,13 @@ class Crm(Protocol):
     def remove_events(self, schema: EventSchema, record_ids: Sequence[str]) -> None:
         """Delete records of events; those already gone count as done. Custom events cannot be deleted and are left."""
 
-    def event_schema(self, schema: EventSchema) -> set[str] | None:
-        """The property names of the object or event; None when there is none of this name. Notes need none."""
+    def event_schema(self, schema: EventSchema) -> EventType | None:
+        """The object or event; None when there is none of this name. Notes need none."""
 
     def create_event_schema(self, schema: EventSchema, details: Sequence[str]) -> None:
         """Make the object (with an association to contacts; details share one property) or the event definition (with a
-        property per detail, also where it exists and lacks some). What is there stays."""
+        property per detail, also where it exists and lacks some). Raises Exists for an object that is there, which stays, and
+        Rejected when the name is taken by what the CRM does not show."""
 
     def access(self) -> Access:
         """What the token and the account allow. Asks the CRM."""

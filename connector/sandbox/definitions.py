@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connector.sandbox.replies import Refusal, bad_request, not_found
-from connector.sandbox.schema import Schema
+from connector.sandbox.schema import ORDINARY, Property, Schema
 from connector.sandbox.wire import Asked, Told
 
 
@@ -16,11 +16,11 @@ class Definitions:
 
     def listed(self, asked: Asked) -> Told:
         """All definitions, without pages."""
-        return Told({"results": [one.told() for one in self._schema.listed(asked.flag("archived"))]})
+        return Told({"results": [one.told() for one in self._listed(asked)]})
 
     def read(self, asked: Asked) -> Told:
         """One definition."""
-        found = self._schema.get(asked.params["name"])
+        found = next((one for one in self._listed(asked) if one.name == asked.params["name"]), None)
         if found is None:
             raise not_found(what=f"Property '{asked.params['name']}'")
         return Told(found.told())
@@ -78,6 +78,9 @@ class Definitions:
         if name not in self._schema.groups:
             raise not_found(what=f"Group '{name}'")
         return Told(_group(name, self._schema.groups[name]))
+
+    def _listed(self, asked: Asked) -> list[Property]:
+        return self._schema.listed(asked.flag("archived"), asked.query.get("dataSensitivity") or ORDINARY)
 
     def _each(self, asked: Asked, work: Callable[[dict[str, Any]], dict[str, Any]], status: int) -> Told:
         results, errors = [], []

@@ -4,7 +4,9 @@ Facts (HubSpot API, properties reference):
 - a name is fixed, `hasUniqueValue` too, and at most ten properties of an object are unique;
 - making a property or group that exists is answered 409; the group must exist first;
 - changing the options replaces the whole list;
-- an archived property can be listed with `archived=true`, and writing it fails as if it had never been.
+- an archived property can be listed with `archived=true`, and writing it fails as if it had never been;
+- a sensitive one is listed, and read by its name, with `dataSensitivity` only.
+Assumed: an archived property keeps its name.
 """
 
 import re
@@ -19,6 +21,7 @@ FIELD_TYPES = (
     "text", "textarea", "file", "html", "phonenumber", "number", "date", "select", "radio", "checkbox", "booleancheckbox",
     "calculation_equation",
 )  # fmt: skip
+ORDINARY = "non_sensitive"
 MOST_UNIQUE = 10
 MOST = 1_000
 
@@ -40,6 +43,7 @@ class Property:
     description: str = ""
     archived: bool = False
     ours: bool = True
+    sensitivity: str = ORDINARY
 
     @property
     def many(self) -> bool:
@@ -63,7 +67,7 @@ class Property:
             "groupName": self.group, "description": self.description, "options": options, "displayOrder": -1,
             "calculated": self.calculated, "externalOptions": False, "hasUniqueValue": self.unique, "hidden": False,
             "hubspotDefined": not self.ours, "formField": self.writable, "archived": self.archived,
-            "modificationMetadata": guard, "dataSensitivity": "non_sensitive",
+            "modificationMetadata": guard, "dataSensitivity": self.sensitivity,
         }  # fmt: skip
 
 
@@ -95,9 +99,9 @@ class Schema:
         found = self._properties.get(name)
         return found if found and not found.archived else None
 
-    def listed(self, archived: bool = False) -> list[Property]:
-        """All that are in use, or all that are archived."""
-        return [one for one in self._properties.values() if one.archived == archived]
+    def listed(self, archived: bool = False, sensitivity: str = ORDINARY) -> list[Property]:
+        """All that are in use, or all that are archived, and as sensitive as that."""
+        return [one for one in self._properties.values() if (one.archived, one.sensitivity) == (archived, sensitivity)]
 
     def made(self) -> int:
         """How many are not HubSpot's own."""
@@ -110,7 +114,7 @@ class Schema:
 
     def add(self, new: Property, replace: bool = False) -> Property:
         """Make a property. Raises Refusal for one that makes no sense, and, unless it may be replaced, for one that exists."""
-        if self.get(new.name) and not replace:
+        if new.name in self._properties and not replace:
             raise Refusal(409, CONFLICT, f"A property named '{new.name}' already exists.")
         problem = self._problem(new)
         if problem:
@@ -155,6 +159,10 @@ class Schema:
         if not found.ours:
             raise bad_request(f"Property '{name}' cannot be archived.")
         found.archived = True
+
+    def purge(self, name: str) -> None:
+        """Take a property away for good, as HubSpot does with archived ones after a while."""
+        del self._properties[name]
 
     def add_group(self, name: str, label: str) -> None:
         """Make a group. Raises Refusal for one that exists."""

@@ -37,7 +37,7 @@ class Schemas:
     def listed(self, asked: Asked) -> Told:
         """All custom object types."""
         self._has()
-        return Told({"results": [self._told(one) for one in self._types.custom()]})
+        return Told({"results": [] if asked.flag("archived") else [self._told(one) for one in self._types.custom()]})
 
     def read(self, asked: Asked) -> Told:
         """One of them."""

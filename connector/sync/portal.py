@@ -1,11 +1,11 @@
 """Whether a portal has what the mappings need: one finding for each thing that is wrong, with its line and the way out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
-from connector.crm.base import Access, Property
+from connector.crm.base import Access, EventType, NewProperty, Property
 from connector.errors import ConfigError, Denied, Paused
 from connector.mapping.model import Field, FieldType
 from connector.mapping.model import Mapping as FieldMapping
@@ -123,7 +123,7 @@ def _grant(scopes: Sequence[str]) -> str:
 
 def _properties(work: Work, mappings: Mapping[str, FieldMapping]) -> Iterator[Finding]:
     try:
-        portal = work.crm.properties()
+        portal = known_properties(work, [*map(work.id_property, mappings), *_named(mappings)])
     except Denied:
         yield from map(closed, mappings.values())
         return
@@ -131,6 +131,17 @@ def _properties(work: Work, mappings: Mapping[str, FieldMapping]) -> Iterator[Fi
         yield from id_property(work, name, portal)
         for need in demands.properties(mapping):
             yield from _property(need, portal)
+
+
+def _named(mappings: Mapping[str, FieldMapping]) -> Iterator[str]:
+    return (need.rule.contact for mapping in mappings.values() for need in demands.properties(mapping))
+
+
+def known_properties(work: Work, names: Iterable[str]) -> dict[str, Property]:
+    """The portal's properties, and of these names those that it does not list: archived and sensitive ones. Raises Denied."""
+    portal = work.crm.properties()
+    unlisted = (work.crm.find_property(name) for name in dict.fromkeys(names) if name not in portal)
+    return portal | {one.name: one for one in unlisted if one is not None}
 
 
 def closed(mapping: FieldMapping) -> Finding:
@@ -145,10 +156,38 @@ def id_property(work: Work, provider: str, portal: Mapping[str, Property]) -> It
     known = portal.get(name)
     if known is None:
         yield Finding(where, name, "the portal has no such property", APPLY)
+    elif problem := useless(known, unique=True):
+        yield Finding(where, name, *problem)
     elif not known.unique:
         yield Finding(where, name, "exists in the portal but is not unique", "archive or rename it there, then " + APPLY)
     elif known.read_only:
         yield Finding(where, name, "is read-only in the portal", "archive or rename it there, then " + APPLY)
+
+
+def useless(known: Property, unique: bool) -> tuple[str, str] | None:
+    """Why a property that has the name can never be used, and the way out. unique: it is the one for user ids."""
+    another = _another(unique)
+    if known.archived:
+        return "is archived in the portal", f"restore it in HubSpot's settings, or {another}"
+    if known.sensitive:
+        return "is a sensitive property in the portal, and those are left alone", another
+    return None
+
+
+def unfit(new: NewProperty, known: Property | None) -> str | None:
+    """Why a property that the portal did not make, since there is one, cannot stand in for it, and the way out."""
+    if known is None:
+        wrong = "the portal says that the name is taken, and shows the token no such property (a sensitive one?)"
+        return f"{wrong}; {_another(new.unique)}"
+    if problem := useless(known, new.unique):
+        return "; ".join(problem)
+    if known.type != new.type or (new.unique and not known.unique):
+        return "somebody made it meanwhile, and otherwise; look at it with: connector check --live"
+    return None
+
+
+def _another(unique: bool) -> str:
+    return "give the provider another name in the configuration" if unique else "name another property"
 
 
 def _property(need: PropertyNeed, portal: Mapping[str, Property]) -> Iterator[Finding]:
@@ -158,6 +197,9 @@ def _property(need: PropertyNeed, portal: Mapping[str, Property]) -> Iterator[Fi
         near = get_close_matches(name, portal, 1, 0.8)
         way_out = f"did you mean {near[0]}? If not, {APPLY}" if near else f"{APPLY}, or correct the name"
         yield Finding(need.where, name, "the portal has no such property", way_out)
+        return
+    if problem := useless(known, unique=False):
+        yield Finding(need.where, name, *problem)
         return
     if need.writes and known.read_only:
         wrong = "is calculated by the portal" if known.calculated else "is read-only in the portal"
@@ -292,16 +334,22 @@ def _event(work: Work, need: EventNeed, access: Access) -> Iterator[Finding]:
         yield problem
 
 
-def event_problem(need: EventNeed, there: set[str] | None) -> Finding | None:
-    """What is wrong with an object or event of which the portal tells these properties; None: there is no such."""
+def event_problem(need: EventNeed, there: EventType | None) -> Finding | None:
+    """What is wrong with an object or event as the portal has it; None: there is no such."""
     kind = demands.KINDS[need.schema.kind]
     if there is None:
         return Finding(need.where, need.what, f"the portal has no such {kind}", APPLY)
-    lacks = [name for name in need.properties if name not in there]
-    way_out = "add them with: connector setup --apply"
-    if need.schema.kind == "custom_object":
-        way_out = "add them in HubSpot, or name another under events.object"
-    return Finding(need.where, need.what, f"lacks the properties {', '.join(lacks)}", way_out) if lacks else None
+    another = "name another under events.object"
+    if there.archived:
+        return Finding(need.where, need.what, "is archived in the portal", f"restore it there, or {another}")
+    if lacks := [name for name in need.properties if name not in there.properties]:
+        by_hand = need.schema.kind == "custom_object"
+        way_out = f"add them in HubSpot, or {another}" if by_hand else "add them with: connector setup --apply"
+        return Finding(need.where, need.what, f"lacks the properties {', '.join(lacks)}", way_out)
+    if not there.joined:
+        wrong = "has no association with contacts, so that no record would be anybody's"
+        return Finding(need.where, need.what, wrong, f"add one in HubSpot, or {another}")
+    return None
 
 
 def event_closed(need: EventNeed, access: Access) -> Finding | None:

@@ -1,7 +1,6 @@
 """What the mappings need and a portal lacks, and making it. What exists is never changed, except for missing options."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.crm.base import NewProperty, Property
@@ -10,7 +9,7 @@ from connector.mapping.model import Field, FieldType
 from connector.sync import demands
 from connector.sync.demands import EventNeed
 from connector.sync.options import ASKED
-from connector.sync.portal import closed, event_closed, event_problem, id_property, missing_options
+from connector.sync.portal import closed, event_closed, event_problem, id_property, known_properties, missing_options, unfit
 from connector.sync.work import Work
 
 GROUP = "connector"
@@ -48,12 +47,16 @@ class OptionLack:
 
 @dataclass
 class Lacks:
-    """What a portal lacks, or what was made of it. schemas: objects and events. refused: what we cannot mend, in words."""
+    """What a portal lacks, or what was made of it. schemas: objects and events. refused: what we cannot mend, in words.
+
+    exists: names of what somebody else made meanwhile.
+    """
 
     properties: list[Lack] = field(default_factory=list)
     schemas: list[EventNeed] = field(default_factory=list)
     options: list[OptionLack] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    exists: list[str] = field(default_factory=list)
 
 
 def missing(work: Work) -> Lacks:
@@ -75,15 +78,13 @@ def missing(work: Work) -> Lacks:
 def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
     """Make what is missing, the group first; what the portal refuses holds up nothing else. Returns what was made.
 
-    Something made meanwhile by somebody else is fine. Raises Transient while the portal cannot be asked.
+    Raises Transient while the portal cannot be asked.
     """
     crm, made = work.crm, Lacks(refused=list(lacks.refused))
-    if lacks.properties:
-        with suppress(Denied):  # so is the first property, with its line
-            crm.create_group(GROUP, GROUP_LABEL)
-    made.properties = [
-        one for one in lacks.properties if _done(made, one.where, one.property.name, crm.create_property, one.property)
-    ]
+    if _group(work, made, lacks.properties):
+        made.properties = [
+            one for one in lacks.properties if _done(made, one.where, one.property.name, _create, work, one.property)
+        ]
     made.schemas = [
         one for one in lacks.schemas if _done(made, one.where, one.what, crm.create_event_schema, one.schema, one.details)
     ]
@@ -100,21 +101,45 @@ def make(work: Work, lacks: Lacks, add_options: bool = False) -> Lacks:
 
 def require_id_properties(work: Work) -> None:
     """Raises ConfigError unless each provider's unique id property is there, and is unique."""
-    portal = work.crm.properties()
+    portal = known_properties(work, map(work.id_property, work.mappings))
     if findings := [str(one) for name in work.mappings for one in id_property(work, name, portal)]:
         raise ConfigError(findings)
 
 
+def _group(work: Work, made: Lacks, wanted: Sequence[Lack]) -> bool:
+    """Make the group that properties go into; False when there is nothing to put into it, or the portal refuses it."""
+    if not wanted:
+        return False
+    try:
+        work.crm.create_group(GROUP, GROUP_LABEL)
+    except (Denied, Rejected) as error:
+        without = ", ".join(one.property.name for one in wanted)
+        made.refused.append(f"{wanted[0].where}: {error}; without the group there can be no {without}")
+        return False
+    return True
+
+
 def _done(made: Lacks, where: str, what: str, make_it: Callable[..., None], *given: object) -> bool:
-    """Make one thing; False when the portal refuses it, with the reason noted."""
+    """Make one thing; False when it is there already, or the portal refuses it, which is noted with the reason."""
     try:
         make_it(*given)
     except Exists:
-        return True
+        made.exists.append(what)
+        return False
     except (Denied, Rejected) as error:
         made.refused.append(f"{where}: {what}: {error}")
         return False
     return True
+
+
+def _create(work: Work, new: NewProperty) -> None:
+    """Raises Exists when somebody made the same meanwhile, Rejected when its name is taken by what cannot be used."""
+    try:
+        work.crm.create_property(new)
+    except Exists:
+        if problem := unfit(new, work.crm.find_property(new.name)):
+            raise Rejected(problem) from None
+        raise
 
 
 def _event(work: Work, need: EventNeed, lacks: Lacks) -> None:

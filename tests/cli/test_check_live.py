@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from connector.sandbox.faults import Answer
 from connector.sandbox.schema import Property
+from connector.sync.demands import OBJECT_PROPERTIES
 
 from .portals import (
     COMMUNICABLE,
@@ -44,7 +46,27 @@ def property_(*arguments, **options):
 
 
 def gone(name):
+    return lambda stack: stack.portal.schema.purge(name)
+
+
+def archived(name):
     return lambda stack: stack.portal.remove_property(name)
+
+
+def sensitive(name):
+    return lambda stack: stack.portal.schema.add(Property(name, "number", "number", sensitivity="sensitive"), replace=True)
+
+
+def apart(stack):
+    """Somebody made the object of events by hand, without any association."""
+    remap(stack, "object: identity_event", "object: lone_event")
+    body = {
+        "name": "lone_event", "labels": {"singular": "Lone", "plural": "Lones"}, "requiredProperties": [],
+        "associatedObjects": [],
+        "properties": [{"name": one, "label": one, "type": "string", "fieldType": "text"} for one in OBJECT_PROPERTIES],
+    }  # fmt: skip
+    url, token = f"{stack.sides[0].url}/crm-object-schemas/v3/schemas", {"Authorization": "Bearer portal-token"}
+    assert requests.post(url, json=body, headers=token, timeout=10).status_code == 201
 
 
 def without(*scopes):
@@ -57,6 +79,26 @@ def subscription(name):
 
 LACKS = "the portal has no such property; create it with: connector setup --apply"
 WRONG = [
+    (
+        "the id property is archived",
+        archived("members_user_id"),
+        f"{WHOLE}: members_user_id: is archived in the portal; restore it in HubSpot's settings, or give the provider another",
+    ),
+    (
+        "a field's property is archived",
+        archived("shoe_size"),
+        f"{SHOE}: shoe_size: is archived in the portal; restore it in HubSpot's settings, or name another property",
+    ),
+    (
+        "a field's property is sensitive",
+        sensitive("shoe_size"),
+        f"{SHOE}: shoe_size: is a sensitive property in the portal, and those are left alone; name another property",
+    ),
+    (
+        "the object of events has no association with contacts",
+        apart,
+        f"{OBJECT}: custom object lone_event: has no association with contacts, so that no record would be anybody's; add",
+    ),
     ("the id property is missing", gone("members_user_id"), f"{WHOLE}: members_user_id: {LACKS}"),
     ("a field's property is missing", gone("shoe_size"), f"{SHOE}: shoe_size: {LACKS}, or correct the name"),
     ("the typologies' property is missing", gone("member_types"), f"{TYPOLOGIES}: member_types: {LACKS}"),
@@ -227,7 +269,7 @@ def test_json_has_the_same_lines(ready, stack):
     code, out, err = done = ready("check", "--live", "--json")
     assert (code, err) == (3, "")
     assert told(done)["ok"] is False
-    assert [one.partition(": the")[0] for one in told(done)["findings"]] == [f"{SHOE}: shoe_size"]
+    assert [one.partition(": is archived")[0] for one in told(done)["findings"]] == [f"{SHOE}: shoe_size"]
 
 
 def test_all_findings_come_at_once_in_the_order_of_the_lines(ready, stack):
@@ -304,7 +346,7 @@ def test_a_worker_refuses_too_and_waits_for_a_portal_out_of_reach(ready, stack):
     stack.portal.remove_property("shoe_size")
     done = subprocess.run(command, timeout=60, **options)
     assert done.returncode == 3
-    assert f"{SHOE}: shoe_size: the portal has no such property" in done.stderr
+    assert f"{SHOE}: shoe_size: is archived in the portal" in done.stderr
     stack.sides[0].stop()
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(command, timeout=8, **options)

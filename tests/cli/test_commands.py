@@ -109,7 +109,7 @@ def test_an_unreachable_database_is_exit_4_and_names_no_password(connector, monk
 
 
 def test_setup_shows_then_makes_and_then_has_nothing_to_do(connector, stack):
-    stack.portal.remove_property("members_user_id")
+    stack.portal.schema.purge("members_user_id")
     code, out, _ = connector("setup", "--plan", "--json")
     assert code == 0
     assert [one["property"] for one in json.loads(out)["properties"]] == ["members_user_id"]

@@ -103,7 +103,7 @@ def test_what_was_set_up_is_fine(doctor):
 
 
 def test_each_check_is_a_line(ready, stack):
-    stack.portal.remove_property("shoe_size")
+    stack.portal.schema.purge("shoe_size")
     code, out, err = ready("doctor")
     assert (code, err) == (1, "")
     lines = out.splitlines()

@@ -138,9 +138,25 @@ def test_the_schema_is_looked_at_once_when_a_batch_is_refused(hubspot, stub):
     assert len([call for call in stub.calls if call.path.endswith("/schemas")]) == 1
 
 
-def test_an_archived_object_is_none(hubspot, stub):
-    stub.says(results({"id": "1", "name": "login", "archived": True}))
-    assert hubspot.event_schema(OBJECT) is None
+def test_an_archived_object_is_told_as_such(hubspot, stub):
+    stub.says(results(), results({"id": "1", "name": "login", "archived": True}))
+    assert hubspot.event_schema(OBJECT).archived
+    assert [call.query for call in stub.calls] == [{}, {"archived": ["true"]}]
+
+
+@pytest.mark.parametrize(
+    ("told", "joined"),
+    [
+        ({}, True),
+        ({"associations": []}, False),
+        ({"associations": [{"fromObjectTypeId": "2-1", "toObjectTypeId": "0-2"}]}, False),
+        ({"associations": [{"fromObjectTypeId": "2-1", "toObjectTypeId": "0-1"}]}, True),
+    ],
+    ids=["not told", "none", "with companies", "with contacts"],
+)
+def test_an_object_without_an_association_with_contacts_is_told_as_such(hubspot, stub, told, joined):
+    stub.says(results({"id": "1", "name": "login", **told}))
+    assert hubspot.event_schema(OBJECT).joined is joined
 
 
 def test_an_association_that_is_denied_is_told(hubspot, stub):

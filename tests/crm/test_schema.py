@@ -3,7 +3,7 @@
 import pytest
 
 from connector.crm.base import NewProperty, Property
-from connector.errors import ConfigError, Exists, Rejected, Unavailable
+from connector.errors import ConfigError, Denied, Exists, Rejected, Unavailable
 from tests.crm.conftest import PORTAL, Say, error
 
 VERBS = ("GET", "PATCH")
@@ -62,6 +62,29 @@ def test_a_definition_that_cannot_be_read_is_left_out(hubspot, stub):
     assert found["kind"].options == {"a": "A"}
 
 
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        ({}, Property("city", "string", "")),
+        ({"archived": ["true"]}, Property("city", "string", "", archived=True)),
+        ({"dataSensitivity": ["sensitive"]}, Property("city", "string", "", sensitive=True)),
+        ({"dataSensitivity": ["highly_sensitive"]}, Property("city", "string", "", sensitive=True)),
+        (None, None),
+    ],
+    ids=["listed", "archived", "sensitive", "highly sensitive", "not at all"],
+)
+def test_one_property_is_found_whatever_hides_it(hubspot, stub, shown, found):
+    def answer(call):
+        assert call.path == "/crm/v3/properties/contacts/city"
+        if call.query == shown:
+            return Say(200, {"name": "city", "type": "string"})
+        denied = "dataSensitivity" in call.query
+        return Say(403, error("MISSING_SCOPES")) if denied else Say(404, error("OBJECT_NOT_FOUND"))
+
+    stub.says(answer)
+    assert hubspot.find_property("city") == found
+
+
 def test_a_group_that_exists_is_left_alone(hubspot, stub):
     stub.says(Say(201, {"name": "connector"}), Say(409, error("CONFLICT")))
     hubspot.create_group("connector", "Connector")
@@ -88,6 +111,24 @@ def test_a_property_that_cannot_be_made(hubspot, stub, status, category, raised)
     stub.says(Say(status, error(category, "…")))
     with pytest.raises(raised, match="property user_id: create"):
         hubspot.create_property(NewProperty("user_id", "User", "string", "text", "g", unique=True))
+
+
+def test_what_hubspot_says_of_a_definition_is_one_short_line(hubspot, stub):
+    nested = [{"message": "You have reached the limit", "subCategory": "Properties.TOO_MANY_UNIQUE"}, {"message": 7}]
+    stub.says(
+        Say(400, {**error("VALIDATION_ERROR", "Not\nvalid\x1b[2J"), "errors": nested}),
+        Say(400, error("VALIDATION_ERROR", "You have reached the limit" + "." * 999)),
+        Say(403, error("FORBIDDEN", "Your account has no such thing")),
+    )
+    refusals = []
+    for _ in range(3):
+        with pytest.raises((Rejected, Denied)) as caught:
+            hubspot.create_group("connector", "Connector")
+        refusals.append(str(caught.value).removeprefix("hubspot: property group connector: create: "))
+    assert refusals[0] == (r"400 VALIDATION_ERROR: Not valid\x1b[2J | Properties.TOO_MANY_UNIQUE | You have reached the limit")
+    assert refusals[1].startswith("400 VALIDATION_ERROR: You have reached the limit...")
+    assert len(refusals[1]) < 350
+    assert refusals[2].startswith("403 missing scopes: not named: Your account has no such thing; grant")
 
 
 def test_options_are_added_behind_those_that_are_there(hubspot, stub):

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -153,12 +153,24 @@ def test_the_daily_limit_pauses_at_once_and_closes_both_budgets(hubspot, stub, l
     problem = raised(hubspot.read, ["1"], [])
     assert (type(problem), problem.retry_in, len(stub.calls)) == (Paused, 3600, 1)
     assert limiter.acquire(BURST) == limiter.acquire(SEARCH) == pytest.approx(3600)
+    assert str(problem).endswith(": 429 daily limit reached; it is lifted at midnight in the account's time zone")
+
+
+def test_when_the_daily_limit_is_lifted_is_told_where_hubspot_says_so(hubspot, stub):
+    stub.says(Say(429, {**LIMIT, "policyName": "DAILY"}, {"retry-after": "7260"}))
+    problem = raised(hubspot.read, ["1"], [])
+    assert (problem.retry_in, str(problem).endswith(": 429 daily limit reached; it is lifted in 121 min")) == (3600, True)
 
 
 def test_while_a_budget_is_closed_nothing_is_sent(hubspot, stub, limiter):
     limiter.close(BURST, 600)
     problem = raised(hubspot.read, ["1"], [])
     assert (type(problem), problem.retry_in, stub.calls) == (Paused, pytest.approx(600), [])
+    at = datetime.now(UTC) + timedelta(minutes=10)
+    times = [f"{one:%H:%M}" for one in (at - timedelta(minutes=1), at)]
+    assert str(problem) in [
+        f"hubspot: contacts: read: no calls left for now; HubSpot is asked again at {one} UTC" for one in times
+    ]
 
 
 def test_a_429_slows_everybody_who_shares_the_limiter(stub, base_url, clock, limiter):

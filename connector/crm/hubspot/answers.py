@@ -2,7 +2,8 @@
 
 Facts (HubSpot API, "Error handling"; spec of the contacts API; bodies captured by others):
 - every field of an error body is optional, so a missing one is never an error of ours;
-- messages are localised and repeat the values they refuse: codes and names are read out of them, the words go no further;
+- messages are localised and repeat the values they refuse: codes and names are read out of them, the words go no further, but
+  for those about definitions, which hold nobody's data and name limits that no code does;
 - property errors are in `errors[]` or, for contacts, in a JSON array at the end of `message`;
 - a conflict names the contact in `context.existingId` or as the last number of its message;
 - a 404 that is not HubSpot's own JSON comes from something in between and says nothing about a contact.
@@ -27,6 +28,8 @@ DAILY_PAUSE = 3600.0  # the quota comes back at midnight in the account's time z
 LONGEST_MIGRATION = 86400.0
 LONGEST_PAUSE = 60.0
 """Seconds."""
+LONGEST_WORDS = 300
+"""Characters of what HubSpot says in words."""
 
 CONFLICT = "CONFLICT"
 UNIQUE_CONFLICT = "CONFLICTING_UNIQUE_VALUE"
@@ -78,8 +81,8 @@ def read(raw: Raw) -> Reply:
     return Reply(raw.status, body, headers, str(request))
 
 
-def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") -> ConnectorError | None:
-    """What a whole answer means for us; None when it can be used. what: names the call, for the message. way_out: see
+def failure(what: str, reply: Reply, search: bool = False, way_out: str = "", words: bool = False) -> ConnectorError | None:
+    """What a whole answer means for us; None when it can be used. what: names the call, for the message. way_out, words: see
     `Transport.call`."""
     status = reply.status
     where = f"hubspot: {what}: {status}"
@@ -90,11 +93,12 @@ def failure(what: str, reply: Reply, search: bool = False, way_out: str = "") ->
     if status == 401:
         return Paused(f"{where} credentials refused: correct crm.access_token", CREDENTIALS_PAUSE)
     if status == 403:
-        return _forbidden(where, reply, way_out)
+        return _forbidden(where, reply, way_out, words)
     if status in (408, 425) or not 400 <= status < 500 or not _from_hubspot(reply):
         way_out = TROUBLE if status in (408, 425) or status >= 500 else STRANGE
         return Unavailable(f"{where}{way_out}", min(retry_after(reply), LONGEST_PAUSE))
-    return row_error(where, reply.body or {}, status=status)
+    problem = row_error(where, reply.body or {}, status=status)
+    return Rejected(f"{problem}{_said(reply)}", problem.refused) if words and isinstance(problem, Rejected) else problem
 
 
 def row_error(where: str, error: Mapping[str, Any], names: Sequence[str] = (), status: int = 0) -> ConnectorError:
@@ -230,20 +234,31 @@ def _asked_to_wait(where: str, reply: Reply, search: bool) -> ConnectorError:
     if reply.status == 423:
         return Busy(f"{where} locked", max(2.0, min(told, LONGEST_PAUSE)))
     if policy == "DAILY" or reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0":
-        return Paused(f"{where} daily limit reached", min(told, DAILY_PAUSE) or DAILY_PAUSE)
+        lifted = f"in {told / 60:.0f} min" if told else "at midnight in the account's time zone"
+        return Paused(f"{where} daily limit reached; it is lifted {lifted}", min(told, DAILY_PAUSE) or DAILY_PAUSE)
     window = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds")) / 1000 or 10.0
     wait = 1.0 if search or policy == "SECONDLY" else window
     return Busy(f"{where} rate limit {policy}".rstrip(), min(told or wait, LONGEST_PAUSE))
 
 
-def _forbidden(where: str, reply: Reply, way_out: str) -> ConnectorError:
+def _forbidden(where: str, reply: Reply, way_out: str, words: bool) -> ConnectorError:
     """Denied, when HubSpot itself says so of something we can do without."""
     named = scopes(reply.body)
-    message = f"{where} missing scopes: {named or 'not named'}"
+    message = f"{where} missing scopes: {named or 'not named' + (_said(reply) if words else '')}"
     if way_out and _from_hubspot(reply):
         return Denied(f"{message}; {way_out}", CREDENTIALS_PAUSE)
     to_do = "add them to the app" if named else "compare the app's with those in docs/operating.md"
     return Paused(f"{message}; {to_do}", CREDENTIALS_PAUSE)
+
+
+def _said(reply: Reply) -> str:
+    """HubSpot's own words and sub-categories, to stand behind a message: one line that any terminal can show."""
+    body = reply.body or {}
+    told = [entry.get(key) for entry in (body, *_nested(body)) for key in ("subCategory", "message")]
+    text = " | ".join(dict.fromkeys(" ".join(one.split()) for one in told if isinstance(one, str) and one.strip()))
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    cut = plain if len(plain) <= LONGEST_WORDS else plain[: LONGEST_WORDS - 3] + "..."
+    return f": {cut}" if cut else ""
 
 
 def _from_hubspot(reply: Reply) -> bool:

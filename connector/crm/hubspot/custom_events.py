@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.crm.base import BATCH, EventOutcome, EventRecord, event_property
+from connector.crm.base import BATCH, EventOutcome, EventRecord, EventType, event_property
 from connector.crm.hubspot import answers, event_records, narrowing, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.narrowing import Fault, Steps, Told
@@ -69,10 +69,10 @@ class CustomEvents:
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Sink: they cannot be removed."""
 
-    def properties(self, name: str) -> set[str] | None:
+    def look(self, name: str) -> EventType | None:
         """See Sink."""
         found = self._definition(name)
-        return set(found.properties) if found else None
+        return EventType(found.properties) if found else None
 
     def create(self, name: str, details: Sequence[str]) -> None:
         """See Sink."""
@@ -88,8 +88,12 @@ class CustomEvents:
         }
         self._known.pop(name, None)
         try:
-            self._transport.http(f"custom event {name}: create", "POST", paths.EVENT_DEFINITIONS, body, way_out=WAY_OUT)
+            self._transport.http(
+                f"custom event {name}: create", "POST", paths.EVENT_DEFINITIONS, body, way_out=WAY_OUT, words=True
+            )
         except Exists:
+            if self._definition(name) is None:
+                raise Rejected(event_records.taken(f"custom event {name}")) from None
             self._complete(name, properties)
 
     def _complete(self, name: str, wanted: Sequence[dict[str, str]]) -> None:
@@ -99,7 +103,9 @@ class CustomEvents:
             if one["name"] not in definition.properties:
                 path = paths.under(paths.EVENT_DEFINITIONS, definition.name, "property")
                 try:
-                    self._transport.http(f"custom event {name}: add {one['name']}", "POST", path, one, way_out=WAY_OUT)
+                    self._transport.http(
+                        f"custom event {name}: add {one['name']}", "POST", path, one, way_out=WAY_OUT, words=True
+                    )
                 except Exists:
                     continue
         self._known.pop(name, None)

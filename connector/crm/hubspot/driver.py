@@ -9,6 +9,7 @@ from connector.crm.base import (
     EventOutcome,
     EventRecord,
     EventSchema,
+    EventType,
     NewProperty,
     Outcome,
     Property,
@@ -124,6 +125,10 @@ class HubSpot:
         """See Crm."""
         return self._schema.properties()
 
+    def find_property(self, name: str) -> Property | None:
+        """See Crm."""
+        return self._schema.find_property(name)
+
     def create_group(self, name: str, label: str) -> None:
         """See Crm."""
         self._schema.create_group(name, label)
@@ -174,9 +179,9 @@ class HubSpot:
         """See Crm."""
         self._events.remove(schema, record_ids)
 
-    def event_schema(self, schema: EventSchema) -> set[str] | None:
+    def event_schema(self, schema: EventSchema) -> EventType | None:
         """See Crm."""
-        return self._events.properties(schema)
+        return self._events.look(schema)
 
     def create_event_schema(self, schema: EventSchema, details: Sequence[str]) -> None:
         """See Crm."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord, Outcome, Write
+from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord, EventType, Outcome, Write
 from connector.crm.hubspot import answers, event_records, narrowing, outcomes, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.associations import Associations, Pair, Problem
@@ -23,6 +23,7 @@ from connector.crm.hubspot.transport import Transport
 from connector.errors import Denied, Exists, Missing, Rejected, Transient, Unavailable
 
 WHAT, READ = "events: upsert", "events: read"
+CONTACT = "0-1"
 KEY = "event_id"
 TEXT = {"type": "string", "fieldType": "text"}
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -80,7 +81,7 @@ class EventObjects:
             try:
                 reply = self._read(name, some)
             except (Missing, Rejected) as error:
-                if isinstance(error, Rejected) and self.properties(name) is not None:
+                if isinstance(error, Rejected) and self._schema(name) is not None:
                     raise
                 continue
             narrowing.raise_failures(READ, reply)
@@ -92,17 +93,25 @@ class EventObjects:
         try:
             event_records.archive(self._transport, self._type(name), record_ids, WAY_OUT)
         except Rejected:
-            if self.properties(name) is not None:
+            if self._schema(name) is not None:
                 raise
 
-    def properties(self, name: str) -> set[str] | None:
+    def look(self, name: str) -> EventType | None:
         """See Sink."""
+        one = self._schema(name)
+        found = one or self._schema(name, archived=True)
+        if found is None:
+            return None
+        names = frozenset(str(each["name"]) for each in found.get("properties") or [] if each.get("name"))
+        return EventType(names, _joined(found), archived=one is None)
+
+    def _schema(self, name: str, archived: bool = False) -> dict[str, Any] | None:
+        """The definition of the object that is in use, or of the archived one."""
         what = "custom objects: list"
-        reply = self._transport.http(what, "GET", paths.SCHEMAS, way_out=WAY_OUT)
-        for one in answers.records(what, reply):
-            if str(one.get("name", "")).lower() == name.lower() and not one.get("archived"):
-                return {str(each["name"]) for each in one.get("properties") or [] if each.get("name")}
-        return None
+        query = {"archived": "true"} if archived else None
+        reply = self._transport.http(what, "GET", paths.SCHEMAS, query=query, way_out=WAY_OUT)
+        fit = (one for one in answers.records(what, reply) if str(one.get("name", "")).lower() == name.lower())
+        return next((one for one in fit if archived or not one.get("archived")), None)
 
     def create(self, name: str, details: Sequence[str]) -> None:
         """See Sink. Details share one property."""
@@ -119,9 +128,11 @@ class EventObjects:
             "associatedObjects": ["CONTACT"],
         }
         try:
-            self._transport.http(f"custom object {name}: create", "POST", paths.SCHEMAS, body, way_out=WAY_OUT)
+            self._transport.http(f"custom object {name}: create", "POST", paths.SCHEMAS, body, way_out=WAY_OUT, words=True)
         except Exists:
-            return
+            if self._schema(name) is None:
+                raise Rejected(event_records.taken(f"custom object {name}")) from None
+            raise
 
     def _type(self, name: str) -> str:
         return f"p{self._portal_id}_{name}"
@@ -140,7 +151,7 @@ class EventObjects:
         """Raises Denied when there is no such custom object; looked at once."""
         if name in self._seen:
             return
-        if self.properties(name) is None:
+        if self._schema(name) is None:
             raise Denied(f"hubspot: {WHAT}: there is no custom object {name}; make it with `connector setup --apply`", PAUSE)
         self._seen.add(name)
 
@@ -165,6 +176,13 @@ class EventObjects:
             raise
         except Transient as error:
             return {one.ref: error for one in wanted}
+
+
+def _joined(schema: Mapping[str, Any]) -> bool:
+    """Whether an object has an association with contacts; so it is when the answer tells of none at all."""
+    told = schema.get("associations")
+    ends = [one.get(end) for one in told or [] if isinstance(one, dict) for end in ("fromObjectTypeId", "toObjectTypeId")]
+    return told is None or CONTACT in ends
 
 
 def _properties(row: EventRecord) -> dict[str, str]:

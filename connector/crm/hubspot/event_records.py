@@ -38,6 +38,12 @@ def details(told: Mapping[str, Any]) -> str:
     return json.dumps(short, ensure_ascii=False, default=str)
 
 
+def taken(what: str) -> str:
+    """That HubSpot makes no object or event of a name, as there is one, and shows none."""
+    way_out = "restore it in HubSpot, or name another under events.object"
+    return f"hubspot: {what}: create: 409, the name is taken by what HubSpot does not show (an archived one?); {way_out}"
+
+
 def archive(transport: Transport, kind: str, ids: Iterable[str], way_out: str) -> None:
     """Archive records of a type; those already gone count as done. One call per 100, and one each when that is refused."""
     what = "events: remove"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from connector.crm.base import EventOutcome, EventRecord, EventSchema
+from connector.crm.base import EventOutcome, EventRecord, EventSchema, EventType
 from connector.crm.hubspot.associations import Associations
 from connector.crm.hubspot.custom_events import CustomEvents
 from connector.crm.hubspot.event_objects import EventObjects
@@ -30,7 +30,7 @@ class Sink(Protocol):
     def remove(self, name: str, record_ids: Iterable[str]) -> None:
         """See Crm.remove_events."""
 
-    def properties(self, name: str) -> set[str] | None:
+    def look(self, name: str) -> EventType | None:
         """See Crm.event_schema."""
 
     def create(self, name: str, details: Sequence[str]) -> None:
@@ -76,10 +76,10 @@ class Events:
         """See Crm.remove_events."""
         self._sinks[schema.kind].remove(schema.name, record_ids)
 
-    def properties(self, schema: EventSchema) -> set[str] | None:
+    def look(self, schema: EventSchema) -> EventType | None:
         """See Crm.event_schema."""
-        return self._sinks[schema.kind].properties(schema.name)
+        return self._sinks[schema.kind].look(schema.name)
 
     def create(self, schema: EventSchema, details: Sequence[str]) -> None:
-        """See Crm.create_event_schema. One that exists stays; a custom event gets the properties it lacks."""
+        """See Crm.create_event_schema."""
         self._sinks[schema.kind].create(schema.name, details)

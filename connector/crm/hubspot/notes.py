@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from connector.crm.base import BATCH, EventOutcome, EventRecord
+from connector.crm.base import BATCH, EventOutcome, EventRecord, EventType
 from connector.crm.hubspot import answers, event_records, narrowing, paths
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.associations import Associations
@@ -64,9 +64,9 @@ class Notes:
         """See Sink."""
         event_records.archive(self._transport, paths.NOTES, record_ids, WAY_OUT)
 
-    def properties(self, name: str) -> set[str] | None:
+    def look(self, name: str) -> EventType | None:
         """See Sink: every portal has notes."""
-        return set()
+        return EventType(frozenset())
 
     def create(self, name: str, details: Sequence[str]) -> None:
         """See Sink: nothing to make."""

@@ -17,6 +17,7 @@ V3 = "v3"
 CONTACTS = "contacts"
 ACCOUNT = "/account-info/v3/details"
 USAGE = "/account-info/v3/api-usage/daily/private-apps"
+PROPERTIES = "/crm/v3/properties/contacts"
 PROPERTY_LIMITS = "/crm/v3/limits/custom-properties"
 TOKEN = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105 - a path
 

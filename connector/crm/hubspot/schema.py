@@ -1,7 +1,8 @@
 """The portal itself: whose it is, and how its contact properties are defined.
 
 Facts (HubSpot API, properties and account information reference):
-- definitions come in one answer, without pages; sensitive ones only with further scopes;
+- definitions come in one answer, without pages; archived ones only with `archived=true`, sensitive ones only with
+  `dataSensitivity` and further scopes: both keep their names;
 - a property is unwritable when its `modificationMetadata.readOnlyValue` or `calculated` is true;
 - `hasUniqueValue` is fixed when the property is made; a name is never changed;
 - a group must exist before a property in it; making what exists is answered 409;
@@ -15,10 +16,13 @@ from connector.crm.base import NewProperty, Property
 from connector.crm.hubspot import paths
 from connector.crm.hubspot.answers import STRANGE, Reply
 from connector.crm.hubspot.transport import Transport
-from connector.errors import ConfigError, Exists, Rejected, Unavailable
+from connector.errors import ConfigError, Denied, Exists, Missing, Rejected, Unavailable
 
 READ_SCOPE = "grant the token crm.schemas.contacts.read"
 WRITE_SCOPE = "grant the token crm.schemas.contacts.write"
+SENSITIVE = ("sensitive", "highly_sensitive")
+ASKING = ({}, {"archived": "true"}, *({"dataSensitivity": one} for one in SENSITIVE))
+"""Ways to ask for one definition, since each shows its own kind only."""
 
 
 class Schema:
@@ -54,6 +58,18 @@ class Schema:
         self._known = {one["name"]: _property(one) for one in named if not one.get("archived")}
         return dict(self._known)
 
+    def find_property(self, name: str) -> Property | None:
+        """See Crm.find_property."""
+        path = paths.under(paths.PROPERTIES, name)
+        for asked in ASKING:
+            try:
+                reply = self._transport.http(f"property {name}: read", "GET", path, query=asked, way_out=READ_SCOPE)
+            except (Denied, Missing, Rejected):
+                continue
+            if (found := reply.body or {}).get("name"):
+                return _property({**asked, **found})
+        return None
+
     def definition(self, name: str) -> Property | None:
         """One property, from what was read before if it is in there: what matters of it never changes."""
         if self._known is None or name not in self._known:
@@ -68,6 +84,7 @@ class Schema:
                 f"property group {name}: create",
                 lambda api, options: api.groups.create(paths.CONTACTS, body, **options),
                 way_out=WRITE_SCOPE,
+                words=True,
             )
         except Exists:
             return
@@ -86,6 +103,7 @@ class Schema:
             f"property {new.name}: create",
             lambda api, options: api.properties.create(paths.CONTACTS, body, **options),
             way_out=WRITE_SCOPE,
+            words=True,
         )
 
     def add_options(self, name: str, options: Mapping[str, str]) -> None:
@@ -104,7 +122,10 @@ class Schema:
             places = [one["displayOrder"] for one in held if isinstance(one.get("displayOrder"), int)]
             change = {"options": [*held, *_listed(new, max(places, default=-1) + 1)]}
             self._transport.call(
-                what, lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call), way_out=WRITE_SCOPE
+                what,
+                lambda api, call: api.properties.update(paths.CONTACTS, name, change, **call),
+                way_out=WRITE_SCOPE,
+                words=True,
             )
 
 
@@ -148,4 +169,6 @@ def _property(definition: Mapping[str, Any]) -> Property:
         read_only=bool(guard.get("readOnlyValue") or definition.get("calculated")),
         unique=bool(definition.get("hasUniqueValue")),
         calculated=bool(definition.get("calculated")),
+        archived=bool(definition.get("archived")),
+        sensitive=definition.get("dataSensitivity") in SENSITIVE,
     )

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from connector.crm.hubspot import answers, limits, paths
 from connector.crm.hubspot.answers import Busy, Reply
 from connector.crm.hubspot.limits import Limiter
 from connector.crm.hubspot.sdk import Apis, Raw
-from connector.errors import Late, Paused, Permanent, Unavailable
+from connector.errors import ConnectorError, Late, Paused, Permanent, Unavailable
 from connector.reach import trouble
 
 CONNECT_TIMEOUT = 5.0
@@ -40,6 +41,9 @@ REFUSALS = (ContactsRefusal, PropertiesRefusal)
 
 Send = Callable[[Apis, dict[str, Any]], Any]
 """Makes one call, with these keyword options for the client."""
+
+Judge = Callable[[Reply], ConnectorError | None]
+"""What an answer means, None when it can be used."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +83,7 @@ class Transport:
         refusals: bool = False,
         way_out: str = "",
         once: bool = False,
+        words: bool = False,
     ) -> Reply:
         """Make one call that HubSpot's client has no method for. path: from `paths`. The rest as in `call`."""
         return self.call(
@@ -87,6 +92,7 @@ class Transport:
             refusals=refusals,
             way_out=way_out,
             once=once,
+            words=words,
         )
 
     def call(
@@ -99,6 +105,7 @@ class Transport:
         way_out: str = "",
         once: bool = False,
         fresh: float = math.inf,
+        words: bool = False,
     ) -> Reply:
         """Make one call.
 
@@ -108,6 +115,7 @@ class Transport:
         way_out: given for a part of HubSpot that the rest can do without: a 403 raises Denied and ends with these words.
         once: sending it twice would do it twice, so it is not sent again after a failure, unless HubSpot only asked to wait.
         fresh: seconds after which it is not sent any more; raises Late when HubSpot or the budget would have it wait longer.
+        words: the call is about a definition, so that what HubSpot says of a refusal holds nobody's data and is told.
         Raises Unavailable, Paused, and without `refusals` Missing, Exists, Rejected.
         """
         ends, late = self._clock() + self._deadline, self._clock() + fresh
@@ -124,13 +132,14 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._attempt, what, send, search, refusals, ends, late, way_out)
+        judge = partial(answers.failure, what, search=search, way_out=way_out, words=words)
+        return retrying(self._attempt, what, send, search, refusals, ends, late, judge)
 
-    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float, late: float, way_out: str) -> Reply:
+    def _attempt(self, what: str, send: Send, search: bool, refusals: bool, ends: float, late: float, judge: Judge) -> Reply:
         kind = limits.SEARCH if search else limits.BURST
         self._take_turn(what, kind, ends, late)
         reply = answers.read(self._exchange(what, send, ends))
-        problem = answers.failure(what, reply, search, way_out)
+        problem = judge(reply)
         if reply.status in (429, 477) and isinstance(problem, Paused):
             self._slow_everybody(what, kind, problem)
             if isinstance(problem, Busy) and self._clock() + problem.retry_in > late:
@@ -144,7 +153,8 @@ class Transport:
     def _take_turn(self, what: str, kind: str, ends: float, late: float) -> None:
         while wait := self._limiter.acquire(kind):
             if self._clock() + wait >= ends:
-                raise Paused(f"hubspot: {what}: no calls left for now", retry_in=wait)
+                again = f"{datetime.now(UTC) + timedelta(seconds=wait):%H:%M} UTC"
+                raise Paused(f"hubspot: {what}: no calls left for now; HubSpot is asked again at {again}", retry_in=wait)
             if self._clock() + wait > late:
                 raise Late(f"hubspot: {what}: no calls left for the moment", retry_in=wait)
             self._sleep(wait)
