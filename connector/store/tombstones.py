@@ -58,10 +58,11 @@ class Tombstones:
         """Those contacts that were erased, former ids included."""
         return {one for _, one in self._found((self._contact(one), one) for one in contact_ids)}
 
-    def emails(self, emails: Iterable[str]) -> dict[str, datetime]:
-        """Since when these addresses are nobody's: their owner was erased then, or moved to another one."""
+    def emails(self, emails: Iterable[str], kinds: Iterable[str] = ("email", "moved")) -> dict[str, datetime]:
+        """Since when these addresses are nobody's: their owner was erased then (email), or moved to another one (moved)."""
         found: dict[str, datetime] = {}
-        for at, email in self._found((self._email(kind, one), one) for one in emails for kind in ("email", "moved")):
+        asked = [(self._email(kind, one), one) for kind in kinds for one in emails]
+        for at, email in self._found(asked):
             found[email] = max(at, found.get(email, at))
         return found
 

@@ -17,6 +17,12 @@ from connector.sync.forget import erased_name
 from connector.sync.subscriptions import PASSED
 from connector.sync.work import Work
 
+MOVED = (
+    "somebody who had this email address moved to another one, which is no erasure; of this one only a keyed hash is kept. "
+    "To find the person give the new address, a contact id, or provider:user_id"
+)
+"""What to say of an address that a person left."""
+
 
 def find(tx: Tx, who: str) -> list[Link]:
     """Links of WHO: an email address, a contact id (a former one, too), or provider:user_id (of an erased user, too)."""
@@ -30,10 +36,15 @@ def find(tx: Tx, who: str) -> list[Link]:
 
 
 def nobody(tx: Tx, who: str) -> str:
-    """What to say when WHO is nobody: whether that is because the person was erased."""
+    """What to say when WHO is nobody: whether that is because the person was erased, or has another address now."""
     provider, _, user_id = who.partition(":")
-    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]) or tx.tombstones.users(provider, [user_id]):
-        return f"{who}: erased; nothing is kept but a keyed hash"
+    told = []
+    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who], ["email"]) or tx.tombstones.users(provider, [user_id]):
+        told.append("erased; nothing is kept but a keyed hash")
+    if tx.tombstones.emails([who], ["moved"]):
+        told.append(MOVED)
+    if told:
+        return f"{who}: {'. Besides, '.join(told)}"
     if "@" in who and ":" not in who.split("@")[0]:
         return f"{who}: nobody had this email address, user or contact, when the connector last saw them"
     if ":" in who:
