@@ -46,6 +46,16 @@ class Tombstones:
         self._put("contact", [self._contact(one) for one in contact_ids])
         self._put("email", [self._email("email", one) for one in emails])
 
+    def bury_for_good(self, contact_ids: Iterable[str]) -> None:
+        """These contacts were erased in the CRM itself: nobody can restore them, and what is merged into one goes with it."""
+        ids = list(contact_ids)
+        self._put("contact", [self._contact(one) for one in ids])
+        self._put("for good", [self._tx.keyed.digest("for good", one) for one in ids])
+
+    def for_good(self, contact_ids: Iterable[str]) -> set[str]:
+        """Those contacts that were erased in the CRM itself."""
+        return {one for _, one in self._found((self._tx.keyed.digest("for good", one), one) for one in contact_ids)}
+
     def moved(self, email: str) -> None:
         """An address used to be somebody's: whoever has it next is somebody else."""
         self._put("moved", [self._email("moved", email)])
