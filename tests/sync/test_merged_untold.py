@@ -4,7 +4,7 @@ import pytest
 
 from connector.errors import Unavailable
 from connector.model import Change, LinkState
-from connector.sync import reconcile, repair
+from connector.sync import explain, reconcile, repair, who
 
 from .scenes import BOB, CREATE_USER, HOUR
 from .world import USER, World
@@ -53,6 +53,23 @@ def test_a_contact_that_waits_for_its_user_is_nobody_else(merged):
     world.run()
     assert world.link(user).state is LinkState.ACTIVE
     assert world.crm.contacts[survivor]["firstname"] == "Augusta"
+
+
+def test_an_address_that_is_an_additional_one_of_the_contact_now_is_told_as_that(tmp_path):
+    world = World(tmp_path)
+    user = world.idp.register(USER)
+    world.run()
+    stray = world.crm.create({"email": "stray@example.com"})
+    survivor = world.crm.merge(stray, world.contact_of(user))
+    world.run()
+    assert world.crm.contacts[survivor]["email"] == "stray@example.com"
+    link = world.link(user)
+    with world.store.read() as tx:
+        told = who.shown(world.work, tx, link)
+        now = explain.explain(world.work, tx, link, "email")["chain"][-1]
+    (email,) = (one for one in told["fields"] if one["user"] == "email")
+    assert email["state"] == "agreed: the user's address is one of the contact's additional addresses"
+    assert now["rule"] == "nothing is done, because the user's address is one of the contact's additional addresses"
 
 
 @pytest.fixture
