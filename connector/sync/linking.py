@@ -7,8 +7,9 @@ from dataclasses import replace
 from connector.engine.normalise import Unreadable, to_contact
 from connector.engine.plan import Step
 from connector.engine.readings import MERGED, MERGED_WHEN, absorbed_ids, additional_emails, user_reading
+from connector.engine.typologies import agreed_after_merge
 from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
-from connector.mapping.model import Field
+from connector.mapping.model import TYPOLOGIES, Field
 from connector.model import SHARING, Contact, Link, LinkState
 from connector.store import Tx
 from connector.sync.case import Case
@@ -180,6 +181,14 @@ def moved(work: Work, batch: list[Case]) -> None:
         alone = meeting[case.link.provider, contact.id] == 1 and not _another(work, case, contact)
         if not alone or not claim(work, case, contact, "contact.merged", absorbed.get(contact.id, ())):
             case.end(LinkState.HELD, MERGED_HELD, "hold")
+
+
+def met_anew(batch: list[Case]) -> None:
+    """After a merge, the typologies that were lost with it are added again."""
+    for case in batch:
+        if TYPOLOGIES in case.link.base:
+            agreed = agreed_after_merge(case.link, case.seen.contact, case.mapping)
+            case.link = replace(case.link, base={**case.link.base, TYPOLOGIES: agreed})
 
 
 def _absorbed(work: Work, merged: list[Case]) -> dict[str, set[str]]:
