@@ -60,7 +60,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
         | waiting,
     )
     left = {"to take back": told["removals"]} if told["removals"] else {}
-    print_pairs("activities", told["activities"] | left)
+    sinks = "; ".join(f"{one['sink'] or 'HubSpot'}: {one['why']}" for one in told["sinks"])
+    print_pairs("activities", told["activities"] | left | ({"waiting for": sinks} if sinks else {}))
     print_pairs("subscriptions", {name.replace("_", " "): value for name, value in _lag(told["subscriptions"]).items()})
     out.print(f"last sweep {told['last_sweep_at'] or 'never: is `connector up` running?'}", markup=False)
 

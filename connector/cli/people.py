@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,9 +124,9 @@ def erase(
     _, work = work_of(config)
     with work.store.read() as tx:
         links = _found(tx, who_)
+    _require_one_person(who_, links)
     if sys.stdin.isatty() and not yes:
-        names = plain(", ".join(f"{link.name} (contact {link.contact_id or 'none'})" for link in links))
-        typer.confirm(f"Erase {names}? This cannot be taken back", abort=True, err=True)
+        typer.confirm(f"Erase {plain(_named(links))}? This cannot be taken back", abort=True, err=True)
     users = erasing.erase_users(work, links) if user_too else {}
     outcomes = erasing.erase(work, links, time.sleep)
     erased = [users.get(link.id, False) for link in links]
@@ -135,6 +137,20 @@ def erase(
         for outcome, user in zip(outcomes, erased, strict=True):
             _print(outcome, user)
     _complain(outcomes, [link for link in links if user_too and not users[link.id]])
+
+
+def _require_one_person(who_: str, links: Sequence[Link]) -> None:
+    """Links of several providers are one person; two users of one provider may be two. Raises BadParameter."""
+    for provider, count in Counter(link.provider for link in links).items():
+        if count > 1:
+            several = _named([link for link in links if link.provider == provider])
+            raise typer.BadParameter(
+                f"{who_} is {count} users of {provider}, and nobody was erased: {several}. Erase them one by one"
+            )
+
+
+def _named(links: Sequence[Link]) -> str:
+    return ", ".join(f"{link.name} (contact {link.contact_id or 'none'}, {link.state.value})" for link in links)
 
 
 def _print(outcome: Outcome, user: bool) -> None:

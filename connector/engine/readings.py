@@ -25,6 +25,9 @@ OVER = timedelta(hours=36)
 MERGED = "hs_merged_object_ids"
 """The contacts a contact was merged from, ";"-separated."""
 
+MERGED_WHEN = "hs_calculated_merged_vids"
+"""The same, each with ":" and a time; said to leave out those of earlier merges."""
+
 
 def created_at(contact: Contact) -> datetime | None:
     """When the CRM made a contact; None when it does not tell."""
@@ -34,6 +37,12 @@ def created_at(contact: Contact) -> datetime | None:
 def additional_emails(contact: Contact) -> set[str]:
     """A contact's other addresses in normal form."""
     return {one.strip().lower() for one in (contact.properties.get(ADDITIONAL) or "").split(";") if one.strip()}
+
+
+def absorbed_ids(contact: Contact) -> set[str]:
+    """The contacts a contact was merged from, where `MERGED` and `MERGED_WHEN` were read."""
+    told = ";".join(contact.properties.get(name) or "" for name in (MERGED, MERGED_WHEN))
+    return {one.partition(":")[0].strip() for one in told.split(";")} - {""}
 
 
 def user_reading(rule: Field, user: User | None) -> Reading:

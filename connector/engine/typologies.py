@@ -7,8 +7,8 @@ from connector.engine.compare import as_set, elements
 from connector.engine.decide import Decision, Sides, decide, hold
 from connector.engine.normalise import Reading, Unreadable, to_user
 from connector.engine.readings import contact_reading, user_reading
-from connector.mapping.model import TYPOLOGIES, Field
-from connector.model import Link, Value
+from connector.mapping.model import TYPOLOGIES, Field, Mapping
+from connector.model import Contact, Link, Value
 
 if TYPE_CHECKING:
     from connector.engine.plan import Policy, Seen
@@ -39,6 +39,21 @@ def typologies(link: Link, seen: "Seen", policy: "Policy") -> list[Decision]:
     somewhere = elements(sides.user.value) | elements(sides.contact.value)
     decided = replace(decided, agreed=as_set(elements(decided.agreed) & somewhere))
     return [_returned(decided, link, seen, policy) if given.both else decided]
+
+
+def agreed_after_merge(link: Link, contact: Contact | None, mapping: Mapping) -> Value:
+    """What of the agreed typologies still is once a link leads to another contact than was seen last: those that this one has.
+
+    The others nobody took away: they are not agreed any more.
+    """
+    base = link.base.get(TYPOLOGIES)
+    if link.contact is None or contact is None or link.contact.id == contact.id:
+        return base
+    try:
+        shown = [contact_reading(one, contact) for one in mapping.rules if one.user == TYPOLOGIES]
+    except Unreadable:
+        return base
+    return as_set(elements(base) & frozenset(value for one in shown for value in elements(one.value)))
 
 
 def _with_intents(sides: Sides, rule: Field, link: Link) -> Sides:

@@ -46,6 +46,16 @@ class Tombstones:
         self._put("contact", [self._contact(one) for one in contact_ids])
         self._put("email", [self._email("email", one) for one in emails])
 
+    def bury_for_good(self, contact_ids: Iterable[str]) -> None:
+        """These contacts were erased in the CRM itself: nobody can restore them, and what is merged into one goes with it."""
+        ids = list(contact_ids)
+        self._put("contact", [self._contact(one) for one in ids])
+        self._put("for good", [self._tx.keyed.digest("for good", one) for one in ids])
+
+    def for_good(self, contact_ids: Iterable[str]) -> set[str]:
+        """Those contacts that were erased in the CRM itself."""
+        return {one for _, one in self._found((self._tx.keyed.digest("for good", one), one) for one in contact_ids)}
+
     def moved(self, email: str) -> None:
         """An address used to be somebody's: whoever has it next is somebody else."""
         self._put("moved", [self._email("moved", email)])
@@ -58,10 +68,11 @@ class Tombstones:
         """Those contacts that were erased, former ids included."""
         return {one for _, one in self._found((self._contact(one), one) for one in contact_ids)}
 
-    def emails(self, emails: Iterable[str]) -> dict[str, datetime]:
-        """Since when these addresses are nobody's: their owner was erased then, or moved to another one."""
+    def emails(self, emails: Iterable[str], kinds: Iterable[str] = ("email", "moved")) -> dict[str, datetime]:
+        """Since when these addresses are nobody's: their owner was erased then (email), or moved to another one (moved)."""
         found: dict[str, datetime] = {}
-        for at, email in self._found((self._email(kind, one), one) for one in emails for kind in ("email", "moved")):
+        asked = [(self._email(kind, one), one) for kind in kinds for one in emails]
+        for at, email in self._found(asked):
             found[email] = max(at, found.get(email, at))
         return found
 

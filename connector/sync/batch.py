@@ -81,6 +81,7 @@ def _see(work: Work, batch: list[Case]) -> None:
     """Observe and decide; unlinked users and contacts find their other half, or make it."""
     observe.observe(work, batch)
     linking.moved(work, _open(batch))
+    linking.met_anew(_open(batch))
     for case in _open(batch):
         case.decide()
     keep(work, _open(batch))

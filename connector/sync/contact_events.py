@@ -31,22 +31,24 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
     """
     ids = about(changes)
     links = tx.links.by_contacts(ids) if ids else {}
-    erased = [link for _, change in changes if change.kind == "contact.erased" for link in links.get(change.record_id, [])]
+    gone = _gone(tx, changes)
+    erased = [link for _, change in changes if change.record_id in gone for link in _led_to(links, change)]
     if erased and before is None:
         raise SearchFirst(erased)
     creating = bool(changes) and tx.links.creating()
     later = []
     for row, change in changes:
-        if change.kind == "contact.merged":
+        if change.kind == "contact.merged" and change.record_id not in gone:
             _merged(tx, links, row, change)
             links |= tx.links.by_contacts({change.record_id, *change.former_ids})
             continue
-        found = links.get(change.record_id, [])
+        found = _led_to(links, change)
         if not found and creating and row.tries == 0:
             later.append(row)
-        elif change.kind == "contact.erased":
-            gone = _erased(tx, found, row, change, before or NOTHING)
-            tx.inbox.blank([one.id for one, other in changes if other.record_id in gone])
+        elif change.kind in ("contact.erased", "contact.merged"):
+            gone |= {change.record_id, *change.former_ids}
+            ids = _erased(tx, found, row, change, before or NOTHING)
+            tx.inbox.blank([one.id for one, other in changes if other.record_id in ids])
             links = {one: [link for link in known if link not in found] for one, known in links.items()}
             continue
         elif not found and change.kind == "contact.created":
@@ -55,6 +57,18 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
         for link in found:
             _notice(work, tx, link, row, change)
     return later
+
+
+def _gone(tx: Tx, changes: Sequence[tuple[Stored, Change]]) -> set[str]:
+    """Contacts among these that were erased in the CRM. An erasure may overtake the merge that its contact came of."""
+    merged = [change.record_id for _, change in changes if change.kind == "contact.merged"]
+    return tx.tombstones.for_good(merged) | {change.record_id for _, change in changes if change.kind == "contact.erased"}
+
+
+def _led_to(links: dict[str, list[Link]], change: Change) -> list[Link]:
+    """The links of the contact an event is about, by all ids it names."""
+    found = {link.id: link for one in (change.record_id, *change.former_ids) for link in links.get(one, [])}
+    return list(found.values())
 
 
 def about(changes: Sequence[tuple[Stored, Change]]) -> set[str]:
@@ -111,13 +125,14 @@ def _matters(work: Work, link: Link, change: Change) -> bool:
 def _erased(tx: Tx, links: Sequence[Link], row: Stored, change: Change, before: Search) -> set[str]:
     """The person was erased in the CRM: our copies go at once, of all links of the contact. The user stays.
 
-    Returns the ids the contact had.
+    Returns the ids the contact had. A merge may tell of some of them.
     """
-    ids = {change.record_id, *(one for link in links for one in contact_ids(tx, link))}
+    named = {change.record_id, *change.former_ids}
+    ids = named.union(*(contact_ids(tx, link) for link in links))
     for link in links:
         forget(tx, link, row.sender_id, before)
     tx.inbox.blank([one.id for one in tx.inbox.of(CRM, sorted(ids))])
-    tx.tombstones.bury(CRM, None, [change.record_id])
+    tx.tombstones.bury_for_good(sorted(named))
     return ids
 
 
@@ -141,9 +156,8 @@ def _merged(tx: Tx, links: dict[str, list[Link]], row: Stored, change: Change) -
 
     A contact that still waits for its user has found one in the other.
     """
-    met = {link.id: link for one in (change.record_id, *change.former_ids) for link in links.get(one, [])}
     by_provider: dict[str, list[Link]] = {}
-    for link in met.values():
+    for link in _led_to(links, change):
         if link.state in (*ANSWERABLE, LinkState.HELD):
             by_provider.setdefault(link.provider, []).append(link)
     for provider, found in by_provider.items():

@@ -147,6 +147,8 @@ def _left(rule: str, state: str) -> str:
         return rule
     if rule.startswith("withheld") or state in ("agreed", "drift"):
         return f"nothing is done, because {rule}"
+    if state.startswith("agreed: "):
+        return f"nothing is done, because {state.removeprefix('agreed: ')}"
     return state if rule in state else f"{state}; {rule}"
 
 

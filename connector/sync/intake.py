@@ -36,7 +36,7 @@ TRIES = 5
 
 Entries = tuple[Mapping[str, Any], ...]
 
-BURYING = ("erasure.requested", "contact.erased")
+BURYING = ("erasure.requested", "contact.erased", "contact.merged")
 """Kinds of changes that may be about somebody who is on the way in just now."""
 
 log = structlog.get_logger()
@@ -81,7 +81,9 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     if any(change.kind in BURYING for _, change in read):
         tx.tombstones.alone()
     forgotten = _of_erased(tx, read)
-    read = [(row, change) for row, change in read if row.id not in forgotten]
+    read = [  # of a merge into an erased contact hears whoever is still linked to what was merged
+        (row, change) for row, change in read if row.id not in forgotten or change.kind == "contact.merged"
+    ]
     users: dict[str, list[tuple[Stored, Change]]] = {}
     for row, change in read:
         if row.source != CRM and change.kind in USER_KINDS:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from connector.engine.normalise import Unreadable, to_contact
 from connector.engine.plan import Step
-from connector.engine.readings import MERGED, additional_emails, user_reading
+from connector.engine.readings import MERGED, MERGED_WHEN, absorbed_ids, additional_emails, user_reading
+from connector.engine.typologies import agreed_after_merge
 from connector.errors import ConnectorError, Exists, Fenced, Transient, Unavailable
-from connector.mapping.model import Field
-from connector.model import SHARING, Contact, LinkState
+from connector.mapping.model import TYPOLOGIES, Field
+from connector.model import SHARING, Contact, Link, LinkState
+from connector.store import Tx
 from connector.sync.case import Case
 from connector.sync.contact_events import MERGED_HELD
 from connector.sync.observe import properties
@@ -125,15 +127,18 @@ def link_to(work: Work, case: Case, candidates: list[Contact]) -> None:
         case.end(LinkState.HELD, reason, "hold")
 
 
-def claim(work: Work, case: Case, contact: Contact, kind: str) -> bool:
-    """Tie the link to a contact before anything is written there: of two links, and of two workers, one gets it."""
+def claim(work: Work, case: Case, contact: Contact, kind: str, absorbed: Iterable[str] = ()) -> bool:
+    """Tie the link to a contact before anything is written there: of two links, and of two workers, one gets it.
+
+    absorbed: other ids the contact had before merges.
+    """
     former = case.link.contact_id
     with work.store.write() as tx:
         if not tx.links.claim(case.link, contact.id):
             return False
         tx.history.add([case.entry(kind, answer=f"contact {contact.id}")])
-        if former is not None:
-            tx.aliases.add(case.link.id, case.link.provider, former)
+        for one in ([] if former is None else [former]) + _free(tx, case.link, absorbed):
+            tx.aliases.add(case.link.id, case.link.provider, one)
     case.link = replace(case.link, contact_id=contact.id, state=LinkState.ACTIVE)
     case.seen = replace(case.seen, contact=contact)
     return True
@@ -167,13 +172,47 @@ def moved(work: Work, batch: list[Case]) -> None:
     users = [case for case in batch if case.seen.contact and case.link.user_id and not case.seen.user_gone]
     users = [case for case in users if case.link.state is not LinkState.HELD]
     meeting = Counter((case.link.provider, case.seen.contact.id) for case in users if case.seen.contact)
-    for case in users:
+    merged = [case for case in users if case.seen.contact and case.seen.contact.id != case.link.contact_id]
+    absorbed = _absorbed(work, merged)
+    for case in merged:
         contact = case.seen.contact
-        if contact is None or contact.id == case.link.contact_id:
+        if contact is None or not case.open:
             continue
         alone = meeting[case.link.provider, contact.id] == 1 and not _another(work, case, contact)
-        if not alone or not claim(work, case, contact, "contact.merged"):
+        if not alone or not claim(work, case, contact, "contact.merged", absorbed.get(contact.id, ())):
             case.end(LinkState.HELD, MERGED_HELD, "hold")
+
+
+def met_anew(batch: list[Case]) -> None:
+    """After a merge, the typologies that were lost with it are added again."""
+    for case in batch:
+        if TYPOLOGIES in case.link.base:
+            agreed = agreed_after_merge(case.link, case.seen.contact, case.mapping)
+            case.link = replace(case.link, base={**case.link.base, TYPOLOGIES: agreed})
+
+
+def _absorbed(work: Work, merged: list[Case]) -> dict[str, set[str]]:
+    """What contacts these ones were merged from, as their merge's webhook would have told."""
+    ids = list(dict.fromkeys(case.seen.contact.id for case in merged if case.seen.contact))
+    try:
+        found = work.crm.read(ids, [MERGED, MERGED_WHEN]) if ids else {}
+    except Transient as error:
+        for case in merged:
+            case.failed("contact.read", error)
+        return {}
+    return {contact_id: absorbed_ids(contact) for contact_id, contact in found.items()}
+
+
+def _free(tx: Tx, link: Link, contact_ids: Iterable[str]) -> list[str]:
+    """Those of these contacts that lead to no other user of the same provider."""
+    ids = sorted(contact_ids)
+    known = tx.links.by_contacts(ids)
+    others = {one for one, links in known.items() for other in links if _is_other(other, link)}
+    return [one for one in ids if one not in others]
+
+
+def _is_other(other: Link, link: Link) -> bool:
+    return other.id != link.id and other.provider == link.provider and other.user_id is not None
 
 
 def _another(work: Work, case: Case, contact: Contact) -> bool:
@@ -182,8 +221,7 @@ def _another(work: Work, case: Case, contact: Contact) -> bool:
     with work.store.read() as tx:
         links = list(tx.links.by_users(case.link.provider, [told]).values())
         links += tx.links.by_contacts([contact.id]).get(contact.id, [])
-    others = [one for one in links if one.provider == case.link.provider and one.id != case.link.id and one.user_id]
-    return any(one.state in SHARING for one in others)
+    return any(one.state in SHARING for one in links if _is_other(one, case.link))
 
 
 def _cut(work: Work, case: Case, contact: Contact) -> bool:

@@ -10,11 +10,12 @@ from connector.sync.sweep import SWEPT
 
 def status(store: Store, every: float = 0) -> dict[str, Any]:
     """{"inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "removals", "subscriptions",
-    "last_sweep_at", "outages"}.
+    "last_sweep_at", "outages", "sinks"}.
 
     every: `schedule.subscriptions`. `due` counts what is due now, deliveries and links; `held` questions that wait for a
     person, links and fields; `removals` records of events of erased people that are still in the CRM; `outages`
-    sides that links wait for, as {"provider", "why", "since", "links"}, where `provider` is None for the CRM.
+    sides that links wait for, as {"provider", "why", "since", "links"}, where `provider` is None for the CRM; `sinks` those that
+    take no identity events for now, as {"sink", "why"}, where `sink` is None for the CRM.
     """
     with store.read() as tx:
         links = tx.links.counts()
@@ -36,5 +37,8 @@ def status(store: Store, every: float = 0) -> dict[str, Any]:
             "outages": [
                 {"provider": one.provider or None, "why": one.why, "since": one.since.isoformat(), "links": one.links}
                 for one in tx.troubles.outages()
+            ],
+            "sinks": [
+                {"sink": None if sink == "crm" else sink, "why": why} for sink, why in sorted(tx.troubles.paused().items())
             ],
         }

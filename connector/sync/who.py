@@ -7,7 +7,7 @@ from typing import Any
 from connector.engine.compare import elements
 from connector.engine.consent import decoded
 from connector.engine.normalise import Unreadable
-from connector.engine.readings import contact_reading, user_reading
+from connector.engine.readings import additional_emails, contact_reading, user_reading
 from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, Field, Mapping
 from connector.model import ANSWERABLE, ConsentState, Link, LinkState, Value
 from connector.store import Tx
@@ -16,6 +16,12 @@ from connector.store.notes import ParkedRow
 from connector.sync.forget import erased_name
 from connector.sync.subscriptions import PASSED
 from connector.sync.work import Work
+
+MOVED = (
+    "somebody who had this email address moved to another one, which is no erasure; of this one only a keyed hash is kept. "
+    "To find the person give the new address, a contact id, or provider:user_id"
+)
+"""What to say of an address that a person left."""
 
 
 def find(tx: Tx, who: str) -> list[Link]:
@@ -30,10 +36,15 @@ def find(tx: Tx, who: str) -> list[Link]:
 
 
 def nobody(tx: Tx, who: str) -> str:
-    """What to say when WHO is nobody: whether that is because the person was erased."""
+    """What to say when WHO is nobody: whether that is because the person was erased, or has another address now."""
     provider, _, user_id = who.partition(":")
-    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who]) or tx.tombstones.users(provider, [user_id]):
-        return f"{who}: erased; nothing is kept but a keyed hash"
+    told = []
+    if tx.tombstones.contacts([who]) or tx.tombstones.emails([who], ["email"]) or tx.tombstones.users(provider, [user_id]):
+        told.append("erased; nothing is kept but a keyed hash")
+    if tx.tombstones.emails([who], ["moved"]):
+        told.append(MOVED)
+    if told:
+        return f"{who}: {'. Besides, '.join(told)}"
     if "@" in who and ":" not in who.split("@")[0]:
         return f"{who}: nobody had this email address, user or contact, when the connector last saw them"
     if ":" in who:
@@ -117,8 +128,8 @@ def _value(read: Any, rule: Field, record: Any) -> Value:
 
 
 def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
-    """agreed, withheld: why, held: why, parked: why, drift (differs, and the mapping leaves it), differs (to be settled), or
-    waits: something happened since both sides were last seen, and they were not compared yet."""
+    """agreed, agreed: how, withheld: why, held: why, parked: why, drift (differs, and the mapping leaves it), differs (to be
+    settled), or waits: something happened since both sides were last seen, and they were not compared yet."""
     if rule.purpose and effective(link, rule.purpose) is not ConsentState.GRANTED:
         return f"withheld: no consent for {rule.purpose}"
     told = [f"held: {link.held[rule.user]}"] if rule.user in link.held else []
@@ -129,6 +140,8 @@ def field_state(rule: Field, link: Link, parked: list[ParkedRow]) -> str:
         return "waits"
     if rule.user in link.drift:
         return "drift"
+    if _additional(rule, link):
+        return "agreed: the user's address is one of the contact's additional addresses"
     return "agreed" if _agree(rule, link) else "differs"
 
 
@@ -153,6 +166,13 @@ def _agree(rule: Field, link: Link) -> bool:
         state = effective(link, rule.user.removeprefix(CONSENT))
         return state is ConsentState.UNKNOWN or contact == (state is ConsentState.GRANTED)
     return user == contact or (rule.user in link.echo and contact == link.echo[rule.user])
+
+
+def _additional(rule: Field, link: Link) -> bool:
+    """Whether the user's address is one that the contact has beside its primary one, as after a merge."""
+    if rule.contact != "email" or link.contact is None:
+        return False
+    return _value(user_reading, rule, link.user) in additional_emails(link.contact)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_status_has_the_shape_scripts_rely_on(connector):
     told = json.loads(connector("status", "--json")[1])
     assert set(told) == {
         "inbox", "links", "due", "oldest_due_seconds", "held", "parked", "drift", "activities", "removals", "subscriptions",
-        "last_sweep_at", "outages",
+        "last_sweep_at", "outages", "sinks",
     }  # fmt: skip
     assert set(told["inbox"]) == {"pending", "done", "quarantined"}
     assert set(told["subscriptions"]) == {"last_pass_at", "lag_seconds", "paused"}

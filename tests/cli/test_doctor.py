@@ -14,6 +14,7 @@ from connector.model import ConsentState, LinkState, Statement
 from connector.store import Store
 from connector.store.ledger import LedgerRow
 from connector.store.removals import Made
+from connector.store.troubles import Trouble
 from connector.sync import subscriptions
 from connector.sync.sweep import SWEPT
 
@@ -408,6 +409,17 @@ class TestProviders:
         config.write_text(config.read_text().replace(f", api_url: {stack.sides[1].url}, api_key: identity-token", ""))
         remap(stack, "version: 1", "version: 1\ndefaults: {direction: to_contact}")
         assert doctor()[1]["provider members"]["detail"] == "is only listened to"
+
+    def test_status_says_which_sinks_take_no_events(self, ready, store):
+        assert told(ready("status", "--json"))["sinks"] == []
+        assert "waiting for" not in ready("status")[1]
+        with store.write() as tx:
+            tx.troubles.keep("segment", Trouble(1), "segment: 401")
+            tx.troubles.keep("crm", Trouble(1), "hubspot: 403")
+        assert told(ready("status", "--json"))["sinks"] == [
+            {"sink": None, "why": "hubspot: 403"}, {"sink": "segment", "why": "segment: 401"},
+        ]  # fmt: skip
+        assert "HubSpot: hubspot: 403; segment: segment: 401" in ready("status")[1]
 
     def test_status_says_what_links_wait_for(self, ready, store):
         waits(store)

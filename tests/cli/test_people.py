@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from connector.engine.consent import Standing, encoded
-from connector.model import ConsentState, Statement
+from connector.model import ConsentState, LinkState, Statement, User
 from connector.store import Store
 from connector.store.ledger import LedgerRow
 
@@ -178,6 +178,22 @@ def test_a_person_is_asked_on_a_terminal(connector, person, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         connector("erase", email)
     assert connector("erase", f"members:{user}", "--yes")[0] == 0
+
+
+def test_of_two_users_of_one_provider_with_one_address_none_is_erased_unless_named(connector, stack, person, store):
+    """One of them registered with the other's address, and an erasure cannot be taken back."""
+    email, user, contact = person
+    other = {"provider": "members", "user_id": "u-2", "user": User("u-2", {"email": email}), "state": LinkState.HELD}
+    with store.write() as tx:
+        tx.links.create([other])
+    code, out, err = connector("erase", email, "--yes", "--user-too")
+    assert (code, out) == (2, "")
+    assert f"members:{user} (contact {contact}, active), members:u-2 (contact none, held)" in err
+    assert stack.portal.contact(email) is not None
+    assert stack.idp.user(user) is not None
+    assert connector("erase", f"members:{user}", "--yes")[0] == 0
+    with store.read() as tx:
+        assert tx.links.by_users("members", ["u-2"])["u-2"].state is LinkState.HELD
 
 
 def test_without_the_provider_nothing_is_done(connector, stack, person, monkeypatch):

@@ -192,7 +192,10 @@ class TestSplit:
             pytest.param(event(propertyValue="a\0"), "unstorable_text", id="NUL"),
             pytest.param(event(propertyValue="\ud800"), "unstorable_text", id="surrogate"),
             pytest.param(event(subscriptionType="contact.merge", objectId=...), "bad_merge_ids", id="merge without ids"),
-            pytest.param(event(subscriptionType="contact.merge", newObjectId="5"), "bad_merge_ids", id="merge with ids as text"),
+            pytest.param(event(subscriptionType="contact.merge", newObjectId="5x"), "bad_merge_ids", id="merge with other text"),
+            pytest.param(event(subscriptionType="contact.merge", newObjectId="٥"), "bad_merge_ids", id="other alphabet"),
+            pytest.param(event(subscriptionType="contact.merge", newObjectId="05"), "bad_merge_ids", id="leading zero"),
+            pytest.param(event(subscriptionType="contact.merge", newObjectId=str(2**63)), "bad_merge_ids", id="2^63 as text"),
             pytest.param(
                 event(subscriptionType="contact.merge", newObjectId=5, mergedObjectIds=[True]), "bad_merge_ids", id="merged"
             ),
@@ -284,6 +287,7 @@ class TestReadItem:
             ({"primaryObjectId": 1, "mergedObjectIds": [2], "newObjectId": 1}, "1", ("2",)),
             ({"primaryObjectId": 1, "mergedObjectIds": 2, "newObjectId": None}, "1", ("2",)),
             ({"mergedObjectIds": [2], "objectId": 9}, "9", ("2",)),
+            ({"primaryObjectId": "1", "mergedObjectIds": ["2", 2, 4], "newObjectId": "3"}, "3", ("1", "2", "4")),
         ],
     )
     def test_merges(self, sort, ids, survivor, former):

@@ -97,7 +97,8 @@ class FakeCrm:
 
     def read(self, ids, properties):
         self._call("read")
-        return {one: self._shown(self._now(one)) for one in ids if self._now(one) in self.contacts}
+        found = {one: self._shown(self._now(one)) for one in ids if self._now(one) in self.contacts}
+        return {one: self._with_computed(contact, properties) for one, contact in found.items()}
 
     def find(self, key, values, properties):
         self._call("find")
@@ -321,6 +322,10 @@ class FakeCrm:
         former = ";".join(one for one, now in self.merged.items() if now == contact_id)
         at = self.created[contact_id].isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {"createdate": at, "hs_merged_object_ids": former or None}
+
+    def _with_computed(self, contact, asked):
+        computed = {name: value for name, value in self._computed(contact.id).items() if name in asked}
+        return Contact(contact.id, {**contact.properties, **computed})
 
     def _shown(self, contact_id):
         self.shows("contact", contact_id)

@@ -1,10 +1,11 @@
 """Merges of which not everything is told: who is held for one, and until when."""
 
 import pytest
+from sqlalchemy import text
 
 from connector.errors import Unavailable
 from connector.model import Change, LinkState
-from connector.sync import reconcile, repair
+from connector.sync import explain, reconcile, repair, who
 
 from .scenes import BOB, CREATE_USER, HOUR
 from .world import USER, World
@@ -53,6 +54,76 @@ def test_a_contact_that_waits_for_its_user_is_nobody_else(merged):
     world.run()
     assert world.link(user).state is LinkState.ACTIVE
     assert world.crm.contacts[survivor]["firstname"] == "Augusta"
+
+
+def test_what_was_told_of_the_other_contact_goes_with_the_person(merged):
+    world, user, survivor = merged
+    contact, stray = world.crm.merged
+    world.deliver(Change("contact.changed", stray, property="lastname", value="Canarystray"))
+    world.run()
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    link = world.link(user)
+    with world.store.read() as tx:
+        assert set(tx.aliases.of_link(link.id)) == {contact, stray}
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    with world.store.read() as tx:
+        assert "Canarystray" not in str(tx.connection.execute(text("select body from inbox")).all())
+
+
+def test_what_was_merged_is_asked_for_again_when_that_fails(merged):
+    world, user, survivor = merged
+    former = set(world.crm.merged)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    reads = []
+    read = world.crm.read
+
+    def failing(ids, properties):
+        reads.append(ids)
+        if len(reads) == 2:
+            raise Unavailable("503")
+        return read(ids, properties)
+
+    world.crm.read = failing
+    world.run()
+    world.later(HOUR)
+    link = world.link(user)
+    with world.store.read() as tx:
+        assert set(tx.aliases.of_link(link.id)) == former
+    assert world.crm.contacts[survivor]["firstname"] == "Augusta"
+
+
+def test_another_users_contact_is_no_former_one(tmp_path):
+    world = World(tmp_path)
+    user, other = world.idp.register(USER), world.idp.register(BOB)
+    world.run()
+    mine, theirs = world.contact_of(user), world.contact_of(other)
+    survivor = world.crm.merge(mine, theirs)
+    world.crm.events.clear()
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    link = world.link(user)
+    assert link.contact_id == survivor
+    with world.store.read() as tx:
+        assert tx.aliases.of_link(link.id) == [mine]
+
+
+def test_an_address_that_is_an_additional_one_of_the_contact_now_is_told_as_that(tmp_path):
+    world = World(tmp_path)
+    user = world.idp.register(USER)
+    world.run()
+    stray = world.crm.create({"email": "stray@example.com"})
+    survivor = world.crm.merge(stray, world.contact_of(user))
+    world.run()
+    assert world.crm.contacts[survivor]["email"] == "stray@example.com"
+    link = world.link(user)
+    with world.store.read() as tx:
+        told = who.shown(world.work, tx, link)
+        now = explain.explain(world.work, tx, link, "email")["chain"][-1]
+    (email,) = (one for one in told["fields"] if one["user"] == "email")
+    assert email["state"] == "agreed: the user's address is one of the contact's additional addresses"
+    assert now["rule"] == "nothing is done, because the user's address is one of the contact's additional addresses"
 
 
 @pytest.fixture

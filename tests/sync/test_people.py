@@ -99,6 +99,38 @@ def test_what_is_told_of_a_merged_contact_is_not_kept_once_it_is_erased(world):
     assert "Canariensis" not in everything(world)
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["two deliveries", "one delivery"])
+def test_a_privacy_deletion_that_is_told_before_the_merge_before_it_erases_too(world, apart):
+    user = registered(world)
+    between = world.crm.merge(world.contact_of(user), world.crm.create({"email": "stray@example.com", "firstname": "Stray"}))
+    last = world.crm.merge(world.crm.create({"email": "other@example.com"}), between)
+    merges = [one for one in world.crm.events if one.kind == "contact.merged"]
+    world.crm.contacts.pop(last)
+    world.crm.events.clear()
+    for change in (Change("contact.erased", last), *reversed(merges)):
+        world.deliver(change)
+        if apart:
+            world.run()
+    world.run()
+    assert forgotten(world, user)
+    assert user in world.idp.users
+
+
+def test_a_merge_into_a_contact_that_we_erased_and_somebody_restored_erases_nobody_else(world):
+    """Only a privacy deletion is for good; where HubSpot keeps the id of a merge's primary contact, that one may live again."""
+    user, other = registered(world), registered(world, USER | {"email": "bob@example.com"})
+    contact, former = world.contact_of(user), world.contact_of(other)
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert forgotten(world, user)
+    world.crm.contacts[contact] = world.crm.contacts.pop(former)
+    world.crm.merged[former] = contact
+    world.crm.events.clear()
+    world.deliver(Change("contact.merged", contact, former_ids=(former,)))
+    world.run()
+    assert world.link(other).state == "active"
+
+
 def test_an_erasure_that_the_crm_fails_at_first_is_made_up_for(world):
     """Also of somebody who is deleted or unlinked, for whom nothing else is ever due."""
     user = registered(world)

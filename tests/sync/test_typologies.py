@@ -3,10 +3,12 @@
 import pytest
 
 from .consenting import CONSENTS, GRANTED
+from .scenes import HOUR
 from .world import MAPPING, USER, World
 
 TYPOLOGIES = MAPPING + "typologies: {contact: member_types, values: {consumer: Consumer, press: Press}}\n"
 REMOVING = TYPOLOGIES.replace("Press}}", "Press}, remove: true}")
+BOTH = TYPOLOGIES.replace("Press}}", "Press}, direction: both}")
 
 
 @pytest.fixture
@@ -69,6 +71,57 @@ def test_a_typology_that_is_lost_goes_where_the_mapping_says_so(tmp_path):
     world.idp.join(user, "consumer", active=False)
     world.run()
     assert types(world, user) == {"VIP"}
+
+
+def merged(world, user, shown, told):
+    """The contact is merged into another one whose typologies stand instead."""
+    stray = world.crm.create({"email": "stray@example.com", "member_types": shown})
+    world.crm.merge(stray, world.contact_of(user))
+    if not told:
+        world.crm.events.clear()
+        world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    world.later(HOUR)
+
+
+TOLD = pytest.mark.parametrize("told", [True, False], ids=["told", "found by reading"])
+
+
+@TOLD
+@pytest.mark.parametrize("mapping", [TYPOLOGIES, REMOVING, BOTH], ids=["added", "removed", "both ways"])
+def test_a_merge_takes_no_typology_from_the_user_nor_from_the_contact_that_stays(tmp_path, mapping, told):
+    world = World(tmp_path, mapping=mapping)
+    user = registered(world, "consumer")
+    merged(world, user, "Press;VIP", told)
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
+    world.crm.edit(world.contact_of(user), {"member_types": "Press;VIP"})
+    world.run()
+    assert types(world, user) == {"Press", "VIP"}
+
+
+@TOLD
+def test_a_merge_gives_nothing_back_that_the_user_lost(tmp_path, told):
+    world = World(tmp_path, mapping=BOTH)
+    user = registered(world, "consumer", "press")
+    world.idp.join(user, "press", active=False)
+    world.run()
+    merged(world, user, "Press", told)
+    assert types(world, user) == {"Consumer", "Press"}
+    assert [one["key"] for one in world.idp.users[user].memberships if one["active"]] == ["consumer"]
+
+
+@TOLD
+def test_what_the_portal_refuses_after_a_merge_is_added_later(world, told):
+    """What could not be written yet does not look as if marketing had taken it away."""
+    user = registered(world, "consumer")
+    world.crm.refuses = {"member_types": "member_types: refused"}
+    merged(world, user, "VIP", told)
+    assert types(world, user) == {"VIP"}
+    world.crm.refuses = {}
+    world.idp.join(user, "press")
+    world.run()
+    world.later(HOUR)
+    assert types(world, user) == {"Consumer", "Press", "VIP"}
 
 
 def test_a_typology_nobody_mapped_is_ignored(world):

@@ -158,3 +158,16 @@ def test_nobody_says_what_was_looked_for(world):
         assert who.nobody(tx, "members:u-9").endswith("the connector knows no user of members with the id u-9")
         assert "no user of a provider membrs is known at all" in who.nobody(tx, "membrs:u-9")
         assert "knows no contact with this id" in who.nobody(tx, "123")
+
+
+def test_an_address_that_somebody_left_is_not_told_as_erased(world):
+    """Or else whoever carries out an erasure by the former address would take it for done."""
+    with world.store.write() as tx:
+        tx.tombstones.moved("left@example.com")
+        told = who.nobody(tx, "Left@example.com")
+        assert "moved to another one, which is no erasure" in told
+        assert "erased;" not in told
+        tx.tombstones.bury("members", "u-8", (), ["left@example.com", "erased@example.com"])
+        assert "erased;" in (told := who.nobody(tx, "left@example.com"))
+        assert "moved to another one" in told
+        assert who.nobody(tx, "erased@example.com").endswith("erased; nothing is kept but a keyed hash")

@@ -5,7 +5,7 @@ Facts (HubSpot API, "Validating requests from HubSpot" and "Webhooks"):
   whole address HubSpot called, with a few percent-encoded characters decoded, the timestamp milliseconds since 1970;
 - v1, the only one that old private apps are promised, is SHA-256 of secret + body in hex, and says nothing of when;
 - a request is an array of events, repeated and out of order; `eventId` is not unique, `attemptNumber` differs between repeats;
-- a merge makes a new record, or keeps the primary one and tells no new id;
+- a merge makes a new record, or keeps the primary one and tells no new id; nobody documents whether its ids are numbers or text;
 - `contact.*` and `object.*` with objectTypeId 0-1 are the same events; erasing for privacy has only the first form;
 - an event carries ids and at most one property's value, which for sensitive properties is not the value.
 """
@@ -169,12 +169,17 @@ def _merged(event: Mapping[str, Any]) -> tuple[int | None, tuple[int, ...]]:
     """The contact a merge leaves, and the ids that lead to it now; None when the event does not say."""
     told = event.get("mergedObjectIds")
     others = told if isinstance(told, list) else [] if told is None else [told]
-    named = [event.get("newObjectId"), event.get("primaryObjectId")]
-    ids = [one for one in (*named, *others) if one is not None]
+    named = [_number(event.get("newObjectId")), _number(event.get("primaryObjectId"))]
+    ids = [one for one in (*named, *map(_number, others)) if one is not None]
     survivor = next((one for one in (*named, event.get("objectId")) if one is not None), None)
     if not all(map(_is_id, ids)) or not _is_id(survivor):
         return None, ()
     return survivor, tuple(one for one in dict.fromkeys(ids) if one != survivor)
+
+
+def _number(value: Any) -> Any:
+    """An id that is told as text as the number it is; anything else as it is."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,18}", value) else value
 
 
 def _is_id(value: object) -> bool:
