@@ -13,7 +13,7 @@ import typer
 from connector.cli.common import Config, Json, json_text, out, print_json, print_rows, progress, store_of, work_of
 from connector.cli.look import WHO, Who, named
 from connector.errors import Rejected, Unavailable
-from connector.model import Link
+from connector.model import LIVING, Link
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
 from connector.sync import contradictions, who
@@ -140,10 +140,13 @@ def erase(
 
 
 def _require_one_person(who_: str, links: Sequence[Link]) -> None:
-    """Links of several providers are one person; two users of one provider may be two. Raises BadParameter."""
-    for provider, count in Counter(link.provider for link in links).items():
+    """Links of several providers are one person; two users of one provider may be two, unless one of them has left. Raises
+    BadParameter.
+    """
+    living = [link for link in links if link.state in LIVING]
+    for provider, count in Counter(link.provider for link in living).items():
         if count > 1:
-            several = _named([link for link in links if link.provider == provider])
+            several = _named([link for link in living if link.provider == provider])
             raise typer.BadParameter(
                 f"{who_} is {count} users of {provider}, and nobody was erased: {several}. Erase them one by one"
             )

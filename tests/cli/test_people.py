@@ -196,6 +196,17 @@ def test_of_two_users_of_one_provider_with_one_address_none_is_erased_unless_nam
         assert tx.links.by_users("members", ["u-2"])["u-2"].state is LinkState.HELD
 
 
+def test_what_is_left_of_an_earlier_registration_goes_along(connector, stack, person, store):
+    email, user, _ = person
+    left = {"provider": "members", "user_id": "u-0", "user": User("u-0", {"email": email}), "state": LinkState.UNLINKED}
+    with store.write() as tx:
+        tx.links.create([left])
+    assert connector("erase", email, "--yes")[0] == 0
+    assert stack.portal.contact(email) is None
+    with store.read() as tx:
+        assert not tx.links.by_users("members", ["u-0", user])
+
+
 def test_without_the_provider_nothing_is_done(connector, stack, person, monkeypatch):
     email, _, _ = person
     monkeypatch.setenv("CONNECTOR_PROVIDERS__MEMBERS__API_URL", "http://127.0.0.1:9")
