@@ -137,8 +137,9 @@ def claim(work: Work, case: Case, contact: Contact, kind: str, absorbed: Iterabl
         if not tx.links.claim(case.link, contact.id):
             return False
         tx.history.add([case.entry(kind, answer=f"contact {contact.id}")])
-        for one in ([] if former is None else [former]) + _free(tx, case.link, absorbed):
-            tx.aliases.add(case.link.id, case.link.provider, one)
+        if former is not None:
+            tx.aliases.add(case.link.id, case.link.provider, former)
+        know_absorbed(tx, case.link, absorbed)
     case.link = replace(case.link, contact_id=contact.id, state=LinkState.ACTIVE)
     case.seen = replace(case.seen, contact=contact)
     return True
@@ -203,12 +204,13 @@ def _absorbed(work: Work, merged: list[Case]) -> dict[str, set[str]]:
     return {contact_id: absorbed_ids(contact) for contact_id, contact in found.items()}
 
 
-def _free(tx: Tx, link: Link, contact_ids: Iterable[str]) -> list[str]:
-    """Those of these contacts that lead to no other user of the same provider."""
+def know_absorbed(tx: Tx, link: Link, contact_ids: Iterable[str]) -> None:
+    """The contacts that a link's contact was merged from lead to it, but for those of other users of its provider."""
     ids = sorted(contact_ids)
     known = tx.links.by_contacts(ids)
-    others = {one for one, links in known.items() for other in links if _is_other(other, link)}
-    return [one for one in ids if one not in others]
+    for one in ids:
+        if not any(_is_other(other, link) for other in known.get(one, [])):
+            tx.aliases.add(link.id, link.provider, one)
 
 
 def _is_other(other: Link, link: Link) -> bool:

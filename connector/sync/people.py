@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from connector.crm.base import BATCH, EventSchema, Write
-from connector.engine.readings import ADDITIONAL, additional_emails
+from connector.engine.readings import ADDITIONAL, MERGED, MERGED_WHEN, absorbed_ids, additional_emails
 from connector.errors import ConnectorError, Denied, Paused, Transient
 from connector.model import SHARING, Contact, Link, LinkState
 from connector.store.activities import CRM, Activity
 from connector.store.rows import contact_columns
 from connector.sync.case import Case, in_turn
 from connector.sync.contacts import WRITING
+from connector.sync.linking import know_absorbed
 from connector.sync.sender import event_record
 from connector.sync.work import Work
 
@@ -72,10 +73,14 @@ def _remove_contact(work: Work, case: Case, batch: list[Case]) -> str:
     if contact_id is None:
         return "there was no contact"
     case.values["contact_id"] = contact_id
-    if others := _others(work, case, contact_id):
+    found = work.crm.read([contact_id], ["email", ADDITIONAL, MERGED, MERGED_WHEN]).get(contact_id)
+    if others := _others(work, case, contact_id, found):
         _take_id_off(work, case.link, contact_id)
         _see_without_id(work, case.link, others, batch)
         return "the contact stays, another user is linked to it"
+    if found is not None and found.id != contact_id:  # what was told of the contacts that were merged goes, too
+        with work.store.write() as tx:
+            know_absorbed(tx, case.link, {found.id, *absorbed_ids(found)})
     if case.link.erasure and case.mapping.lifecycle.user_erased == "archive_contact":
         work.crm.archive([contact_id])
         return "contact archived"
@@ -120,9 +125,8 @@ def _contact_id(work: Work, link: Link) -> str | None:
     return next((one.id for one in found.get(link.user_id, [])), None)
 
 
-def _others(work: Work, case: Case, contact_id: str) -> list[Link]:
+def _others(work: Work, case: Case, contact_id: str, found: Contact | None) -> list[Link]:
     """Whose the contact is, too: by a link to it, or by the address of a contact it was merged with untold."""
-    found = work.crm.read([contact_id], ["email", ADDITIONAL]).get(contact_id)
     merged = found is not None and found.id != contact_id
     ids = {contact_id, *([found.id] if found else [])}
     emails = {(found.properties.get("email") or "").strip().lower(), *additional_emails(found)} if found and merged else set()

@@ -56,18 +56,21 @@ def test_a_contact_that_waits_for_its_user_is_nobody_else(merged):
     assert world.crm.contacts[survivor]["firstname"] == "Augusta"
 
 
-def test_what_was_told_of_the_other_contact_goes_with_the_person(merged):
+@pytest.mark.parametrize("read", [True, False], ids=["read before", "erased at once"])
+def test_what_was_told_of_the_other_contact_goes_with_the_person(merged, read):
     world, user, survivor = merged
     contact, stray = world.crm.merged
     world.deliver(Change("contact.changed", stray, property="lastname", value="Canarystray"))
     world.run()
-    world.idp.edit(user, {"first_name": "Augusta"})
-    world.run()
-    link = world.link(user)
-    with world.store.read() as tx:
-        assert set(tx.aliases.of_link(link.id)) == {contact, stray}
+    if read:
+        world.idp.edit(user, {"first_name": "Augusta"})
+        world.run()
+        link = world.link(user)
+        with world.store.read() as tx:
+            assert set(tx.aliases.of_link(link.id)) == {contact, stray}
     world.idp.ask_to_be_forgotten(user)
     world.run()
+    assert world.link(user).state is LinkState.ERASED
     with world.store.read() as tx:
         assert "Canarystray" not in str(tx.connection.execute(text("select body from inbox")).all())
 
