@@ -1,6 +1,8 @@
 """A real PostgreSQL for the tests that need one: one server a session, a database of its own for whoever asks.
 
 `database_url` is an empty database and `migrated_url` one with our tables, each on SQLite (a file) and on PostgreSQL.
+
+Hypothesis tries the same examples every time, on a busy machine, too. `--hypothesis-profile default` tries others.
 """
 
 import itertools
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -19,6 +22,8 @@ from connector.store.migrate import newest, upgrade
 from connector.store.tables import metadata
 
 Databases = Callable[..., str]
+
+settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from sqlalchemy import select
 
+from connector.engine.compare import as_set
 from connector.engine.normalise import Unreadable, from_contact, from_user
 from connector.engine.readings import additional_emails
 from connector.model import FINAL, Contact, LinkState
@@ -13,19 +14,27 @@ from connector.store.tables import inbox, link
 ID = "members_user_id"
 
 
+def intended(one, side):
+    """What was about to be written to a side of a link: field -> value."""
+    return {change["field"]: change["to"] for intent in one.intent for change in intent["changes"] if change["side"] == side}
+
+
 class Oracle:
     """Watches one world. `deeds` are what people did: (time, side, record, user field, value in normal form).
 
-    Who goes back to the value that both sides last agreed on has changed nothing as far as anybody can see later; such a deed
-    is in `undone`.
+    Who goes back to the value that both sides last agreed on, or that we were about to write there when nothing more was heard,
+    has changed nothing as far as anybody can see later; such a deed is in `undone`. `waiting`: elements of sets that may wait for
+    an option, so that only the rest is agreed on.
     """
 
-    def __init__(self, world):
+    def __init__(self, world, waiting=frozenset()):
+        self.waiting = waiting
         self.world = world
         self.fields = world.mapping.fields
         self.deeds = []
         self.undone = set()
         self.bases = {}
+        self.intents = {}
         self.budget = 0
         self.ours = 0
         self.ever = defaultdict(set)
@@ -42,6 +51,8 @@ class Oracle:
         links = self.links()
         self.bases = {("idp", one.user_id): one.base for one in links}
         self.bases |= {("crm", self.world.crm._now(one.contact_id)): one.base for one in links}
+        self.intents = {("idp", one.user_id): intended(one, "user") for one in links}
+        self.intents |= {("crm", self.world.crm._now(one.contact_id)): intended(one, "contact") for one in links}
         return links
 
     def _note(self, side, author, record, values):
@@ -57,7 +68,9 @@ class Oracle:
                 self.budget += 1
                 self.deeds.append((self.world.clock(), side, record, rule.user, value))
                 base = self.bases.get((side, record), {})
-                self.undone |= {self.deeds[-1]} if rule.user in base and base[rule.user] == value else set()
+                meant = self.intents.get((side, record), {})
+                unseen = any(rule.user in known and known[rule.user] == value for known in (base, meant))
+                self.undone |= {self.deeds[-1]} if unseen else set()
             else:
                 self.ours += 1
                 self._came_from_somebody(side, rule, value)
@@ -136,7 +149,9 @@ class Oracle:
                 direction = self.direction(rule)
                 sides = [one_sided[direction]] if direction in one_sided else ["idp", "crm"]
                 for side in sides:
-                    assert value in self.ever[side, rule.user], f"{one.name}: {rule.user} was never {value!r} on side {side}"
+                    ever = self.ever[side, rule.user]
+                    agreed = value in ever or (rule.type == "set" and as_set({*value, *self.waiting}) in ever)
+                    assert agreed, f"{one.name}: {rule.user} was never {value!r} on side {side}"
 
     # at the end
 

@@ -45,6 +45,7 @@ class LackingOptions(Machine):
     def __init__(self):
         super().__init__()
         self.world.crm.options = {"interests": {"film", "sport", "chess"}}
+        self.oracle.waiting = {"music"}
 
     @rule()
     def somebody_adds_the_option(self):
