@@ -347,8 +347,8 @@ def event_problem(need: EventNeed, there: EventType | None) -> Finding | None:
         way_out = f"add them in HubSpot, or {another}" if by_hand else "add them with: connector setup --apply"
         return Finding(need.where, need.what, f"lacks the properties {', '.join(lacks)}", way_out)
     if not there.joined:
-        wrong = "has no association with contacts, so that no record would be anybody's"
-        return Finding(need.where, need.what, wrong, f"add one in HubSpot, or {another}")
+        wrong = "has no association with contacts, so that no record may be anybody's"
+        return Finding(need.where, need.what, wrong, f"add one in HubSpot, or {another}", Grade.NOTE)
     return None
 
 

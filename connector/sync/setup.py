@@ -9,7 +9,16 @@ from connector.mapping.model import Field, FieldType
 from connector.sync import demands
 from connector.sync.demands import EventNeed
 from connector.sync.options import ASKED
-from connector.sync.portal import closed, event_closed, event_problem, id_property, known_properties, missing_options, unfit
+from connector.sync.portal import (
+    Grade,
+    closed,
+    event_closed,
+    event_problem,
+    id_property,
+    known_properties,
+    missing_options,
+    unfit,
+)
 from connector.sync.work import Work
 
 GROUP = "connector"
@@ -150,6 +159,8 @@ def _event(work: Work, need: EventNeed, lacks: Lacks) -> None:
         lacks.refused.append(str(event_closed(need, work.crm.access()) or f"{need.where}: {need.what}: {error}"))
         return
     problem = event_problem(need, there)
+    if problem and problem.grade is Grade.NOTE:
+        return
     if problem and there is not None and need.schema.kind == "custom_object":
         lacks.refused.append(str(problem))
     elif problem:

@@ -94,11 +94,6 @@ WRONG = [
         sensitive("shoe_size"),
         f"{SHOE}: shoe_size: is a sensitive property in the portal, and those are left alone; name another property",
     ),
-    (
-        "the object of events has no association with contacts",
-        apart,
-        f"{OBJECT}: custom object lone_event: has no association with contacts, so that no record would be anybody's; add",
-    ),
     ("the id property is missing", gone("members_user_id"), f"{WHOLE}: members_user_id: {LACKS}"),
     ("a field's property is missing", gone("shoe_size"), f"{SHOE}: shoe_size: {LACKS}, or correct the name"),
     ("the typologies' property is missing", gone("member_types"), f"{TYPOLOGIES}: member_types: {LACKS}"),
@@ -246,6 +241,18 @@ def test_options_for_a_text_are_a_note(ready, stack, name, place):
         f"warning: {place}: {name}: is a text in HubSpot, where several options become one text, with ; between; "
         "name a property of several options (multiple checkboxes)",
     )
+
+
+def test_an_object_for_events_without_an_association_with_contacts_is_a_note(ready, stack):
+    apart(stack)
+    code, out, _ = ready("check", "--live")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"warning: {OBJECT}: custom object lone_event: has no association with contacts, so that no record may be anybody's; "
+        "add one in HubSpot, or name another under events.object",
+    )
+    code, out, _ = ready("setup", "--apply")
+    assert (code, "lone_event" in out) == (0, False)
 
 
 def test_settings_that_the_portal_refuses_are_told_with_their_place(ready, stack, monkeypatch):

@@ -149,10 +149,11 @@ def test_an_archived_object_is_told_as_such(hubspot, stub):
     [
         ({}, True),
         ({"associations": []}, False),
+        ({"associations": [], "associatedObjects": ["CONTACT"]}, True),
         ({"associations": [{"fromObjectTypeId": "2-1", "toObjectTypeId": "0-2"}]}, False),
         ({"associations": [{"fromObjectTypeId": "2-1", "toObjectTypeId": "0-1"}]}, True),
     ],
-    ids=["not told", "none", "with companies", "with contacts"],
+    ids=["not told", "none", "none yet", "with companies", "with contacts"],
 )
 def test_an_object_without_an_association_with_contacts_is_told_as_such(hubspot, stub, told, joined):
     stub.says(results({"id": "1", "name": "login", **told}))

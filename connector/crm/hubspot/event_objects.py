@@ -179,8 +179,12 @@ class EventObjects:
 
 
 def _joined(schema: Mapping[str, Any]) -> bool:
-    """Whether an object has an association with contacts; so it is when the answer tells of none at all."""
-    told = schema.get("associations")
+    """Whether an object has an association with contacts; so it is when the answer tells of none at all, or of those only that
+    it was made with.
+    """
+    told, wanted = schema.get("associations"), schema.get("associatedObjects")
+    if isinstance(wanted, list) and {"CONTACT", CONTACT} & {str(one).upper() for one in wanted}:
+        return True
     ends = [one.get(end) for one in told or [] if isinstance(one, dict) for end in ("fromObjectTypeId", "toObjectTypeId")]
     return told is None or CONTACT in ends
 
