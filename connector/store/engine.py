@@ -73,6 +73,12 @@ def _sqlite(url: str) -> Engine:
         for pragma in kept:  # secure_delete: who is erased is not left in free pages
             connection.execute(f"PRAGMA {pragma}")
 
+    @event.listens_for(engine, "invalidate")
+    def let_go(connection: Any, record: Any, error: Any) -> None:
+        """What a signal cut off: a cursor in its traceback would keep the transaction open, and lock us out ourselves."""
+        with suppress(sqlite3.Error):
+            connection.rollback()
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")

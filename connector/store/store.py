@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, literal, select, type_coerce
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import StaticPool
 
 from connector.errors import ConfigError, Unavailable
 from connector.store.activities import Activities
@@ -146,11 +147,23 @@ class Store:
     def write(self) -> Iterator[Tx]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
         with ours(), self._turn:
-            with self.engine.begin() as connection:
+            with self.engine.begin() as connection, self._cut_off(connection):
                 tx = Tx(connection, self._clock, self._keys)
                 yield tx
             self._unwiped = self._unwiped or tx.forgot
             self.wipe()
+
+    @contextmanager
+    def _cut_off(self, connection: Connection) -> Iterator[None]:
+        """Use a connection no more in which a signal cut a statement off: its cursor lives on in the traceback."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            if not isinstance(self.engine.pool, StaticPool):  # which has no other
+                connection.invalidate()
+            raise
 
     def wipe(self) -> None:
         """Take what was erased out of SQLite's journal, too; while somebody reads it, or the disk is full, that fails, and is

@@ -1,5 +1,6 @@
 """`doctor`, the portal: whose it is, its clock, what the token may do, and whether the mappings fit."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -14,6 +15,9 @@ from connector.sync.work import Work
 DRIFTS, BREAKS = 30.0, 120.0
 """Seconds between HubSpot's clock and ours that are worth a word, and that do harm: signatures are good for five minutes."""
 
+REFUSED = re.compile(r"\b40[13]\b")
+"""How HubSpot says that it does not accept the token; anything else that it lets us wait for is about calls."""
+
 WAY_OUT = "look at crm.base_url and the network"
 
 NEARLY = 0.8
@@ -25,8 +29,9 @@ def portal(settings: Settings, work: Work) -> list[Check]:
     try:
         return list(_portal(settings, work))
     except Paused as error:
-        detail = settings.placed(str(error))
-        return [Check("crm", State.PROBLEM, detail, "look at crm.access_token, and at HubSpot's limits")]
+        refused = REFUSED.search(str(error))
+        way_out = "look at crm.access_token" if refused else "find out who makes all the calls: HubSpot shows that for each app"
+        return [Check("crm", State.PROBLEM, settings.placed(str(error)), way_out)]
     except Transient as error:
         detail = str(error).removesuffix(f": {WAY_OUT}")
         return [Check("crm", State.UNREACHABLE, detail, f"{WAY_OUT}, and at status.hubspot.com")]

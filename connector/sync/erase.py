@@ -64,6 +64,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
         tx.links.ring_for(run, [link.id for link in links if not forgotten(link)], {"erasure": True, "reason": ORDERED})
         tx.removals.ring()
         ends = tx.now + PATIENCE
+    why = ""
     try:
         work.crm.check_portal()
         while not _done(work, run) and _now(work) < ends:
@@ -73,11 +74,11 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
             else:
                 sleep(0.05)
         _take_back(work)
-    except Transient:
-        pass  # it stays due; the outcome tells
+    except Transient as error:  # it stays due
+        why = str(error)
     with work.store.write() as tx:
         left = tx.removals.count() > 0
-        outcomes = [_outcome(tx, link, left) for link in links]
+        outcomes = [_outcome(tx, link, left, why) for link in links]
         done = all(one.copies for one in outcomes)
         tx.runs.finish(run, "done" if done else "stopped", {"erased": sum(one.copies for one in outcomes)})
         tx.links.end_run(run, len(links))
@@ -102,8 +103,8 @@ def _now(work: Work) -> datetime:
         return tx.now
 
 
-def _outcome(tx: Tx, link: Link, left: bool) -> Outcome:
-    """left: records of events are still in the CRM, of somebody."""
+def _outcome(tx: Tx, link: Link, left: bool, why: str) -> Outcome:
+    """left: records of events are still in the CRM, of somebody. why: what was in the way of all of them."""
     now = tx.links.get(link.id)
     if now is None or now.state is LinkState.ERASED:
         contact = (now.reason or "").partition("; ")[2] if now else ""
@@ -114,4 +115,4 @@ def _outcome(tx: Tx, link: Link, left: bool) -> Outcome:
     refused = "; ".join(row.reason for row in parked if row.what == "link")
     if refused and now.due_at is None:
         return Outcome(link.name, "not done", copies=False, why=refused, parked=True)
-    return Outcome(link.name, "not done", copies=False, why=latest(now.reason or "") if now.failed_since else "")
+    return Outcome(link.name, "not done", copies=False, why=why or (latest(now.reason or "") if now.failed_since else ""))

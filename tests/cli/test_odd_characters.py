@@ -14,8 +14,8 @@ from connector.store.ledger import LedgerRow
 
 from ..e2e.stack import Stack
 
-ODD = "a\x1b]0;title\x07b\nmembers:u-9 is fine\x9b31mc\u202ed\r\te"
-SHOWN = r"a\x1b]0;title\x07b\nmembers:u-9 is fine\x9b31mc\u202ed\r\te"
+ODD = "a\x1b]0;title\x07b\nmembers:forged is fine\x9b31mc\u202ed\r\te"
+SHOWN = r"a\x1b]0;title\x07b\nmembers:forged is fine\x9b31mc\u202ed\r\te"
 HARMFUL = set(ODD) - set("\n") - set(SHOWN)
 
 
@@ -51,7 +51,7 @@ def test_people_see_odd_characters_and_terminals_do_not(connector, person, comma
     assert code == 0
     assert SHOWN in out
     assert not HARMFUL & set(out)
-    assert not any(line.startswith("members:u-9") for line in out.splitlines())
+    assert not any(line.startswith("members:forged") for line in out.splitlines())
     told = connector(*words, "--json")[1]
     assert ODD in texts(json.loads(told))
     assert not HARMFUL & set(told)

@@ -18,6 +18,8 @@ REFUSAL = {
     "errors": [{"message": "x", "context": {"requiredGranularScopes": [SCOPE]}}],
 }  # fmt: skip
 REFUSED = Answer(403, REFUSAL, prefix="/crm/v3/objects/contacts/gdpr-delete")
+UNKNOWN_TOKEN = Answer(401, {"status": "error", "category": "INVALID_AUTHENTICATION"})
+NO_CALLS_LEFT = Answer(429, {"status": "error", "policyName": "DAILY"})
 WHY = f"403 missing scopes: {SCOPE}; add them to the app"
 
 
@@ -53,6 +55,40 @@ def refused(stack, connector, person):
 def checks(connector, name):
     code, out, _ = connector("doctor", "--json")
     return code, [one for one in json.loads(out)["checks"] if one["name"] == name]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            Answer(401, {"status": "error", "category": "INVALID_AUTHENTICATION"}),
+            "401 credentials refused: correct crm.access_token",
+        ),
+        (Answer(429, {"status": "error", "policyName": "DAILY"}), "429 daily limit reached"),
+    ],
+    ids=["token", "limit"],
+)
+def test_an_erasure_that_hubspot_does_not_hear_of_says_why(connector, stack, person, answer, told):
+    stack.portal.faults.status_queue.append(answer)
+    code, _, err = connector("erase", f"members:{person[0]}")
+    assert (code, told in err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "way_out"),
+    [
+        (Answer(401, {"status": "error", "category": "INVALID_AUTHENTICATION"}), "look at crm.access_token"),
+        (
+            Answer(429, {"status": "error", "policyName": "DAILY"}),
+            "find out who makes all the calls: HubSpot shows that for each app",
+        ),
+    ],
+    ids=["token", "limit"],
+)
+def test_doctor_says_of_a_refusal_what_it_is_about(connector, stack, person, answer, way_out):
+    stack.portal.faults.status_queue.append(answer)
+    code, (found,) = checks(connector, "crm")
+    assert (code, found["state"], found["way_out"]) == (1, "problem", way_out)
 
 
 def test_an_erasure_that_lacks_a_scope_names_it_wherever_it_is_told(connector, stack, refused):

@@ -98,3 +98,18 @@ def test_who_switches_the_journal_of_a_new_file_waits_for_whoever_does_it_too():
     connection = Connection()
     engine._keep_journal(connection)
     assert connection.refusals == 0
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+def test_what_a_signal_cut_off_does_not_lock_us_out(tmp_path, monkeypatch, signal):
+    """The statement it came in lives on in the traceback, while a lock is to be given back."""
+    monkeypatch.setattr(engine, "BUSY", 0.2)
+    store = opened(tmp_path / "connector.db")
+    with pytest.raises(signal) as caught, store.write() as tx:
+        raw = tx.connection.connection.cursor()
+        raw.execute("update cursor set value = 'x' returning name")
+        raise signal
+    with store.write() as tx:
+        tx.cursors.set("another")
+    assert caught.value is not None
+    assert raw is not None
