@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping as Names
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from connector.engine.consent import NOTHING, combined
@@ -21,6 +21,9 @@ CREATED = "createdate"
 
 OVER = timedelta(hours=36)
 """From the beginning of a day in UTC until it is over everywhere, twelve hours west of Greenwich, too."""
+
+LAST = datetime.max.replace(tzinfo=UTC) - OVER
+"""The last moment to which that can be added."""
 
 MERGED = "hs_merged_object_ids"
 """The contacts a contact was merged from, ";"-separated."""
@@ -101,9 +104,10 @@ def _statement(entry: Any) -> Statement:
     if state not in (ConsentState.GRANTED, ConsentState.REVOKED):  # pending: asked, not answered yet
         return NOTHING
     at = _moment(entry.get("at"))
-    day = at is not None and state == ConsentState.REVOKED and _is_day(entry.get("at"))
+    if day := at is not None and state == ConsentState.REVOKED and _is_day(entry.get("at")):
+        at = min(at, LAST) + OVER
     return Statement(
-        ConsentState(state), at + OVER if at and day else at, _text(entry.get("source")), _text(entry.get("entry_point")),
+        ConsentState(state), at, _text(entry.get("source")), _text(entry.get("entry_point")),
         _text(entry.get("text_version")), day,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """A yes that is taken back where it was given, and times that do not fit: of clocks that are ahead, of our own writes."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -101,6 +101,18 @@ class TestDays:
         world.run()
         assert (status(world), consent(world, user)) == ("revoked", "revoked")
         assert [state for _, state, _ in ledger(world, user)] == ["revoked"]
+
+    def test_one_on_the_last_day_there_is(self, world):
+        """What everybody types who knows no date; it counts from when we heard of it."""
+        user = granted(world)
+        world.clock.pass_(60)
+        world.idp.consent(user, "newsletter", "revoked", at=date.max)
+        world.run()
+        assert (status(world), world.parked()) == ("revoked", [])
+        world.clock.pass_(60)
+        world.idp.consent(user, "newsletter", "granted")
+        world.run()
+        assert status(world) == "granted"
 
     def test_a_grant_of_a_later_day_lifts_it_and_it_is_no_news_again(self, world):
         user = granted(world)
