@@ -1,7 +1,7 @@
 """What follows for one link: from what was seen of both sides to one step and the fields it writes. Pure."""
 
+from collections.abc import Iterable, Sequence, Set
 from collections.abc import Mapping as Names
-from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from connector.engine.rulings import (
     derived,
     in_question,
     rulings,
+    shows,
     times_wanted,
     withheld,
 )
@@ -193,10 +194,28 @@ def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
     is read first, so that it is known whether a grant is taken away.
     """
     out = ConsentState.REVOKED
-    found = [one for one in rulings(link, seen, policy) if one.now.state is out and Voice.USER in one.said]
+    everything = rulings(link, seen, policy)
+    found = [one for one in everything if one.now.state is out and Voice.USER in one.said]
     found = [replace(one, to_user=False) for one in found if one.said[Voice.USER].state is out]
     asks = seen.contact is None and seen.statuses is None and any(one.to_subscription for one in found)
-    return Plan(Step.STAY_HELD, link.reason or "", rulings=tuple(found), asks=asks)
+    goes = _goes_with(found, everything, link, seen, policy)
+    return Plan(
+        Step.STAY_HELD, link.reason or "", decisions=goes, contact_writes=_to_contact(goes, seen),
+        rulings=tuple(found), asks=asks, evidence=tuple(times_wanted(tuple(found), seen, policy)),
+    )  # fmt: skip
+
+
+def _goes_with(
+    withdrawn: Sequence[Ruling], found: tuple[Ruling, ...], link: Link, seen: Seen, policy: Policy
+) -> tuple[Decision, ...]:
+    """What the contact of a held link must not show or keep after these withdrawals. Nothing is granted or filled in. A contact
+    that another user's active link leads to is that one's."""
+    if seen.contact is None or seen.shared:
+        return ()
+    names = {one.consent.consent for one in withdrawn}
+    bound = [_decide(one, link, seen, policy, found) for one in policy.mapping.fields if one.purpose in names]
+    shown = [one for one in derived(seen, policy, found) if not one.to_contact and names & shows(one.field, policy)]
+    return (*bound, *shown)
 
 
 def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:
@@ -224,11 +243,7 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
     decisions = [_released(_decide(one, link, seen, policy, found), link, found) for one in policy.mapping.fields]
     classes = typologies(link, seen, policy)
     decisions += [*classes, *derived(seen, policy, found)]
-    to_contacts = {
-        one.field.contact: to_contact(one.to_contact)
-        for one in decisions
-        if one.writes_contact and not _refused(one.field.contact, one.to_contact, seen)
-    }
+    to_contacts = _to_contact(decisions, seen)
     if link.user_id and seen.contact and seen.contact.properties.get(policy.id_property) != link.user_id:
         to_contacts[policy.id_property] = link.user_id
     to_users = {
@@ -249,6 +264,15 @@ def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:
         evidence=tuple(times_wanted(found, seen, policy)),
         refused=refused,
     )  # fmt: skip
+
+
+def _to_contact(decisions: Iterable[Decision], seen: Seen) -> dict[str, str]:
+    """The contact's properties to write, but for those it refused with the same value."""
+    return {
+        one.field.contact: to_contact(one.to_contact)
+        for one in decisions
+        if one.writes_contact and not _refused(one.field.contact, one.to_contact, seen)
+    }
 
 
 def _refused(name: str, value: Value, seen: Seen) -> bool:

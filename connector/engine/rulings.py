@@ -280,6 +280,14 @@ def derived(seen: "Seen", policy: "Policy", found: tuple[Ruling, ...]) -> tuple[
     return tuple(one for one in made if one is not None)
 
 
+def shows(rule: Field, policy: "Policy") -> set[str]:
+    """The consents that a property is made of: its own, or those of `communicable`."""
+    communicable = policy.mapping.communicable
+    if rule.user == COMMUNICABLE and communicable is not None:
+        return set(communicable.any_of)
+    return {rule.user.removeprefix(CONSENT)} if rule.user.startswith(CONSENT) else set()
+
+
 def _derived(rule: Field, seen: "Seen", policy: "Policy", found: Names[str, Ruling]) -> Decision | None:
     if rule.user == TYPOLOGIES:
         return None

@@ -98,7 +98,7 @@ def _write(work: Work, batch: list[Case]) -> None:
     """Carry out what was decided."""
     people.forget(work, _open(batch, Step.FORGET_PERSON), batch)
     consents.write_subscriptions(work, [*_linked(batch), *_open(batch, Step.STAY_HELD)])
-    contacts.update(work, _open(batch, Step.WRITE))
+    contacts.update(work, _open(batch, Step.WRITE, Step.STAY_HELD))
     users.update(work, _open(batch, Step.WRITE))
     consents.write_users(work, _linked(batch))
     memberships.write(work, _linked(batch))

@@ -57,7 +57,7 @@ def _deletes(case: Case) -> bool:
 def _clears(case: Case) -> bool:
     """Whether a value that is there would be blanked, on either side, or a membership taken away."""
     plan = case.decided
-    return plan.step is Step.WRITE and (plan.blanks or not all(plan.memberships.values()))
+    return plan.step in (Step.WRITE, Step.STAY_HELD) and (plan.blanks or not all(plan.memberships.values()))
 
 
 def _opts_out(case: Case) -> bool:
@@ -157,7 +157,7 @@ def _stop(case: Case, reason: str) -> None:
     if case.decided.step is not Step.STAY_HELD:
         case.end(LinkState.HELD, reason, "brake")
         return
-    case.plan = replace(case.decided, rulings=())
+    case.plan = replace(case.decided, rulings=(), decisions=(), contact_writes={})
     case.values["reason"] = case.link.reason if BRAKE in (case.link.reason or "") else f"{case.link.reason}; {reason}"
     case.note("brake", answer=reason)
 

@@ -83,26 +83,34 @@ def _look_at_statuses(work: Work, asking: list[Case]) -> None:
 def _hear_others(work: Work, batch: list[Case]) -> None:
     """What stands at other users of the same contact is heard with its own time, not with that of our writing it.
 
-    They are other providers' users; who is held without a contact may have the address of one of the same provider.
+    They are other providers' users. Who is held may have the contact, or without one the address, with another user of the same
+    provider; after a merge both are held.
     """
-    held = [case for case in batch if case.decided.asks and case.decided.step is Step.STAY_HELD]
+    held = [case for case in batch if case.decided.step is Step.STAY_HELD and case.decided.rulings]
     linked = [case for case in batch if case.mapping.consents and case.seen.contact and case.decided.step is not Step.STAY_HELD]
     asking = [*held, *(linked if len(work.mappings) > 1 else [])]
     if not asking:
         return
     with work.store.read() as tx:
         links = tx.links.by_contacts([case.seen.contact.id for case in asking if case.seen.contact])
-        namesakes = {case.link.id: tx.links.by_email(case.seen.address or "") for case in held}
+        namesakes = {case.link.id: tx.links.by_email(case.seen.address or "") for case in held if case.decided.asks}
     for case in asking:
-        found = links.get(case.seen.contact.id, []) if case.seen.contact else namesakes[case.link.id]
-        others = tuple(one for link in found if _has_a_say(work, case, link) for one in _others(work, link))
-        if others != case.seen.others:
-            case.seen = replace(case.seen, others=others)
+        there = links.get(case.seen.contact.id, []) if case.seen.contact else namesakes.get(case.link.id, [])
+        found = [link for link in there if _has_a_say(work, case, link)]
+        others = tuple(one for link in found for one in _others(work, link))
+        active = case.seen.contact is not None and any(link.state is LinkState.ACTIVE for link in found)
+        shared = active if case.decided.step is Step.STAY_HELD else case.seen.shared
+        if (others, shared) != (case.seen.others, case.seen.shared):
+            case.seen = replace(case.seen, others=others, shared=shared)
             case.decide()
 
 
 def _has_a_say(work: Work, case: Case, link: Link) -> bool:
-    return link.id != case.link.id and link.state is LinkState.ACTIVE and link.provider in work.mappings
+    """Whether another user's link has a say in what stands: an active one, and where both are held for one contact a held one."""
+    heard = link.state is LinkState.ACTIVE or (
+        link.state is LinkState.HELD and case.link.state is LinkState.HELD and case.seen.contact is not None
+    )
+    return link.id != case.link.id and heard and link.provider in work.mappings
 
 
 def _others(work: Work, link: Link) -> list[Other]:

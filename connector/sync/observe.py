@@ -21,9 +21,9 @@ def observe(work: Work, batch: list[Case]) -> None:
         case.seen = replace(case.seen, user=case.link.user, user_gone=case.link.user_gone and not _readable(case))
     fetch(work, [case for case in batch if _needs_fetch(case)], everybody)
     for case in batch:
-        if case.link.state is LinkState.HELD:
+        if _is_held(case):
             case.seen = replace(case.seen, contact=case.link.contact)
-    looking = [case for case in batch if case.open and case.link.contact_id and case.link.state is not LinkState.HELD]
+    looking = [case for case in batch if case.open and case.link.contact_id and (not _is_held(case) or case.says_stop)]
     unknown = [case for case in looking if not _enough_known(case)]
     keep(work, [case for case in everybody if case.open and unknown])
     read_contacts(work, [case for case in unknown if case.open])
@@ -71,6 +71,10 @@ def _needs_fetch(case: Case) -> bool:
 
 def _readable(case: Case) -> bool:
     return case.provider.capabilities.read
+
+
+def _is_held(case: Case) -> bool:
+    return case.link.state is LinkState.HELD
 
 
 def _enough_known(case: Case) -> bool:

@@ -135,7 +135,7 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
         _keep_hints(row, values)
     state = values.get("state", row.state)
     forgetting = row.erasure and state is not LinkState.ERASED
-    if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and case.error):
+    if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and (case.error or case.again)):
         values["due_at"] = None
     if "state" in case.values and case.says_stop and may_withdraw(work, replace(row, state=state, reason=values.get("reason"))):
         values["due_at"] = tx.now  # that does not wait for a person
@@ -218,6 +218,7 @@ def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> 
     """A link that reached no final state: it waits, is forgotten, or stands as agreed."""
     plan, seen = case.decided, case.seen
     if plan.step is Step.STAY_HELD:
+        values["base"] = _agreed(case)["base"]  # what went with a withdrawal
         return
     if plan.step is Step.WAIT:
         _waiting(work, tx, case, row, values)
@@ -329,7 +330,10 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
             return values
         values["user_id"] = link.user_id
     if (case.on_contact or case.on_user) and case.seen.contact is not None and link.user_id:
-        values |= _agreed(case) | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id, "contact": case.seen.contact}
+        agreed = _agreed(case)
+        held = {"base": agreed["base"]}
+        there = agreed | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id}
+        values |= (held if link.state is LinkState.HELD else there) | {"contact": case.seen.contact}
     if isinstance(error, Permanent):
         case.refused["link"] = (str(error), None)
         return values | {"due_at": None, "attempts": link.attempts + 1}
@@ -368,7 +372,8 @@ def _park(tx: Tx, case: Case) -> None:
     if case.values.get("state") in FINAL:
         tx.parked.drop([row.id for row in case.parked])
         return
-    decided = case.error is None and case.plan is not None and bool(case.plan.decisions)
+    looked = case.plan is not None and case.plan.step is not Step.STAY_HELD  # of a held link only at what a withdrawal is about
+    decided = case.error is None and case.plan is not None and looked and bool(case.plan.decisions)
     for what, (reason, value) in (case.refused | (_lacking(case) if decided else {})).items():
         before = next((row for row in case.parked if row.what == what), None)
         if before is None or what in case.refused or (before.reason, before.value) != (reason, value):

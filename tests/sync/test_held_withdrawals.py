@@ -1,0 +1,211 @@
+"""Links that wait for a person: who says stop is not mailed meanwhile, and nothing else is done."""
+
+import pytest
+
+from connector.errors import Denied, Unavailable
+from connector.settings import Brakes
+from connector.sync import repair
+
+from .consenting import CONSENTS, GRANTED, contact, status
+from .scenes import BOB, HOUR
+from .world import USER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, mapping=CONSENTS)
+
+
+def hold(world, user):
+    link = world.link(user)
+    with world.store.write() as tx:
+        repair.hold(tx, link, "sales is cleaning this up")
+    world.clock.pass_(60)
+
+
+def release(world, user):
+    link = world.link(user)
+    with world.store.write() as tx:
+        repair.release(tx, link)
+    world.run()
+
+
+def withdraw(world, user, purpose="newsletter"):
+    world.idp.consent(user, purpose, "revoked")
+    world.run()
+    world.later(HOUR)
+
+
+def shown(world, user):
+    found = contact(world, user)
+    return found.get("newsletter_consent"), found.get("communicable")
+
+
+def parked(world, user):
+    link = world.link(user)
+    with world.store.read() as tx:
+        return [row.what for row in tx.parked.of_links([link.id]).get(link.id, [])]
+
+
+def held(world, **values):
+    user = world.idp.register(USER | values, consents=[GRANTED])
+    world.run()
+    assert shown(world, user) == ("true", "true")
+    hold(world, user)
+    return user
+
+
+def test_a_withdrawal_is_shown_at_the_contact_of_a_held_link(world):
+    user = held(world)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    withdraw(world, user)
+    assert (shown(world, user), status(world)) == (("false", "false"), "revoked")
+    assert (contact(world, user)["firstname"], world.link(user).state) == ("Ada", "held")
+    assert world.link(user).reason == "sales is cleaning this up"
+    before = world.crm.writes
+    world.sweep()
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert (world.crm.writes, shown(world, user)) == (before, ("false", "false"))
+    release(world, user)
+    assert (shown(world, user), contact(world, user)["firstname"]) == (("true", "true"), "Augusta")
+
+
+def test_it_is_shown_where_statuses_cannot_be_read(world):
+    """There the property is all that whoever sends mail has."""
+    world.crm.denied = Denied("grant it", retry_in=60)
+    user = held(world)
+    withdraw(world, user)
+    assert (shown(world, user), status(world)) == (("false", "false"), None)
+
+
+def test_another_consent_that_is_granted_keeps_the_contact_communicable(world):
+    user = world.idp.register(USER, consents=[GRANTED, {**GRANTED, "purpose": "product"}])
+    world.run()
+    hold(world, user)
+    withdraw(world, user)
+    assert shown(world, user) == ("false", "true")
+    withdraw(world, user, "product")
+    assert shown(world, user) == ("false", "false")
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["as agreed", "edited since"])
+def test_what_is_bound_to_it_goes_and_is_no_edit_of_the_contact_later(world, edited):
+    user = held(world, **{"custom.shoe_size": 42})
+    if edited:
+        world.crm.edit(world.contact_of(user), {"shoe_size": "88"})
+    withdraw(world, user)
+    assert contact(world, user)["shoe_size"] == ("88" if edited else "")
+    world.idp.consent(user, "newsletter", "granted")
+    release(world, user)
+    kept = "88" if edited else "42"
+    assert (contact(world, user)["shoe_size"], world.idp.users[user].values["custom.shoe_size"]) == (kept, float(kept))
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["its answer is lost", "it is not made"])
+def test_a_call_that_fails_is_made_again_and_the_link_stays_held(world, answered):
+    user = held(world, **{"custom.shoe_size": 42})
+    call, lost = world.crm._call, []
+
+    def breaks(name):
+        call(name)
+        if name == "update" and not lost:
+            lost.append(Unavailable("lost"))
+            if not answered:
+                raise lost[0]
+            world.crm.loses = lost.copy()
+
+    world.crm._call = breaks
+    withdraw(world, user)
+    assert lost
+    assert (shown(world, user), status(world), contact(world, user)["shoe_size"]) == (("false", "false"), "revoked", "")
+    assert (world.link(user).state, world.link(user).reason) == ("held", "sales is cleaning this up")
+    world.idp.consent(user, "newsletter", "granted")
+    release(world, user)
+    assert contact(world, user)["shoe_size"] == "42"
+
+
+def test_a_property_that_is_refused_is_parked_and_the_withdrawal_goes_out(world):
+    user = held(world)
+    world.crm.refuses = {"newsletter_consent": "read only"}
+    withdraw(world, user)
+    assert (shown(world, user), status(world), world.link(user).state) == (("true", "false"), "revoked", "held")
+    assert parked(world, user) == ["newsletter_consent"]
+
+
+def test_what_is_parked_of_a_held_link_stays_parked(world):
+    world.crm.refuses = {"tier": "no such property"}
+    user = held(world)
+    withdraw(world, user)
+    assert parked(world, user) == ["tier"]
+
+
+def test_blanking_counts_for_the_brakes(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(clears=1, clears_percent=0, opt_outs=0, opt_outs_percent=0))
+    people = [USER, BOB, {**USER, "email": "cy@example.com"}]
+    users = [world.idp.register({**one, "custom.shoe_size": 42}, consents=[GRANTED]) for one in people]
+    world.run()
+    for user in users:
+        hold(world, user)
+    for user in users:
+        world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    sizes = [contact(world, user)["shoe_size"] for user in users]
+    assert sorted(sizes) == ["", "42", "42"]
+    assert sum("brakes.clears" in world.link(user).reason for user in users) == 2
+    assert {world.link(user).state.value for user in users} == {"held"}
+
+
+@pytest.fixture
+def merged(world):
+    """Two users on one contact, both held."""
+    users = [world.idp.register(one, consents=[GRANTED]) for one in (USER, BOB)]
+    world.run()
+    survivor = world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
+    world.run()
+    assert [world.link(user).state.value for user in users] == ["held", "held"]
+    world.clock.pass_(60)
+    return world, users, survivor
+
+
+def test_after_a_merge_of_two_users_either_may_say_stop(merged):
+    world, users, survivor = merged
+    withdraw(world, users[0])
+    found = world.crm.contacts[survivor]
+    assert (found["newsletter_consent"], found["communicable"]) == ("false", "false")
+    assert (status(world, email=USER["email"]), status(world, email=BOB["email"])) == ("revoked", "revoked")
+    assert found["firstname"] == "Bob"
+
+
+def test_a_later_grant_of_the_other_outweighs_an_older_withdrawal(world):
+    users = [world.idp.register(one, consents=[GRANTED]) for one in (USER, BOB)]
+    world.run()
+    world.clock.pass_(60)
+    withdraw(world, users[0])
+    world.clock.pass_(60)
+    world.idp.consent(users[1], "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.idp.consent(users[1], "newsletter", "granted")
+    world.run()
+    survivor = world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
+    world.run()
+    world.idp.edit(users[0], {"first_name": "Augusta"})
+    world.run()
+    assert (status(world, email=BOB["email"]), world.crm.contacts[survivor]["communicable"]) == ("granted", "true")
+
+
+def test_a_contact_that_another_users_active_link_leads_to_is_that_ones(world):
+    user = held(world)
+    other = {"provider": "members", "user_id": "u-other", "contact_id": world.contact_of(user), "state": "active"}
+    with world.store.write() as tx:
+        tx.links.create([other])
+    withdraw(world, user)
+    assert (shown(world, user), status(world)) == (("true", "true"), "revoked")
+
+
+def test_a_contact_that_is_gone_meanwhile_is_no_obstacle(world):
+    user = held(world)
+    world.crm.contacts.pop(world.contact_of(user))
+    withdraw(world, user)
+    assert (status(world), world.link(user).state) == ("revoked", "held")
