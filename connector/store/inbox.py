@@ -40,7 +40,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One row as it is kept."""
+    """One row as it is kept. record: the user or contact it is about, once that is known."""
 
     id: int
     source: str
@@ -49,6 +49,7 @@ class Kept:
     state: str
     reason: str | None
     body: bytes
+    record: str | None
 
 
 _STORED = [inbox.c[name] for name in Stored.__dataclass_fields__]
@@ -129,9 +130,18 @@ class Inbox:
         """A page, by id, of rows of a source that nobody could attribute to a person, or did so far."""
         return self._kept(inbox.c.record.is_(None) & (inbox.c.body != b"") & (inbox.c.id > after), source, limit)
 
-    def unattributed_of(self, source: str, ids: Iterable[int]) -> list[Kept]:
-        """Those of these rows that are still so."""
-        return self._kept(inbox.c.id.in_(list(ids)) & inbox.c.record.is_(None) & (inbox.c.body != b""), source, None)
+    def page(self, after: int, limit: int) -> list[Kept]:
+        """A page, by id, of all rows that say something, of all sources."""
+        return self._kept((inbox.c.body != b"") & (inbox.c.id > after), None, limit)
+
+    def among(self, ids: Iterable[int]) -> list[Kept]:
+        """Those of these rows that still say something."""
+        return self._kept(inbox.c.id.in_(list(ids)) & (inbox.c.body != b""), None, None)
+
+    def rewrite(self, row: int, body: bytes) -> None:
+        """Let a row that was dealt with say something else."""
+        self._tx.forgot = True
+        self._db.execute(update(inbox).where(inbox.c.id == row).values(body=body))
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""
@@ -141,9 +151,10 @@ class Inbox:
             self._tx.forgot = True
             self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
 
-    def _kept(self, condition: Any, source: str, limit: int | None) -> list[Kept]:
+    def _kept(self, condition: Any, source: str | None, limit: int | None) -> list[Kept]:
         columns = [inbox.c[name] for name in Kept.__dataclass_fields__]
-        query = select(*columns).where((inbox.c.source == source) & condition).order_by(inbox.c.id).limit(limit)
+        here = [] if source is None else [inbox.c.source == source]
+        query = select(*columns).where(condition, *here).order_by(inbox.c.id).limit(limit)
         return [Kept(*row) for row in self._db.execute(query)]
 
     def quarantined(self, limit: int) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from connector.model import ANSWERABLE, Change, Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.inbox import CRM, Stored
-from connector.sync.forget import NOTHING, Search, contact_ids, forget
+from connector.sync.forget import forget
+from connector.sync.search import NOTHING, Search, contact_ids
 from connector.sync.work import Work
 
 MERGED_HELD = "its contact was merged with another user's contact; unlink one of them"

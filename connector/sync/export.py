@@ -11,7 +11,7 @@ from connector.model import Link
 from connector.store import Tx
 from connector.store.inbox import Kept
 from connector.store.ledger import LedgerRow
-from connector.sync.forget import deliveries
+from connector.sync.search import deliveries
 from connector.sync.work import Work
 
 

@@ -22,7 +22,7 @@ from connector.store.inbox import CRM, Stored
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
 from connector.sync.brakes import may_withdraw
-from connector.sync.forget import NOTHING, Search, search
+from connector.sync.search import NOTHING, Search, search
 from connector.sync.work import Work
 
 LIMIT = 500

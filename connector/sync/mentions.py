@@ -1,9 +1,12 @@
-"""Whether a delivery that nobody could attribute tells of a person. Pure."""
+"""Whether a delivery tells of a person, and what it says without that. Pure."""
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
+
+GONE = "(erased)"
+"""Stands where somebody was named who was erased."""
 
 
 class Body:
@@ -14,19 +17,44 @@ class Body:
         self._plain = b"\\" not in body and b"\0" not in body  # nothing is spelled otherwise: no escapes, one byte a letter
         self._folded = body.decode("utf-8", "replace").casefold()
 
+    def may_hold(self, words: Iterable[str]) -> bool:
+        """Whether one of these (in lower case) may be in it, at a glance: nobody needs to look closer where not."""
+        return not self._plain or any(one in self._folded for one in words)
+
     def mentions(self, ids: Collection[str], emails: Collection[str]) -> bool:
         """Whether it holds one of these ids or addresses (in lower case), however JSON spells them.
 
         In JSON an id is a whole text, or a number under a name that ends in "id": other people's numbers are not taken for it.
         In anything else it is a word of its own.
         """
-        if self._plain and not any(one.casefold() in self._folded for one in (*ids, *emails)):
+        if not self.may_hold(one.casefold() for one in (*ids, *emails)):
             return False
         try:
             said = json.loads(self._body)
         except (ValueError, RecursionError):
             return _in_text(self._body.decode("utf-8", "replace"), ids, emails)
         return any(_says(name, value, ids, emails) for name, value in _values("", said))
+
+    def without(self, ids: Collection[str], emails: Collection[str]) -> bytes:
+        """The same with GONE in the place of what names these people, found as by `mentions`. Nothing where it is no JSON."""
+        try:
+            said = json.loads(self._body)
+        except (ValueError, RecursionError):
+            return b""
+        return json.dumps(_blanked("", said, ids, emails), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _blanked(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        return {_blanked("", key, ids, emails): _blanked(key, inner, ids, emails) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_blanked(name, inner, ids, emails) for inner in value]
+    if not _says(name, value, ids, emails):
+        return value
+    rest = value if isinstance(value, str) and value not in ids else GONE
+    for email in emails:
+        rest = re.sub(re.escape(email), GONE, rest, flags=re.IGNORECASE)
+    return GONE if _says(name, rest, ids, emails) else rest
 
 
 def _says(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> bool:

@@ -22,7 +22,8 @@ from connector.store.rows import email_of
 from connector.sync import health, portal, standings, unlisted
 from connector.sync.brakes import may_withdraw, waits_for
 from connector.sync.case import Case, still_ours
-from connector.sync.forget import Search, barred, forget, search
+from connector.sync.forget import barred, forget
+from connector.sync.search import Search, search
 from connector.sync.work import Work, place
 
 UNSEEN = 5

@@ -1,4 +1,4 @@
-"""Which deliveries that nobody could attribute tell of a person."""
+"""Which deliveries tell of a person, and what they say without that."""
 
 import pytest
 
@@ -29,3 +29,24 @@ IDS, EMAILS = ["u-1", "57"], ["ada@example.com"]
 )
 def test_mentions(body, told):
     assert Body(body).mentions(IDS, EMAILS) == told
+
+
+@pytest.mark.parametrize(
+    ("body", "rest"),
+    [
+        pytest.param(b'{"by": "u-1", "user_id": "u-12"}', b'{"by": "(erased)", "user_id": "u-12"}', id="an id"),
+        pytest.param(b'{"byId": 57, "n": 57}', b'{"byId": "(erased)", "n": 57}', id="a number that is an id"),
+        pytest.param(
+            b'[{"to": ["Ada <ADA@example.com>, bob@example.com"]}]', b'[{"to": ["Ada <(erased)>, bob@example.com"]}]',
+            id="an address in any case",
+        ),
+        pytest.param(b'{"mail": "ada\\u0040example.com"}', b'{"mail": "(erased)"}', id="an escaped address"),
+        pytest.param(b'{"ada@example.com": {"x": null}}', b'{"(erased)": {"x": null}}', id="a name"),
+        pytest.param('{"name": "Zoë", "by": "u-1"}'.encode(), '{"name": "Zoë", "by": "(erased)"}'.encode(), id="letters"),
+        pytest.param(b'{"half": "\\ud800", "by": "u-1"}', b'{"half": "\xed\xa0\x80", "by": "(erased)"}', id="half a letter"),
+        pytest.param(b'{"user_id": "u-1"', b"", id="broken JSON"),
+    ],
+)  # fmt: skip
+def test_without(body, rest):
+    assert Body(body).without(IDS, EMAILS) == rest
+    assert not Body(rest).mentions(IDS, EMAILS)

@@ -9,9 +9,10 @@ from sqlalchemy import text
 from connector.model import Item, LinkState
 from connector.store.inbox import Inbox
 from connector.sync import batch
-from connector.sync.forget import forget, search
+from connector.sync.forget import forget
+from connector.sync.search import search
 
-from .scenes import PAST_LEASE
+from .scenes import BOB, PAST_LEASE
 from .test_forget import EMAIL, LAST, NAME, known, traces
 
 __all__ = ["known"]
@@ -19,32 +20,35 @@ __all__ = ["known"]
 
 @pytest.fixture
 def scans(monkeypatch):
-    """Pages of deliveries that were looked at in a transaction that writes: (source, after which row)."""
+    """Pages of deliveries that were looked at in a transaction that writes: after which row."""
     seen = []
-    look = Inbox.unattributed
 
-    def watched(inbox, source, after, limit):
-        if not inbox._tx.reading:
-            seen.append((source, after))
-        return look(inbox, source, after, limit)
+    def watched(look):
+        def watch(inbox, *where):
+            if not inbox._tx.reading:
+                seen.append(where[-2])
+            return look(inbox, *where)
 
-    monkeypatch.setattr(Inbox, "unattributed", watched)
+        return watch
+
+    for name in ("unattributed", "page"):
+        monkeypatch.setattr(Inbox, name, watched(getattr(Inbox, name)))
     return seen
 
 
 def test_a_long_search_keeps_the_lease(known, monkeypatch):
     world, user, _ = known
     other, taken = world.worker("other"), []
-    look = Inbox.unattributed
+    look = Inbox.page
 
-    def slowly(inbox, source, after, limit):
+    def slowly(inbox, after, limit):
         if inbox._tx.reading:
             world.clock.pass_(PAST_LEASE / 3)
             taken.extend(batch.lease(other))
-        return look(inbox, source, after, 1)
+        return look(inbox, after, 1)
 
-    monkeypatch.setattr(Inbox, "unattributed", slowly)
-    monkeypatch.setattr("connector.sync.forget.OFTEN", 0)
+    monkeypatch.setattr(Inbox, "page", slowly)
+    monkeypatch.setattr("connector.sync.search.OFTEN", 0)
     world.idp.ask_to_be_forgotten(user)
     world.run()
     assert (world.link(user).state, taken) == (LinkState.ERASED, [])
@@ -62,8 +66,8 @@ def test_what_came_after_the_search_is_looked_through_as_well(known, scans):
     with world.store.write() as tx:
         forget(tx, world.link(user), before=before)
     assert traces(world, EMAIL, NAME, LAST, user) == set()
-    assert scans[0] == ("members", before.upto["members"])
-    assert min(after for _, after in scans) > 0
+    assert scans[0] == before.upto
+    assert min(scans) > 0
 
 
 def test_a_search_for_another_address_is_made_again(known, scans):
@@ -75,7 +79,7 @@ def test_a_search_for_another_address_is_made_again(known, scans):
         tx.links.see_user(one.id, replace(one.user, values={**one.user.values, "email": "new@example.com"}))
         forget(tx, one, before=before)
     assert traces(world, EMAIL, "new@example.com") == set()
-    assert ("members", 0) in scans
+    assert 0 in scans
 
 
 def test_what_became_somebody_elses_since_the_search_stays(known):
@@ -99,4 +103,70 @@ def test_no_writer_waits_for_the_search(known, scans, how):
     assert world.link(user).state is LinkState.ERASED
     assert traces(world, EMAIL, NAME, LAST, user) == set()
     assert scans
-    assert min(after for _, after in scans) > 0
+    assert min(scans) > 0
+
+
+def of_bob(world, **told):
+    """Bob registers, and his deliveries tell more than of him."""
+    bob = world.idp.register({**BOB, **told})
+    world.run()
+    return bob
+
+
+def in_deliveries(world, *canaries):
+    """What can still be read there. What Bob's provider holds of him today is his, as it is in our copy of it."""
+    return [word for table, word in traces(world, *canaries) if table == "inbox"]
+
+
+def said_of(world, user):
+    with world.store.read() as tx:
+        return b" ".join(row.body for row in tx.inbox.of("members", [user])).decode()
+
+
+@pytest.mark.parametrize("how", ["a privacy deletion", "a request"])
+def test_what_others_deliveries_say_of_the_person_goes_and_the_rest_stays(known, how):
+    world, user, contact = known
+    bob = of_bob(world, **{"custom.invited_by": f"Tweety <{EMAIL.upper()}>", "custom.inviter": user})
+    assert EMAIL.upper() in said_of(world, bob)
+    if how == "a request":
+        world.idp.ask_to_be_forgotten(user)
+    else:
+        world.crm.forget(contact)
+    world.run()
+    assert world.link(user).state is LinkState.ERASED
+    assert in_deliveries(world, EMAIL, f'"{user}"') == []
+    assert '"Tweety <(erased)>"' in said_of(world, bob)
+    assert (f'"{bob}"' in said_of(world, bob), BOB["email"] in said_of(world, bob)) == (True, True)
+    assert world.link(bob).state is LinkState.ACTIVE
+
+
+def test_what_comes_while_the_search_is_on_is_looked_through_as_well(known):
+    world, user, _ = known
+    before = search(world.store, [world.link(user)])
+    bob = of_bob(world, **{"custom.invited_by": EMAIL})
+    with world.store.write() as tx:
+        forget(tx, world.link(user), before=before)
+    assert (in_deliveries(world, EMAIL), '"(erased)"' in said_of(world, bob)) == ([], True)
+
+
+def test_an_address_that_somebody_else_has_stays_theirs(known):
+    world, user, _ = known
+    other = world.idp.register({**BOB, "email": EMAIL})
+    world.run()
+    world.idp.ask_to_be_forgotten(user)
+    world.run()
+    assert world.link(user).state is LinkState.ERASED
+    assert EMAIL in said_of(world, other)
+
+
+def test_what_waits_to_be_read_and_is_about_somebody_else_is_not_lost(known):
+    """The erasure is recorded while Bob's registration is in the inbox."""
+    world, user, _ = known
+    bob = world.idp.register({**BOB, "custom.invited_by": EMAIL})
+    world.deliver_all()
+    before = search(world.store, [world.link(user)])
+    with world.store.write() as tx:
+        forget(tx, world.link(user), before=before)
+    world.run()
+    assert world.link(bob).state is LinkState.ACTIVE
+    assert world.contact_of(bob) is not None
