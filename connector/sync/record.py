@@ -330,11 +330,9 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         if _hand_over(tx, case):
             return values
         values["user_id"] = link.user_id
-    if (case.on_contact or case.on_user) and case.seen.contact is not None and link.user_id:
-        agreed = _agreed(case)
-        held = {"base": agreed["base"]}
-        there = agreed | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id}
-        values |= (held if link.state is LinkState.HELD else there) | {"contact": case.seen.contact}
+    written = bool(case.on_contact or case.on_user) and link.state is not LinkState.HELD
+    if written and case.seen.contact is not None and link.user_id:
+        values |= _agreed(case) | {"state": LinkState.ACTIVE, "contact_id": case.seen.contact.id, "contact": case.seen.contact}
     if isinstance(error, Permanent):
         case.refused["link"] = (str(error), None)
         return values | {"due_at": None, "attempts": link.attempts + 1}

@@ -89,6 +89,15 @@ def test_another_consent_that_is_granted_keeps_the_contact_communicable(world):
     assert shown(world, user) == ("false", "false")
 
 
+def test_nothing_is_shown_as_granted_meanwhile(world):
+    user = world.idp.register(USER, consents=[GRANTED, {**GRANTED, "purpose": "product"}])
+    world.run()
+    world.crm.contacts[world.contact_of(user)]["communicable"] = "false"
+    hold(world, user)
+    withdraw(world, user)
+    assert shown(world, user) == ("false", "false")
+
+
 @pytest.mark.parametrize("edited", [False, True], ids=["as agreed", "edited since"])
 def test_what_is_bound_to_it_goes_and_is_no_edit_of_the_contact_later(world, edited):
     user = held(world, **{"custom.shoe_size": 42})
@@ -159,7 +168,8 @@ def test_blanking_counts_for_the_brakes(tmp_path):
 @pytest.fixture
 def merged(world):
     """Two users on one contact, both held."""
-    users = [world.idp.register(one, consents=[GRANTED]) for one in (USER, BOB)]
+    people = [{**USER, "custom.shoe_size": 42}, {**BOB, "custom.shoe_size": 43}]
+    users = [world.idp.register(one, consents=[GRANTED]) for one in people]
     world.run()
     survivor = world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
     world.run()
@@ -175,6 +185,16 @@ def test_after_a_merge_of_two_users_either_may_say_stop(merged):
     assert (found["newsletter_consent"], found["communicable"]) == ("false", "false")
     assert (status(world, email=USER["email"]), status(world, email=BOB["email"])) == ("revoked", "revoked")
     assert found["firstname"] == "Bob"
+
+
+def test_both_may_say_stop_at_once(merged):
+    world, users, survivor = merged
+    assert world.crm.contacts[survivor]["shoe_size"] == "43"
+    for user in users:
+        world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    found = world.crm.contacts[survivor]
+    assert (found["newsletter_consent"], found["communicable"], found["shoe_size"]) == ("false", "false", "")
 
 
 def test_a_later_grant_of_the_other_outweighs_an_older_withdrawal(world):
