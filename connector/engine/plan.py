@@ -47,6 +47,10 @@ class Step(StrEnum):
     STAY_HELD = "stay_held"
 
 
+STOPPING = (Step.STAY_HELD, Step.WAIT, Step.UNLINK, Step.DELETE_USER)
+"""Steps in which nothing is written of the user's but withdrawals of consents."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was just observed of a link's two sides.
@@ -183,12 +187,12 @@ def plan(link: Link, seen: Seen, policy: Policy) -> Plan:
         step = Step.CREATE_CONTACT if lifecycle.user_created == "create_contact" else Step.FIND_CONTACT
         return _fields(step, link, seen, policy)
     if seen.contact_gone:
-        return _contact_gone(link, policy)
+        return _contact_gone(link, seen, policy)
     return _fields(Step.WRITE, link, seen, policy)
 
 
 def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
-    """A link that waits for a person is left alone, but for one thing: who says stop is not mailed meanwhile.
+    """A link that waits is left alone, but for one thing: who says stop is not mailed meanwhile.
 
     Without a contact that is about the user's own address, which somebody else's contact may have: what the CRM says about it
     is read first, so that it is known whether a grant is taken away.
@@ -227,14 +231,18 @@ def _user_gone(link: Link, seen: Seen, rule: str) -> Plan:
     return Plan(steps[rule], f"the user was deleted; lifecycle.user_deleted: {rule}")
 
 
-def _contact_gone(link: Link, policy: Policy) -> Plan:
-    """A merge looks like deletions first, so a missing contact is believed only after the grace."""
-    believed = (link.gone_since or policy.now) + policy.grace
+def _contact_gone(link: Link, seen: Seen, policy: Policy) -> Plan:
+    """A merge looks like deletions first, so a missing contact is believed only after the grace.
+
+    Who says stop until then has said it of the address, which another contact may have next.
+    """
+    believed, stopping = (link.gone_since or policy.now) + policy.grace, _withdrawals(link, seen, policy)
     if policy.now < believed:
-        return Plan(Step.WAIT, "the contact is missing; a merge may still explain it", until=believed)
+        return replace(stopping, step=Step.WAIT, reason="the contact is missing; a merge may still explain it", until=believed)
     if policy.mapping.lifecycle.contact_deleted == "delete_user":
-        return Plan(Step.DELETE_USER, "the contact was deleted in the CRM; lifecycle.contact_deleted: delete_user")
-    return Plan(Step.UNLINK, CONTACT_DELETED)
+        why = "the contact was deleted in the CRM; lifecycle.contact_deleted: delete_user"
+        return replace(stopping, step=Step.DELETE_USER, reason=why)
+    return replace(stopping, step=Step.UNLINK, reason=CONTACT_DELETED)
 
 
 def _fields(step: Step, link: Link, seen: Seen, policy: Policy) -> Plan:

@@ -6,7 +6,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from connector.crm.base import BATCH
-from connector.engine.plan import Step
+from connector.engine.plan import STOPPING, Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.store import Tx
@@ -85,7 +85,7 @@ def _see(work: Work, batch: list[Case]) -> None:
     for case in _open(batch):
         case.decide()
     keep(work, _open(batch))
-    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, Step.STAY_HELD))
+    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, *STOPPING))
     _provisional(work, batch)
     keep(work, _open(batch))
     _unlinked(work, batch)
@@ -97,7 +97,7 @@ def _see(work: Work, batch: list[Case]) -> None:
 def _write(work: Work, batch: list[Case]) -> None:
     """Carry out what was decided."""
     people.forget(work, _open(batch, Step.FORGET_PERSON), batch)
-    consents.write_subscriptions(work, [*_linked(batch), *_open(batch, Step.STAY_HELD)])
+    consents.write_subscriptions(work, [*_linked(batch), *_open(batch, *STOPPING)])
     contacts.update(work, _open(batch, Step.WRITE, Step.STAY_HELD))
     users.update(work, _open(batch, Step.WRITE))
     consents.write_users(work, _linked(batch))

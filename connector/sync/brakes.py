@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from connector.engine.plan import Step
+from connector.engine.plan import STOPPING, Step
 from connector.errors import Paused
 from connector.model import Link, LinkState
 from connector.settings import Brakes
@@ -62,7 +62,7 @@ def _clears(case: Case) -> bool:
 
 def _opts_out(case: Case) -> bool:
     """Whether a grant that a side holds would be taken away."""
-    return case.decided.step in (Step.WRITE, Step.STAY_HELD) and any(one.takes_away for one in case.decided.rulings)
+    return case.decided.step in (Step.WRITE, *STOPPING) and any(one.takes_away for one in case.decided.rulings)
 
 
 BRAKES = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from connector.crm.base import StatusOutcome, StatusWrite
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Voice, decoded, encoded
-from connector.engine.plan import Step
+from connector.engine.plan import STOPPING, Step
 from connector.engine.readings import user_consent
 from connector.engine.rulings import NOT_KEPT, REFUSED, Other, not_kept, worth
 from connector.errors import ConnectorError, Denied, Fenced, Paused, Permanent, Rejected, Transient
@@ -86,14 +86,14 @@ def _hear_others(work: Work, batch: list[Case]) -> None:
     They are other providers' users. Who is held may have the contact, or without one the address, with another user of the same
     provider; after a merge both are held.
     """
-    held = [case for case in batch if case.decided.step is Step.STAY_HELD and case.decided.rulings]
-    linked = [case for case in batch if case.mapping.consents and case.seen.contact and case.decided.step is not Step.STAY_HELD]
-    asking = [*held, *(linked if len(work.mappings) > 1 else [])]
+    stopping = [case for case in batch if case.decided.step in STOPPING and case.decided.rulings]
+    linked = [case for case in batch if case.mapping.consents and case.seen.contact and case.decided.step not in STOPPING]
+    asking = [*stopping, *(linked if len(work.mappings) > 1 else [])]
     if not asking:
         return
     with work.store.read() as tx:
         links = tx.links.by_contacts([case.seen.contact.id for case in asking if case.seen.contact])
-        namesakes = {case.link.id: tx.links.by_email(case.seen.address or "") for case in held if case.decided.asks}
+        namesakes = {case.link.id: tx.links.by_email(case.seen.address or "") for case in stopping if case.decided.asks}
     for case in asking:
         there = links.get(case.seen.contact.id, []) if case.seen.contact else namesakes.get(case.link.id, [])
         found = [link for link in there if _has_a_say(work, case, link)]

@@ -1,4 +1,4 @@
-"""Links that wait for a person: who says stop is not mailed meanwhile, and nothing else is done."""
+"""Links that wait, for a person or for a contact that is missing: who says stop is not mailed, and nothing else is done."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from connector.errors import Denied, Unavailable
 from connector.settings import Brakes
 from connector.sync import repair
 
-from .consenting import CONSENTS, GRANTED, contact, status
+from .consenting import CONSENTS, GRANTED, contact, ledger, status
 from .scenes import BOB, HOUR
 from .world import USER, World
 
@@ -229,3 +229,56 @@ def test_a_contact_that_is_gone_meanwhile_is_no_obstacle(world):
     world.crm.contacts.pop(world.contact_of(user))
     withdraw(world, user)
     assert (status(world), world.link(user).state) == ("revoked", "held")
+
+
+@pytest.mark.parametrize("after", [10, 61], ids=["within the grace", "just after it"])
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+def test_who_says_stop_while_the_contact_is_missing_has_said_it_to_the_address(world, after, told):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    world.crm.delete(world.contact_of(user))
+    if not told:
+        world.crm.events.clear()
+        world.idp.edit(user, {"first_name": "Augusta"})
+    world.deliver_all()
+    world.work_off()
+    world.clock.pass_(after)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert status(world) == "revoked"
+    world.later(HOUR)
+    assert (status(world), world.link(user).state, world.idp.writes) == ("revoked", "unlinked", 0)
+    assert ledger(world, user)[-1][:2] == ("newsletter", "revoked")
+
+
+def test_a_grant_while_the_contact_is_missing_is_not_written(world):
+    user = world.idp.register(USER)
+    world.run()
+    world.crm.delete(world.contact_of(user))
+    world.run()
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    world.later(HOUR)
+    assert (status(world), world.link(user).state) == (None, "unlinked")
+
+
+def test_a_withdrawal_that_cannot_be_written_keeps_the_link_until_it_is(world):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    world.crm.delete(world.contact_of(user))
+    world.run()
+    world.idp.consent(user, "newsletter", "revoked")
+    call = world.crm._call
+
+    def breaks(name):
+        call(name)
+        if name == "write_statuses":
+            raise Unavailable("502")
+
+    world.crm._call = breaks
+    world.run()
+    world.later(120)
+    assert (status(world), world.link(user).state) == ("granted", "active")
+    world.crm._call = call
+    world.later(HOUR)
+    assert (status(world), world.link(user).state) == ("revoked", "unlinked")
