@@ -3,6 +3,15 @@
 Commands read options, call `sync` or `store`, and print. Nothing is decided here.
 """
 
-from connector.cli.app import main
+import sys
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load the program, which takes a moment, and run it; see `app.main`. Exits."""
+    try:
+        from connector.cli import app
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    app.main(arguments)

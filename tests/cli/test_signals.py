@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -39,3 +40,22 @@ def test_a_server_that_is_terminated_ends_by_the_signal(stack):
     stack.up()
     assert stack.kill(signal.SIGTERM) == -signal.SIGTERM
     assert "Traceback" not in (stack.folder / "up.log").read_text()
+
+
+INTERRUPTED_AT_LOADING = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from connector.cli import main
+main(["schema", "mapping"])
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback():
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_AT_LOADING], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
