@@ -6,6 +6,7 @@ import typer
 
 from connector.cli.common import Config, Json, out, print_json, print_line, warn, work_of
 from connector.cli.look import Who, text
+from connector.cli.words import moment
 from connector.model import Link
 from connector.store import Tx
 from connector.sync import explain as why
@@ -61,7 +62,7 @@ def _print_chain(one: dict[str, Any]) -> None:
         facts = [f"{name} {text(step[name])}" for name in ("base", "user", "contact") if step[name] is not None]
         answer = f"answer: {step['answer']}" if step["answer"] and step["answer"] != step["rule"] else ""
         whose = f"  for {step['link']}" if step["link"] != one["link"] else ""
-        print_line(f"  {str(step['at'])[:19].replace('T', ' ')}  {step['kind']:<16} {step['delivery'] or ''}{whose}".rstrip())
+        print_line(f"  {moment(step['at'])}  {step['kind']:<16} {step['delivery'] or ''}{whose}".rstrip())
         for line in filter(None, [step["rule"], ", ".join(facts), _wrote(step["effect"]), step["mapping"], answer]):
             print_line(f"    {line}", 6)
 

@@ -17,6 +17,7 @@ from connector.cli.common import (
     warn,
     work_of,
 )
+from connector.cli.words import moment
 from connector.sync import who
 from connector.sync.status import status as status_of
 
@@ -63,7 +64,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
     sinks = "; ".join(f"{one['sink'] or 'HubSpot'}: {one['why']}" for one in told["sinks"])
     print_pairs("activities", told["activities"] | left | ({"waiting for": sinks} if sinks else {}))
     print_pairs("subscriptions", {name.replace("_", " "): value for name, value in _lag(told["subscriptions"]).items()})
-    out.print(f"last sweep {told['last_sweep_at'] or 'never: is `connector up` running?'}", markup=False)
+    swept = moment(told["last_sweep_at"], "")
+    out.print(f"last sweep {f'{swept} (UTC)' if swept else 'never: is `connector up` running?'}", markup=False)
 
 
 def _lag(told: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def _print(one: dict[str, Any]) -> None:
 
 
 def _print_sides(one: dict[str, Any]) -> None:
-    seen = [f"{side} as seen at {_time(one['link'][f'{side}_seen_at'])}" for side in ("user", "contact") if one[side]]
+    seen = [f"{side} as seen at {moment(one['link'][f'{side}_seen_at'])}" for side in ("user", "contact") if one[side]]
     out.print(f"{', '.join(seen)} (UTC)", markup=False)
     rows = [
         (f["user"], f["contact"], f["direction"], text(f["user_value"]), text(f["base"]), text(f["contact_value"]), f["state"])
@@ -117,20 +119,15 @@ def _print_sides(one: dict[str, Any]) -> None:
     print_rows(("user field", "property", "direction", "user", "base", "contact", "state"), rows)
     if one["consents"]:
         told = [
-            (c["consent"], c["state"], _time(c["at"]) if c["at"] else None, c["source"], c["held"], _heard(c["heard"]))
+            (c["consent"], c["state"], moment(c["at"]) if c["at"] else None, c["source"], c["held"], _heard(c["heard"]))
             for c in one["consents"]
         ]
         print_rows(("consent", "state", "since", "source", "held", "heard"), told)
         passed = one["link"]["statuses_seen_at"]
-        last = f"{_time(passed)} (UTC)" if passed else "not yet"
+        last = f"{moment(passed)} (UTC)" if passed else "not yet"
         print_line(
             f"subscription statuses of everybody last read: {last}; an opt-out made in HubSpot since may be missing here", 2
         )
-
-
-def _time(iso: str | None) -> str:
-    """A time as the history shows it."""
-    return str(iso)[:19].replace("T", " ") if iso else "a time not known"
 
 
 def _heard(heard: dict[str, str]) -> str:
@@ -142,7 +139,7 @@ def _print_event(entry: dict[str, Any]) -> None:
     cause = entry["delivery"] or (f"run {entry['run']}" if entry["run"] else "")
     unheard = entry["kind"] == "unheard"
     answer = entry["answer"] if unheard or not entry["changes"] else ""
-    print_line("  ".join(filter(None, (_time(entry["at"]), entry["kind"], cause, answer))), 21)
+    print_line("  ".join(filter(None, (moment(entry["at"]), entry["kind"], cause, answer))), 21)
     for change in () if unheard else entry["changes"]:
         print_line(f"    {_place(change)}: {text(change['from'])} -> {text(change['to'])} ({change['rule']})", 6)
 

@@ -12,6 +12,7 @@ import typer
 
 from connector.cli.common import Config, Json, json_text, out, print_json, print_rows, progress, store_of, work_of
 from connector.cli.look import WHO, Who, named
+from connector.cli.words import moment
 from connector.errors import Rejected, Unavailable
 from connector.model import LIVING, Link
 from connector.store import Tx
@@ -68,7 +69,8 @@ def _consents_of(who_: str, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        shown = [row | {"edited": "edited" if row["edited"] else None} for row in rows]
+        shown = [row | {name: row[name] and moment(row[name]) for name in ("occurred_at", "learnt_at")} for row in rows]
+        shown = [row | {"edited": "edited" if row["edited"] else None} for row in shown]
         print_rows([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in shown])
     else:
         out.print("no consent was ever told")

@@ -44,7 +44,7 @@ def parked_list(config: Config = None, as_json: Json = False) -> None:
         ]
         print_json(told)
     elif rows:
-        table = [(r.id, r.link, r.what, r.reason, r.since.isoformat()[:19], r.attempts) for r in rows]
+        table = [(r.id, r.link, r.what, r.reason, words.moment(r.since.isoformat()), r.attempts) for r in rows]
         print_rows(("id", "link", "what", "reason", "since", "attempts"), table)
     else:
         out.print("nothing is parked")
@@ -93,7 +93,8 @@ def quarantine_list(limit: Limit = 100, config: Config = None, as_json: Json = F
         )
     elif rows:
         table = [
-            (r["id"], r["source"], r["sender_id"], r["received_at"].isoformat()[:19], words.quarantine(r["reason"])) for r in rows
+            (r["id"], r["source"], r["sender_id"], words.moment(r["received_at"].isoformat()), words.quarantine(r["reason"]))
+            for r in rows
         ]
         print_rows(("id", "source", "sender's id", "received", "reason"), table)
     else:

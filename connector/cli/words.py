@@ -26,6 +26,11 @@ def quarantine(reason: str | None) -> str:
     return before + colon + QUARANTINE.get(code, code)
 
 
+def moment(iso: str | None, unknown: str = "a time not known") -> str:
+    """A time in ISO 8601 as tables show it: UTC, to the second."""
+    return str(iso)[:19].replace("T", " ") if iso else unknown
+
+
 ANSWER = re.compile(r"(?P<name>(?!hubspot:)[a-z][a-z0-9_]*): .*: (?P<status>\d{3})(?P<strange>, but no JSON object)?")
 """How an error ends with what a provider answered: the sync goes by that, so there is no way out in it."""
 

@@ -40,3 +40,8 @@ def test_words_stay_words():
 )
 def test_a_bare_answer_of_a_provider_gets_the_way_out(answer, way_out):
     assert words.with_way_out(answer) == answer + way_out
+
+
+def test_a_moment_is_told_to_the_second():
+    assert words.moment("2026-11-24T16:01:07.433980+00:00") == "2026-11-24 16:01:07"
+    assert (words.moment(None), words.moment(None, "")) == ("a time not known", "")
