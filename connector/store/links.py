@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
-from connector.model import ANSWERABLE, LIVING, Contact, Link, LinkState, User
+from connector.model import ANSWERABLE, LIVING, SHARING, Contact, Link, LinkState, User
 from connector.store.rows import contact_columns, email_of, from_row, user_columns
 from connector.store.tables import Json, Moment, alias, link
 
@@ -135,12 +135,18 @@ class Links:
 
     def _lease(self, limit: int, owner: str, lasting: timedelta, here: Any) -> list[Link]:
         due = and_(self._due(), here)
-        chosen = select(link.c.id).where(due).order_by(link.c.due_at, link.c.id).limit(limit).with_for_update(skip_locked=True)
+        some = select(link.c.id, link.c.user_id, link.c.contact_id).where(due).order_by(link.c.due_at, link.c.id).limit(limit)
+        chosen: dict[Any, int] = {}
+        for row in self._db.execute(some.with_for_update(skip_locked=True)):
+            alone = row.contact_id is None or row.user_id is None  # a contact's first users are made at once
+            chosen.setdefault(("link", row.id) if alone else row.contact_id, row.id)
+        if not chosen:
+            return []
         values = {
             "token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting,
             "lost": link.c.lost + case((link.c.lease_owner.is_(None), 0), else_=1),
         }  # fmt: skip
-        statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
+        statement = update(link).where(link.c.id.in_(chosen.values())).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
 
     def _one_at_a_time(self, lock: int) -> None:
@@ -276,8 +282,8 @@ class Links:
         self._db.execute(update(link).where(link.c.id.in_(free)).values(due_at=self._tx.now))
 
     def ring_unchecked(self, limit: int) -> int:
-        """Make up to `limit` active links due whose subscription statuses are still to be looked at. Returns how many."""
-        here = (link.c.state == LinkState.ACTIVE) & link.c.recheck & link.c.due_at.is_(None)
+        """Make up to `limit` links due whose subscription statuses are still to be looked at, or written. Returns how many."""
+        here = link.c.state.in_(SHARING) & link.c.recheck & link.c.due_at.is_(None)
         some = select(link.c.id).where(here).order_by(link.c.id).limit(limit).with_for_update()
         changes = {"due_at": self._tx.now, "rung": link.c.rung + 1}
         return self._db.execute(update(link).where(link.c.id.in_(some)).values(changes)).rowcount

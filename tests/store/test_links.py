@@ -111,6 +111,20 @@ def test_links_that_are_not_active_may_share_a_contact_and_so_may_providers(stor
     assert record(store, other, state=LinkState.ACTIVE, contact_id="c-1")
 
 
+def test_of_two_users_links_to_one_contact_one_is_leased_at_a_time(store):
+    """Also when both are due at once; of a contact that waits for its first users all links are."""
+    rows = [{"provider": name, "user_id": "u-1", "contact_id": "c-1"} for name in ("members", "shop")]
+    rows += [{"provider": name, "contact_id": "c-2"} for name in ("members", "shop")]
+    with store.write() as tx:
+        tx.links.create(rows)
+    found = lease(store)
+    assert [(link.provider, link.contact_id) for link in found] == [("members", "c-1"), ("members", "c-2"), ("shop", "c-2")]
+    assert lease(store) == []
+    with store.write() as tx:
+        tx.links.record(found[0].id, found[0].token, {"due_at": None})
+    assert [(link.provider, link.contact_id) for link in lease(store)] == [("shop", "c-1")]
+
+
 def test_each_link_is_leased_by_exactly_one_of_many_workers(store):
     make(store, 200)
     taken, errors, together = [], [], threading.Barrier(8)
