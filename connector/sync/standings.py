@@ -18,10 +18,10 @@ def remembered(case: Case) -> dict[str, Any]:
 def _settled(case: Case) -> list[Ruling]:
     """What was decided about consents. Without a contact, what the CRM says of the address may be about somebody else who has it:
     only an opt-out counts, and the user's own word that nothing outweighs. Without a user it is nobody's consent yet, and while a
-    case is queued nothing is settled.
+    case is queued nothing is settled, nor where the time of something new was not learnt before a failure.
     """
     plan = case.plan
-    if plan is None or plan.asks or plan.asks_all or case.queued or not case.link.user_id:
+    if plan is None or plan.asks or plan.asks_all or case.queued or not case.link.user_id or (case.error and plan.evidence):
         return []
     return [one for one in plan.rulings if case.seen.contact or one.now.state is REVOKED or _own_word(one)]
 

@@ -6,11 +6,12 @@ import pytest
 
 from connector.crm.base import StatusOutcome
 from connector.engine.rulings import ALL, NOT_KEPT
-from connector.errors import Denied
+from connector.errors import Denied, Unavailable
 from connector.model import ConsentState, Statement
 from connector.sync import subscriptions
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
+from .scenes import HOUR
 from .world import USER, World
 
 
@@ -107,3 +108,26 @@ def test_a_resubscription_that_is_accepted_and_not_carried_out_is_written_once_a
     world.crm.preferences[ADA, "1001"] = Statement(ConsentState.GRANTED, world.clock(), "hubspot: the person")
     roll(world)
     assert (world.link(user).held, contact(world, user)["communicable"]) == ({}, "true")
+
+
+def test_an_opt_out_whose_time_could_not_be_read_at_once_is_no_timeless_one(world):
+    """A later yes lifts it."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
+    call, failed = world.crm._call, []
+
+    def fails_once(name):
+        call(name)
+        if name == "changed_at" and not failed:
+            failed.append(name)
+            raise Unavailable("502")
+
+    world.crm._call = fails_once
+    world.run()
+    world.later(HOUR)
+    assert (failed, status(world), consent(world, user)) == (["changed_at"], "revoked", "revoked")
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert (status(world), consent(world, user)) == ("granted", "granted")
