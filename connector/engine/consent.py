@@ -84,6 +84,7 @@ class Voices:
     readable: subscription statuses can be read; then a grant is only ever believed from there, not from a property.
     ours: voice -> what we were about to write there when nothing more was heard; a grant found there may be ours.
     not_before: what the CRM says of this address up to then was about somebody else.
+    heard_at: when we heard what the user says, if that was before now.
     """
 
     said: Mapping[str, Statement]
@@ -91,6 +92,11 @@ class Voices:
     readable: bool = False
     ours: Mapping[str, ConsentState] = field(default_factory=dict)
     not_before: datetime | None = None
+    heard_at: datetime | None = None
+
+    def since(self, name: str) -> datetime:
+        """Since when we know what a voice says."""
+        return min(self.heard_at or self.now, self.now) if name == Voice.USER else self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ def rule(consent: Consent, before: Standing, voices: Voices) -> Ruling:
     news = {name: said for name, said in voices.said.items() if _is_news(name, said, before, voices)}
     if any(said.state is GRANTED for said in news.values()):
         news |= {name: said for name, said in voices.said.items() if said.state is REVOKED and _said_again(name, said, before)}
-    told = {name: _not_ahead(said, voices.now) for name, said in news.items()}
+    told = {name: _not_ahead(said, voices.since(name)) for name, said in news.items()}
     heard = before.heard
     back = [_last_word(one, heard.get(name, NOTHING), before.now) for name, one in told.items() if _takes_back(name, one, before)]
     now = settle(NOTHING, [*told.values(), *back]) if back else settle(before.now, told.values())

@@ -212,12 +212,13 @@ def _withdrawals(link: Link, seen: Seen, policy: Policy) -> Plan:
 def _goes_with(
     withdrawn: Sequence[Ruling], found: tuple[Ruling, ...], link: Link, seen: Seen, policy: Policy
 ) -> tuple[Decision, ...]:
-    """What the contact of a held link must not show or keep after these withdrawals. Nothing is granted or filled in. A contact
-    that another user's active link leads to is that one's."""
-    if seen.contact is None or seen.shared:
+    """What the contact of a held link must not show or keep after these withdrawals. Nothing is granted or filled in. Whose
+    values a contact has that another user's link leads to, too, is for a person to say."""
+    if seen.contact is None:
         return ()
     names = {one.consent.consent for one in withdrawn}
-    bound = [_decide(one, link, seen, policy, found) for one in policy.mapping.fields if one.purpose in names]
+    fields = policy.mapping.fields if not seen.shared else ()
+    bound = [_decide(one, link, seen, policy, found) for one in fields if one.purpose in names]
     shown = [one for one in derived(seen, policy, found) if not one.to_contact and names & shows(one.field, policy)]
     return (*bound, *shown)
 

@@ -105,11 +105,15 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
         before, not_before = _moved(before, seen, policy)
     elif before.moved:
         not_before = before.heard[Voice.MOVED].at
-    said = {voice: _sober(one, policy) for voice, one in _said(consent, before, seen, policy).items()}
+    heard_at = link.user_seen_at if seen.user is link.user else None
+    said = {
+        voice: _sober(one, (voice == Voice.USER and heard_at) or policy.now)
+        for voice, one in _said(consent, before, seen, policy).items()
+    }
     ours = _ours(consent, link)
     if link.state is LinkState.HELD or any(one.type_id == type_id and one.wrote_grant for one in seen.others):
         ours[Voice.SUBSCRIPTION] = GRANTED  # of a held link: somebody else's, who may have the address, too
-    voices = Voices(said, policy.now, policy.readable and type_id is not None, ours, not_before)
+    voices = Voices(said, policy.now, policy.readable and type_id is not None, ours, not_before, heard_at)
     return _effects(lattice.rule(consent, before, voices), seen, policy)
 
 
@@ -120,9 +124,9 @@ def _of_another_type(before: Standing) -> Standing:
     return replace(before, heard=heard, refused=None, why="")
 
 
-def _sober(said: Statement, policy: "Policy") -> Statement:
+def _sober(said: Statement, heard: datetime) -> Statement:
     """A time from the future is none: it would stand against every opt-out that is still to come. Of a day it is not known."""
-    return replace(said, at=None) if said.at is not None and not said.day and said.at > policy.now + AHEAD else said
+    return replace(said, at=None) if said.at is not None and not said.day and said.at > heard + AHEAD else said
 
 
 def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, datetime | None]:

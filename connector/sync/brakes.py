@@ -22,6 +22,8 @@ from connector.sync.work import LEASE, Work
 LOCK = "brakes"
 HOUR = timedelta(hours=1)
 
+OPT_OUTS = "opt_outs"
+
 BRAKE = "brake: "
 """Begins the reason of a link that a brake stopped."""
 
@@ -67,14 +69,15 @@ def _opts_out(case: Case) -> bool:
 
 BRAKES = (
     Brake("deletes", _deletes, lambda history, run, span: history.links_with(DELETIONS, run, span)),
-    Brake("opt_outs", _opts_out, lambda history, run, span: history.links_with(("consent.revoke",), run, span)),
+    Brake(OPT_OUTS, _opts_out, lambda history, run, span: history.links_with(("consent.revoke",), run, span)),
     Brake("clears", _clears, lambda history, run, span: history.links_that_cleared(run, span)),
 )
 
 
 def may_withdraw(work: Work, link: Link) -> bool:
-    """Whether a link that waits for a person is looked at all the same: a withdrawn consent does not wait, a brake does."""
-    braked = (link.reason or "").startswith(BRAKE)
+    """Whether a link that waits for a person is looked at all the same: of the brakes only that on opt-outs makes a withdrawn
+    consent wait."""
+    braked = (link.reason or "").startswith(BRAKE) and f" {OPT_OUTS} in " in (link.reason or "")
     return link.state is LinkState.HELD and not braked and bool(work.mappings[link.provider].consents)
 
 
@@ -105,6 +108,9 @@ def check(work: Work, batch: list[Case]) -> bool:
 
     One batch at a time may do harm: two that count side by side would both stay below the limit, and together pass it.
     """
+    for case in batch:
+        if case.decided.step is Step.STAY_HELD and not may_withdraw(work, case.link):
+            case.plan = replace(case.decided, rulings=(), decisions=(), contact_writes={})
     limited = [brake for brake in BRAKES if _is_limited(work.brakes, brake.name)]
     harmful = [case for case in batch if any(brake.does(case) for brake in limited) and not approved(case.link)]
     if not harmful:
@@ -149,15 +155,20 @@ def _check(tx: Tx, brakes: Brakes, brake: Brake, batch: list[Case]) -> None:
         if allowed is not None and counts[case.link.run] > allowed:
             where = f"run {case.link.run}" if case.link.run else "one hour"
             limits = f"brakes.{brake.name}, brakes.{brake.name}_percent"
-            _stop(case, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})")
+            _stop(case, brake.name, f"{BRAKE}more than {allowed} {brake.name} in {where} ({limits})")
 
 
-def _stop(case: Case, reason: str) -> None:
-    """Hold the link. One that is held already stays so for its own reason; what it was to write waits with it."""
-    if case.decided.step is not Step.STAY_HELD:
+def _stop(case: Case, brake: str, reason: str) -> None:
+    """Hold the link. One that is held already stays so for its own reason; what it was to write waits with it, or what it was to
+    blank."""
+    plan = case.decided
+    if plan.step is not Step.STAY_HELD:
         case.end(LinkState.HELD, reason, "brake")
         return
-    case.plan = replace(case.decided, rulings=(), decisions=(), contact_writes={})
+    left = tuple(one for one in plan.decisions if one.to_contact is not None) if brake != OPT_OUTS else ()
+    names = {one.field.contact for one in left}
+    writes = {name: value for name, value in plan.contact_writes.items() if name in names}
+    case.plan = replace(plan, rulings=plan.rulings if brake != OPT_OUTS else (), decisions=left, contact_writes=writes)
     case.values["reason"] = case.link.reason if BRAKE in (case.link.reason or "") else f"{case.link.reason}; {reason}"
     case.note("brake", answer=reason)
 

@@ -1,5 +1,6 @@
 """Consents of a batch: looking up subscription statuses, writing them, telling the provider, and what is remembered of it all."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from connector.engine.readings import user_consent
 from connector.engine.rulings import NOT_KEPT, REFUSED, Other, not_kept, worth
 from connector.errors import ConnectorError, Denied, Fenced, Paused, Permanent, Rejected, Transient
 from connector.mapping.model import CONSENT
-from connector.model import Link, LinkState, Statement, User
+from connector.model import UNTOLD, Link, LinkState, Statement, User
 from connector.sync import subscriptions, users
 from connector.sync.case import STATUS, USER_CONSENT, Case, described_consent, still_ours
 from connector.sync.standings import addresses_before
@@ -22,6 +23,10 @@ READING, WRITING = "subscription.read", STATUS
 
 OPTOUTS = (Voice.SUBSCRIPTION, Voice.OPTOUT, Voice.OPTOUT_ALL)
 """Voices that tell of an opt-out in the CRM."""
+
+
+OPTED_OUT_SAYS = re.compile(r"unsubscribed|opted[ -]?out|resubscri", re.IGNORECASE)
+"""HubSpot's words for it, as in: You cannot subscribe an unsubscribed address."""
 
 
 def know_types(work: Work, batch: list[Case]) -> None:
@@ -98,8 +103,7 @@ def _hear_others(work: Work, batch: list[Case]) -> None:
         there = links.get(case.seen.contact.id, []) if case.seen.contact else namesakes.get(case.link.id, [])
         found = [link for link in there if _has_a_say(work, case, link)]
         others = tuple(one for link in found for one in _others(work, link))
-        active = case.seen.contact is not None and any(link.state is LinkState.ACTIVE for link in found)
-        shared = active if case.decided.step is Step.STAY_HELD else case.seen.shared
+        shared = bool(found) if case.decided.step in STOPPING else case.seen.shared
         if (others, shared) != (case.seen.others, case.seen.shared):
             case.seen = replace(case.seen, others=others, shared=shared)
             case.decide()
@@ -300,7 +304,7 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
             case.on_subscription[ruling.consent.consent] = outcome.at
         return
     case.note("refused", told, outcome.request, str(error))
-    if ruling.now.state is GRANTED:
+    if ruling.now.state is GRANTED and (_known_optout(ruling) or _may_be_out(row, str(error))):
         _remember_refusal(case, ruling, f"{REFUSED} ({error})")
     else:
         case.refused[ruling.name] = (str(error), worth(ruling.now))
@@ -310,6 +314,12 @@ def _known_optout(ruling: Ruling) -> bool:
     """Whether we knew that the CRM has an opt-out of this address, which the grant is later than."""
     known = [voices.get(name, NOTHING) for voices in (ruling.before.heard, ruling.said) for name in OPTOUTS]
     return any(one.state is REVOKED for one in known)
+
+
+def _may_be_out(row: _Row, told: str) -> bool:
+    """Whether a grant may have been refused for an opt-out that the status does not show, or cannot: v3 tells of none."""
+    status = (row.case.seen.statuses or {}).get(row.write.subscription, NOTHING)
+    return status.source == UNTOLD or OPTED_OUT_SAYS.search(told) is not None
 
 
 def _take_up(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:

@@ -180,7 +180,7 @@ def follow(tx: Tx, link: Link, contact_id: str, cause: str, hold: bool) -> None:
         tx.history.add([Entry(link.id, "contact.merged", delivery=cause, answer=told)])
     if hold:
         held = {**values, "state": LinkState.HELD, "reason": MERGED_HELD}
-        tx.links.notice(link.id, held, tx.now if link.erasure else None)  # what is due stays so: an erasure, a withdrawal
+        tx.links.notice(link.id, held, tx.now)  # for an erasure, or for what either of the two users said no to
     else:
         tx.links.notice(link.id, values | goes_on(link), tx.now)
 

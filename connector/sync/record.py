@@ -124,7 +124,7 @@ def _noted(tx: Tx, entry: Entry) -> bool:
 
 def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
     if (row.state, row.contact_id) != (case.link.state, case.link.contact_id):  # merged, erased or cut while we worked
-        _overtaken(tx, case, row)
+        _overtaken(work, tx, case, row)
         return
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
     if case.replaced_by is not None:
@@ -164,10 +164,10 @@ def _keep_hints(row: Link, values: dict[str, Any]) -> None:
         values.pop("recheck", None)
 
 
-def _overtaken(tx: Tx, case: Case, row: Link) -> None:
+def _overtaken(work: Work, tx: Tx, case: Case, row: Link) -> None:
     """Record what was written and nothing else. Somebody who was erased meanwhile is not met here: that ends our lease."""
     told = [one if one in case.unheard else one | {"told": True} for one in case.intents]
-    due = tx.now if row.state in ANSWERABLE else None
+    due = tx.now if row.state in ANSWERABLE or (case.says_stop and may_withdraw(work, row)) else None
     tx.links.record(row.id, row.token, {"due_at": due, "intent": [*case.link.intent, *told]})
     tx.history.add(case.entries)
 

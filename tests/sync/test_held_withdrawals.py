@@ -1,10 +1,13 @@
 """Links that wait, for a person or for a contact that is missing: who says stop is not mailed, and nothing else is done."""
 
+from datetime import timedelta
+
 import pytest
 
 from connector.errors import Denied, Unavailable
+from connector.model import LinkState
 from connector.settings import Brakes
-from connector.sync import repair
+from connector.sync import intake, repair
 
 from .consenting import CONSENTS, GRANTED, contact, ledger, status
 from .scenes import BOB, HOUR
@@ -79,6 +82,19 @@ def test_it_is_shown_where_statuses_cannot_be_read(world):
     assert (shown(world, user), status(world)) == (("false", "false"), None)
 
 
+def test_it_goes_out_once_the_scopes_are_back(world):
+    user = held(world)
+    world.crm.denied = Denied("grant it", retry_in=60)
+    world.work = world.worker("another")
+    withdraw(world, user)
+    assert (shown(world, user), status(world)) == (("false", "false"), "granted")
+    world.crm.denied, world.work = None, world.worker("a third one")
+    other = world.idp.register(BOB, consents=[GRANTED])
+    world.later(HOUR)
+    assert (status(world, email=BOB["email"]), world.link(other).state) == ("granted", "active")
+    assert (status(world), world.link(user).state) == ("revoked", "held")
+
+
 def test_another_consent_that_is_granted_keeps_the_contact_communicable(world):
     user = world.idp.register(USER, consents=[GRANTED, {**GRANTED, "purpose": "product"}])
     world.run()
@@ -149,6 +165,20 @@ def test_what_is_parked_of_a_held_link_stays_parked(world):
     assert parked(world, user) == ["tier"]
 
 
+def test_only_the_brake_on_opt_outs_makes_a_withdrawal_wait(tmp_path):
+    world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(clears=1, clears_percent=0, opt_outs=0, opt_outs_percent=0))
+    users = [world.idp.register({**one, "custom.shoe_size": 42}, consents=[GRANTED]) for one in (USER, BOB)]
+    world.run()
+    for user in users:
+        world.idp.edit(user, {"country": None})
+    world.run()
+    (stopped,) = [user for user in users if world.link(user).state is LinkState.HELD]
+    world.clock.pass_(60)
+    withdraw(world, stopped)
+    assert (shown(world, stopped), status(world, email=contact(world, stopped)["email"])) == (("false", "false"), "revoked")
+    assert (contact(world, stopped)["country"], contact(world, stopped)["shoe_size"]) == ("Spain", "42")
+
+
 def test_blanking_counts_for_the_brakes(tmp_path):
     world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(clears=1, clears_percent=0, opt_outs=0, opt_outs_percent=0))
     people = [USER, BOB, {**USER, "email": "cy@example.com"}]
@@ -161,8 +191,24 @@ def test_blanking_counts_for_the_brakes(tmp_path):
     world.run()
     sizes = [contact(world, user)["shoe_size"] for user in users]
     assert sorted(sizes) == ["", "42", "42"]
+    assert {shown(world, user) for user in users} == {("false", "false")}
     assert sum("brakes.clears" in world.link(user).reason for user in users) == 2
     assert {world.link(user).state.value for user in users} == {"held"}
+
+
+def test_a_yes_counts_from_when_it_was_heard_however_long_the_link_is_held(world):
+    """Its clock is ahead; after it was heard, the person opts out in HubSpot."""
+    user = world.idp.register(USER)
+    world.run()
+    hold(world, user)
+    world.idp.consent(user, "newsletter", "granted", at=world.clock() + timedelta(seconds=30))
+    world.deliver_all()
+    intake.take(world.work)
+    world.clock.pass_(4)
+    world.crm.prefer(USER["email"], "Newsletter", granted=False)
+    world.clock.pass_(600)
+    release(world, user)
+    assert (status(world), shown(world, user)) == ("revoked", ("false", "false"))
 
 
 @pytest.fixture
@@ -194,7 +240,51 @@ def test_both_may_say_stop_at_once(merged):
         world.idp.consent(user, "newsletter", "revoked")
     world.run()
     found = world.crm.contacts[survivor]
-    assert (found["newsletter_consent"], found["communicable"], found["shoe_size"]) == ("false", "false", "")
+    assert (found["newsletter_consent"], found["communicable"]) == ("false", "false")
+    assert found["shoe_size"] == "43", "whose it is, a person says"
+    assert [one.values["custom.shoe_size"] for one in world.idp.users.values()] == [42, 43]
+
+
+def test_each_may_take_back_another_consent_at_once(world):
+    both = [GRANTED, {**GRANTED, "purpose": "product"}]
+    users = [world.idp.register(one, consents=both) for one in (USER, BOB)]
+    world.run()
+    survivor = world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
+    world.run()
+    world.clock.pass_(60)
+    world.idp.consent(users[0], "newsletter", "revoked")
+    world.idp.consent(users[1], "product", "revoked")
+    world.run()
+    assert world.crm.contacts[survivor]["communicable"] == "false"
+
+
+def test_what_somebody_took_back_before_a_merge_counts_at_once(world):
+    """The other one's yes is older."""
+    users = [world.idp.register(one, consents=[GRANTED]) for one in (USER, BOB)]
+    world.run()
+    world.clock.pass_(60)
+    withdraw(world, users[0])
+    survivor = world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
+    world.run()
+    assert (status(world, email=BOB["email"]), world.crm.contacts[survivor]["communicable"]) == ("revoked", "false")
+
+
+def test_a_merge_that_is_told_while_a_withdrawal_is_carried_out_does_not_stop_it(world):
+    users = [world.idp.register(one, consents=[GRANTED]) for one in (USER, BOB)]
+    world.run()
+    world.clock.pass_(60)
+
+    def merge():
+        world.crm.merge(world.contact_of(users[1]), world.contact_of(users[0]))
+        world.deliver_all()
+        intake.take(world.work)
+
+    world.crash_at("subscription.write", merge)
+    world.idp.consent(users[0], "newsletter", "revoked")
+    world.run()
+    world.later(HOUR)
+    assert [world.link(user).state.value for user in users] == ["held", "held"]
+    assert status(world, email=BOB["email"]) == "revoked"
 
 
 def test_a_later_grant_of_the_other_outweighs_an_older_withdrawal(world):
@@ -215,13 +305,13 @@ def test_a_later_grant_of_the_other_outweighs_an_older_withdrawal(world):
     assert (status(world, email=BOB["email"]), world.crm.contacts[survivor]["communicable"]) == ("granted", "true")
 
 
-def test_a_contact_that_another_users_active_link_leads_to_is_that_ones(world):
-    user = held(world)
+def test_at_a_contact_that_another_users_active_link_leads_to_the_values_stay(world):
+    user = held(world, **{"custom.shoe_size": 42})
     other = {"provider": "members", "user_id": "u-other", "contact_id": world.contact_of(user), "state": "active"}
     with world.store.write() as tx:
         tx.links.create([other])
     withdraw(world, user)
-    assert (shown(world, user), status(world)) == (("true", "true"), "revoked")
+    assert (shown(world, user), status(world), contact(world, user)["shoe_size"]) == (("false", "false"), "revoked", "42")
 
 
 def test_a_contact_that_is_gone_meanwhile_is_no_obstacle(world):

@@ -2,6 +2,10 @@
 
 import pytest
 
+from connector.crm.base import StatusOutcome
+from connector.errors import Rejected
+from connector.sync import repair
+
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .scenes import HOUR
 from .world import USER, World
@@ -32,6 +36,40 @@ def test_a_refused_resubscription_is_held_with_the_reason_and_not_tried_for_ever
     world.idp.consent(user, "newsletter", "granted")
     world.run()
     assert (status(world), world.link(user).held) == ("granted", {})
+
+
+def refuse_grants(world, why):
+    """HubSpot takes no yes; returns what takes that back."""
+    write = world.crm.write_statuses
+
+    def refusing(rows, still=lambda refs: set(refs)):
+        outcomes = write([row for row in rows if not row.granted], still)
+        return [*outcomes, *(StatusOutcome(row.ref, Rejected(why)) for row in rows if row.granted)]
+
+    world.crm.write_statuses = refusing
+    return lambda: setattr(world.crm, "write_statuses", write)
+
+
+def test_a_first_grant_that_is_refused_is_parked_and_goes_out_once_the_cause_is_mended(world):
+    """There is no opt-out that the person could lift."""
+    mended = refuse_grants(world, "hubspot: legalBasis is required")
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    assert (world.parked(), world.link(user).held) == ([("consent.newsletter", "hubspot: legalBasis is required")], {})
+    world.sweep()
+    mended()
+    with world.store.write() as tx:
+        repair.retry(tx, list(tx.parked.of_links([1])[1]))
+    world.run()
+    assert (status(world), world.parked()) == ("granted", [])
+
+
+def test_what_the_crm_calls_an_opt_out_is_one_though_no_status_shows_it(world):
+    refuse_grants(world, "hubspot: You cannot subscribe an unsubscribed address.")
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    assert (world.parked(), contact(world, user)["communicable"]) == ([], "false")
+    assert "refuses the re-subscription" in world.link(user).held["consent.newsletter"]
 
 
 def test_a_new_contact_shows_no_grant_that_the_crm_refuses(world):
