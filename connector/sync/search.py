@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 
 from connector.engine.readings import additional_emails
@@ -21,7 +20,7 @@ OFTEN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """By what a link's person is known. own: the addresses that nobody else has."""
+    """By what a link's person is known. emails: former ones, too. own: the addresses that nobody else has."""
 
     provider: str
     users: frozenset[str]
@@ -29,9 +28,18 @@ class Person:
     emails: frozenset[str]
     own: frozenset[str]
 
-    def heard_by(self, row: Kept) -> bool:
-        """Whether it came from where this person is known: other providers may have the same id for somebody else."""
-        return row.source in (CRM, self.provider)
+    def told_by(self, row: Kept, body: Body) -> bool:
+        """Whether a row that nobody could attribute tells of the person. An id means somebody only to whoever gave it."""
+        theirs = {self.provider: self.users, CRM: self.contacts}
+        return body.mentions(theirs.get(row.source, frozenset()), self.emails)
+
+    def named_by(self, row: Kept, body: Body) -> bool:
+        """Whether a row about somebody names this person: by an address; an id may be any number to others."""
+        return not self.is_about(row) and body.mentions((), self.own)
+
+    def is_about(self, row: Kept) -> bool:
+        """Whether a row that was attributed is about the person."""
+        return row.record in {self.provider: self.users, CRM: self.contacts}.get(row.source, frozenset())
 
     def within(self, other: "Person | None") -> bool:
         """Whether who looks for the other finds all of this one."""
@@ -42,13 +50,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search of what was delivered: for whom, by link, up to which row, and by link the rows that name them: those that nobody
-    could attribute (`rows`), and those about others (`others`)."""
+    """A search of what was delivered: for whom, by link, up to which row, and by link the rows that name them, be they about
+    others, or about whom nobody could tell so far."""
 
     people: Mapping[int, Person] = field(default_factory=dict)
     upto: int = 0
     rows: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    others: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 NOTHING = Search()
@@ -65,7 +72,6 @@ def search(store: Store, links: Sequence[Link], busy: Callable[[], object] = lam
     with store.read() as tx:
         people = {link.id: _person(tx, link) for link in links}
     rows: dict[int, list[int]] = {link_id: [] for link_id in people}
-    others: dict[int, list[int]] = {link_id: [] for link_id in people}
     words = {word.casefold() for one in people.values() for word in one.users | one.contacts | one.emails}
     upto, told = 0, time.monotonic()
     while page := _page(store, upto):
@@ -78,11 +84,9 @@ def search(store: Store, links: Sequence[Link], busy: Callable[[], object] = lam
             if not body.may_hold(words):
                 continue
             for link_id, one in people.items():
-                if _names(row, body, one):
-                    others[link_id].append(row.id)
-                elif row.record is None and one.heard_by(row) and body.mentions(one.users | one.contacts, one.emails):
+                if one.told_by(row, body) if row.record is None else one.named_by(row, body):
                     rows[link_id].append(row.id)
-    return Search(people, upto, rows, others)
+    return Search(people, upto, rows)
 
 
 def _page(store: Store, after: int) -> list[Kept]:
@@ -105,7 +109,7 @@ def addresses(link: Link) -> list[str]:
 
 def deliveries(tx: Tx, link: Link, before: Search = NOTHING) -> Iterator[Kept]:
     """What was delivered about this person: what was attributed to user or contact, and what nobody could attribute and tells
-    of the person.
+    of the person. What waits to be read is left: it may be about somebody else, who needs it.
 
     before: a search that was made for it; only what it did not see is looked through.
     """
@@ -113,10 +117,9 @@ def deliveries(tx: Tx, link: Link, before: Search = NOTHING) -> Iterator[Kept]:
     done = before if one.within(before.people.get(link.id)) else NOTHING
     yield from tx.inbox.of(one.provider, one.users)
     yield from tx.inbox.of(CRM, one.contacts)
-    yield from (row for row in tx.inbox.among(done.rows.get(link.id, ())) if row.record is None and _tells_of(row, one))
-    for source in dict.fromkeys([one.provider, CRM]):
-        late = _since(partial(tx.inbox.unattributed, source), done.upto)
-        yield from (row for row in late if _tells_of(row, one))
+    for row in chain(tx.inbox.among(done.rows.get(link.id, ())), _since(tx.inbox.unattributed, done.upto)):
+        if row.record is None and row.state != "pending" and one.told_by(row, Body(row.body)):
+            yield row
 
 
 def named(tx: Tx, link: Link, before: Search) -> dict[int, bytes]:
@@ -128,33 +131,30 @@ def named(tx: Tx, link: Link, before: Search) -> dict[int, bytes]:
         return {}
     one = _person(tx, link)
     done = before if one.within(before.people[link.id]) else NOTHING
-    rows = chain(tx.inbox.among(done.others.get(link.id, ())), _since(tx.inbox.page, done.upto))
-    found = ((row, Body(row.body)) for row in rows)
-    return {row.id: body.without(one.users, one.own) for row, body in found if _names(row, body, one)}
-
-
-def _names(row: Kept, body: Body, one: Person) -> bool:
-    """Whether a row about somebody else names this person."""
-    if row.record is None or not one.heard_by(row) or row.record in (one.contacts if row.source == CRM else one.users):
-        return False
-    return body.mentions(one.users, one.own)
-
-
-def _tells_of(row: Kept, one: Person) -> bool:
-    """One that waits to be read may be about somebody else who needs it, and of an erased person is blanked when it is read.
-
-    A provider's names its user by the id.
-    """
-    if row.state == "pending":
-        return Body(row.body).mentions(one.users, frozenset())
-    return Body(row.body).mentions(one.users | (one.contacts if row.source == CRM else frozenset()), one.emails)
+    rows = chain(tx.inbox.among(done.rows.get(link.id, ())), _since(tx.inbox.page, done.upto))
+    found = ((row, Body(row.body)) for row in rows if row.record is not None)
+    return {row.id: body.without(one.own) for row, body in found if one.named_by(row, body)}
 
 
 def _person(tx: Tx, link: Link) -> Person:
     users = [link.user_id] if link.user_id else []
-    emails = addresses(link)
-    own = [one for one in emails if not any(found.id != link.id and found.state in LIVING for found in tx.links.by_email(one))]
+    present, former = addresses(link), _former(tx, link)
+    shared = {one for one in {*present, *former} if _is_of_others(tx, link, one)}
+    emails, own = {*present, *(former - shared)}, {*present, *former} - shared
     return Person(link.provider, frozenset(users), frozenset(contact_ids(tx, link)), frozenset(emails), frozenset(own))
+
+
+def _former(tx: Tx, link: Link) -> set[str]:
+    """The addresses that the person had, as the history has them."""
+    changes = [
+        change for entry in tx.history.of_link(link.id, None) for change in entry.changes if change.get("field") == "email"
+    ]
+    told = [change.get(name) for change in changes for name in ("from", "to", "user", "contact")]
+    return {one.strip().casefold() for one in told if isinstance(one, str) and "@" in one}
+
+
+def _is_of_others(tx: Tx, link: Link, email: str) -> bool:
+    return any(found.id != link.id and found.state in LIVING for found in tx.links.by_email(email))
 
 
 def _since(look: Callable[[int, int], list[Kept]], after: int) -> Iterator[Kept]:
