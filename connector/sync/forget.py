@@ -25,7 +25,10 @@ def barred(tx: Tx, links: Iterable[Link]) -> set[int]:
         users.setdefault(one.provider, []).extend([one.user_id] if one.user_id else [])
     gone = {(provider, user_id) for provider, ids in users.items() for user_id in tx.tombstones.users(provider, ids)}
     contacts = tx.tombstones.contacts([one.contact_id for one in new if one.contact_id and not one.user_id])
-    return {one.id for one in new if (one.provider, one.user_id) in gone or (not one.user_id and one.contact_id in contacts)}
+    found = {one.id for one in new if (one.provider, one.user_id) in gone or (not one.user_id and one.contact_id in contacts)}
+    if found:
+        tx.tombstones.alone()  # as `forget` does, while no row is locked yet
+    return found
 
 
 def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHING, removed: bool = False) -> None:
@@ -35,6 +38,7 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     person's events are gone from the CRM; else they are taken back later. Neither side is touched here, nor are other links of
     the same contact.
     """
+    tx.tombstones.alone()  # two who take names out of one delivery would each put back what the other took
     one = tx.links.get(link.id)
     if one is None or forgotten(one):
         return
