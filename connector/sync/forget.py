@@ -1,5 +1,6 @@
 """Forgetting a person: every copy of ours goes, keyed hashes stay so that the erasure holds and the proof of consents stands."""
 
+import json
 from collections.abc import Iterable
 
 from connector.model import Link, LinkState
@@ -43,7 +44,7 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     if one is None or forgotten(one):
         return
     contacts, emails = contact_ids(tx, one), addresses(one)
-    told, others = [row.id for row in deliveries(tx, one, before)], named(tx, one, before)
+    told, (others, events) = [row.id for row in deliveries(tx, one, before)], named(tx, one, before)
     done = one.state is LinkState.ERASED and (one.reason or "").startswith("erased")  # and what became of the contact
     tx.links.erase(one.id, _name(tx, one), (done and one.reason) or "erased")
     tx.parked.drop([row.id for row in tx.parked.of_links([one.id]).get(one.id, [])])
@@ -53,6 +54,8 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     tx.inbox.blank(told)
     for row, body in others.items():
         tx.inbox.rewrite(row, body)
+    for row, details in events.items():
+        tx.activities.rewrite(row, json.loads(details))
     tx.ledger.erase(one.id, tx.ledger.subject(one.provider, one.user_id) if one.user_id else None)
     theirs = tx.links.by_contacts(contacts)  # a contact that others are linked to is still to be heard of
     tx.tombstones.bury(one.provider, one.user_id, [contact for contact in contacts if contact not in theirs], emails)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from connector.model import Item, LinkState
+from connector.model import Item, LinkState, User
 from connector.store.inbox import Inbox
 from connector.sync import batch
 from connector.sync.export import export
@@ -14,7 +14,7 @@ from connector.sync.forget import forget
 from connector.sync.search import search
 
 from .scenes import BOB, PAST_LEASE
-from .test_forget import EMAIL, LAST, NAME, known, traces
+from .test_forget import ADA, EMAIL, LAST, NAME, known, traces
 
 __all__ = ["known"]
 
@@ -261,6 +261,46 @@ def test_what_turned_out_to_be_about_somebody_else_since_the_search_is_cleaned(k
         tx.connection.execute(text("update inbox set record = 'somebody', state = 'done' where key = 'other'"))
         forget(tx, world.link(user), before=before)
     assert said_in(world, "other") == ['{"mail": "(erased), bob@example.com"}']
+
+
+def test_an_address_that_several_links_of_the_person_have_goes_with_the_last(known):
+    world, user, contact = known
+    with world.store.write() as tx:
+        values = {"user": User("o-1", ADA), "contact_id": contact, "state": LinkState.ACTIVE}
+        tx.links.create([{"provider": "others", "user_id": "o-1", **values}])
+    bob = of_bob(world, **{"custom.invited_by": EMAIL})
+    world.crm.forget(contact)
+    world.run()
+    assert (in_deliveries(world, EMAIL), '"(erased)"' in said_of(world, bob)) == ([], True)
+
+
+def event_of_bob(world, bob, number, state, details):
+    told = {"provider": "members", "sink": "crm", "user_id": bob, "kind": "user.login", "occurred_at": world.clock()}
+    with world.store.write() as tx:
+        tx.activities.add([{**told, "event_id": f"e-bob-{number}", "state": state, "details": details}])
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_identity_events_of_others_lose_the_address(known, late):
+    world, user, _ = known
+    bob = of_bob(world)
+    others = {"page": f"/?to=x{EMAIL}", "n": 1}
+
+    def happen():
+        event_of_bob(world, bob, 1, "pending", {"invited_by": f"Tweety <{EMAIL.upper()}>", "inviter": user})
+        event_of_bob(world, bob, 2, "sent", {"invited_by": EMAIL})
+        event_of_bob(world, bob, 3, "pending", others)
+        event_of_bob(world, bob, 4, "dropped", {})
+
+    if not late:
+        happen()
+    before = search(world.store, [world.link(user)])
+    if late:
+        happen()
+    with world.store.write() as tx:
+        forget(tx, world.link(user), before=before)
+        told = [one.details for one in tx.activities.of_user("members", bob) if one.event_id.startswith("e-bob")]
+    assert told == [{"invited_by": "Tweety <(erased)>", "inviter": user}, {"invited_by": "(erased)"}, others, {}]
 
 
 @pytest.mark.parametrize("said", [{"user": "{user}"}, {"mail": EMAIL}])
