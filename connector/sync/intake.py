@@ -54,6 +54,7 @@ def take(work: Work, limit: int = LIMIT) -> int:
     except Exception as error:  # one row that cannot be taken in must not hold up the others
         log.error("intake.failed", error=type(error).__name__)
         with work.store.write() as tx:
+            tx.tombstones.alone()  # the second row may be about an erasure when the first has locked a link
             rows = tx.inbox.claim(limit)
             for row in rows:
                 _take_alone(work, tx, row)

@@ -264,32 +264,47 @@ def test_two_erasures_at_once_leave_nothing_of_either_in_what_others_are_told_of
     assert (EMAIL in said, USER["email"] in said, f'"(erased), (erased), {BOB["email"]}"' in said) == (False, False, True)
 
 
+def while_another_erases(world, link, action):
+    """What an action fails with that has to wait for the turn to erase: whoever has it waits for the row of a link."""
+    failed = []
+
+    def act():
+        try:
+            action()
+        except Exception as error:
+            failed.append(error)
+
+    with world.store.write() as tx:
+        tx.tombstones.alone()
+        other = threading.Thread(target=act)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+        tx.links.locked(link.id)
+    other.join(10)
+    return failed
+
+
 def test_who_records_an_erasure_holds_nothing_up_while_another_is_at_it(world):
-    """Each would wait for the other: for the row of a link, and for the turn to erase."""
     user = world.idp.register(ADA)
     world.run()
     one = world.link(user)
     world.idp.ask_to_be_forgotten(user)
     world.deliver_all()
     intake.take(world.work)
-    failed = []
-
-    def settle():
-        try:
-            world.settle()
-        except Exception as error:
-            failed.append(error)
-
-    with world.store.write() as tx:
-        tx.tombstones.alone()
-        other = threading.Thread(target=settle)
-        other.start()
-        other.join(0.5)
-        assert other.is_alive()
-        tx.links.locked(one.id)
-    other.join(10)
-    assert failed == []
+    assert while_another_erases(world, one, world.settle) == []
     nothing_is_left(world, user)
+
+
+def test_who_takes_rows_in_one_by_one_holds_nothing_up_while_another_is_at_it(world, monkeypatch):
+    user, bob = world.idp.register(ADA), world.idp.register(BOB)
+    world.run()
+    world.idp.edit(bob, {"first_name": "Robert"})
+    world.idp.ask_to_be_forgotten(user)
+    world.deliver_all()
+    monkeypatch.setattr(intake, "_take_all", None)
+    assert while_another_erases(world, world.link(bob), lambda: intake.take(world.work)) == []
+    assert world.link(user).erasure
 
 
 def test_what_is_read_while_its_person_is_forgotten_is_not_kept(world, monkeypatch):
