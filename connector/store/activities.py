@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Case, and_, bindparam, case, delete, exists, false, func, null, or_, select, update
+from sqlalchemy import Case, Text, and_, bindparam, case, cast, delete, exists, false, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -78,6 +78,14 @@ class Result:
     record_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an event tells, as JSON."""
+
+    id: int
+    body: bytes
+
+
 _COLUMNS = [activity.c[name] for name in Activity.__slots__[:-3]]
 
 
@@ -99,6 +107,24 @@ class Activities:
         self._db.execute(delete(activity).where(activity.c.id.in_([row.id for row in rows])))
         told = [Made(row.sink, record_id=row.record_id) for row in rows if row.record_id]
         return told + [Made(row.sink, key=row.key) for row in rows if row.sink == CRM and row.state == "sending" and row.key]
+
+    def page(self, after: int, limit: int) -> list[Told]:
+        """A page, by id, of what events tell, of those with an address in it."""
+        return self._told(cast(activity.c.details, Text).like("%@%") & (activity.c.id > after), limit)
+
+    def among(self, ids: Iterable[int]) -> list[Told]:
+        """What these events tell."""
+        return self._told(activity.c.id.in_(list(ids)), None)
+
+    def _told(self, condition: Any, limit: int | None) -> list[Told]:
+        query = select(activity.c.id, cast(activity.c.details, Text)).where(condition).order_by(activity.c.id).limit(limit)
+        return [Told(row_id, details.encode()) for row_id, details in self._db.execute(query)]
+
+    def rewrite(self, row: int, details: dict[str, Any]) -> None:
+        """Let an event tell something else, unless it tells nothing any more."""
+        self._tx.forgot = True
+        tells = (activity.c.id == row) & (activity.c.details != {})
+        self._db.execute(update(activity).where(tells).values(details=details))
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep events from attributes of `Activity`; one that is there already, for its sink, is left alone."""
@@ -164,7 +190,8 @@ class Activities:
     def record(self, results: Sequence[Result]) -> set[int]:
         """Write what became of events that were taken. Returns the ids of those that somebody deleted meanwhile."""
         ids = [one.id for one in results]
-        there = set(self._db.execute(select(activity.c.id).where(activity.c.id.in_(ids)).with_for_update()).scalars())
+        here = select(activity.c.id).where(activity.c.id.in_(ids)).order_by(activity.c.id).with_for_update()
+        there = set(self._db.execute(here).scalars())
         names = [name for name in Result.__slots__ if name != "id"]
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
         known = [{"row": one.id} | {f"new_{name}": getattr(one, name) for name in names} for one in results if one.id in there]

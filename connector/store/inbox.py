@@ -126,9 +126,9 @@ class Inbox:
         late = [] if since is None else [inbox.c.received_at > since]
         return [Stored(*row) for row in self._db.execute(select(*_STORED).where(here, *late).order_by(inbox.c.id))]
 
-    def unattributed(self, source: str, after: int, limit: int) -> list[Kept]:
-        """A page, by id, of rows of a source that nobody could attribute to a person, or did so far."""
-        return self._kept(inbox.c.record.is_(None) & (inbox.c.body != b"") & (inbox.c.id > after), source, limit)
+    def unattributed(self, after: int, limit: int) -> list[Kept]:
+        """A page, by id, of rows, of all sources, that nobody could attribute to a person, or did so far."""
+        return self._kept(inbox.c.record.is_(None) & (inbox.c.body != b"") & (inbox.c.id > after), None, limit)
 
     def page(self, after: int, limit: int) -> list[Kept]:
         """A page, by id, of all rows that say something, of all sources."""
@@ -139,9 +139,10 @@ class Inbox:
         return self._kept(inbox.c.id.in_(list(ids)) & (inbox.c.body != b""), None, None)
 
     def rewrite(self, row: int, body: bytes) -> None:
-        """Let a row that was dealt with say something else."""
+        """Let a row that was dealt with say something else. Blanked ones stay blank."""
         self._tx.forgot = True
-        self._db.execute(update(inbox).where(inbox.c.id == row).values(body=body))
+        said = (inbox.c.id == row) & (inbox.c.state != "pending") & (inbox.c.body != b"")
+        self._db.execute(update(inbox).where(said).values(body=body))
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""

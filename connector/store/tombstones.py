@@ -26,7 +26,8 @@ class Tombstones:
         self._db = tx.connection
 
     def alone(self) -> None:
-        """Before looking for the links of somebody to bury, and before any row is written.
+        """Before looking for the links of somebody to bury, or for what was delivered about them, and before any row is written
+        or locked.
 
         A link that is being made meanwhile is found by that look, or finds the tombstone by its own look after `complete`.
         SQLite's writers come one by one as it is.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from connector.errors import Rejected, Transient
 from connector.model import Link, LinkState
 from connector.store import Tx
-from connector.sync import activities, batch
+from connector.sync import activities, batch, intake
 from connector.sync.brakes import ORDERED, latest
 from connector.sync.forget import forgotten
 from connector.sync.people import LEFT
@@ -66,6 +66,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
         ends = tx.now + PATIENCE
     why = ""
     try:
+        _take_in(work, ends)  # what waits may be about others and name these people, and is kept as it is while it waits
         work.crm.check_portal()
         while not _done(work, run) and _now(work) < ends:
             leased = batch.lease(work, run=run)
@@ -73,6 +74,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
                 batch.settle(work, leased)
             else:
                 sleep(0.05)
+        _take_in(work, ends)
         _take_back(work)
     except Transient as error:  # it stays due
         why = str(error)
@@ -83,6 +85,12 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
         tx.runs.finish(run, "done" if done else "stopped", {"erased": sum(one.copies for one in outcomes)})
         tx.links.end_run(run, len(links))
     return outcomes
+
+
+def _take_in(work: Work, ends: datetime) -> None:
+    """Read the deliveries that wait, as far as there is time."""
+    while intake.take(work) and _now(work) < ends:
+        pass
 
 
 def _take_back(work: Work) -> None:

@@ -1,5 +1,6 @@
 """Forgetting a person: every copy of ours goes, keyed hashes stay so that the erasure holds and the proof of consents stands."""
 
+import json
 from collections.abc import Iterable
 
 from connector.model import Link, LinkState
@@ -25,7 +26,10 @@ def barred(tx: Tx, links: Iterable[Link]) -> set[int]:
         users.setdefault(one.provider, []).extend([one.user_id] if one.user_id else [])
     gone = {(provider, user_id) for provider, ids in users.items() for user_id in tx.tombstones.users(provider, ids)}
     contacts = tx.tombstones.contacts([one.contact_id for one in new if one.contact_id and not one.user_id])
-    return {one.id for one in new if (one.provider, one.user_id) in gone or (not one.user_id and one.contact_id in contacts)}
+    found = {one.id for one in new if (one.provider, one.user_id) in gone or (not one.user_id and one.contact_id in contacts)}
+    if found:
+        tx.tombstones.alone()  # as `forget` does, while no row is locked yet
+    return found
 
 
 def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHING, removed: bool = False) -> None:
@@ -35,11 +39,12 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     person's events are gone from the CRM; else they are taken back later. Neither side is touched here, nor are other links of
     the same contact.
     """
+    tx.tombstones.alone()  # two who take names out of one delivery would each put back what the other took
     one = tx.links.get(link.id)
     if one is None or forgotten(one):
         return
     contacts, emails = contact_ids(tx, one), addresses(one)
-    told, others = [row.id for row in deliveries(tx, one, before)], named(tx, one, before)
+    told, (others, events) = [row.id for row in deliveries(tx, one, before)], named(tx, one, before)
     done = one.state is LinkState.ERASED and (one.reason or "").startswith("erased")  # and what became of the contact
     tx.links.erase(one.id, _name(tx, one), (done and one.reason) or "erased")
     tx.parked.drop([row.id for row in tx.parked.of_links([one.id]).get(one.id, [])])
@@ -49,6 +54,8 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     tx.inbox.blank(told)
     for row, body in others.items():
         tx.inbox.rewrite(row, body)
+    for row, details in events.items():
+        tx.activities.rewrite(row, json.loads(details))
     tx.ledger.erase(one.id, tx.ledger.subject(one.provider, one.user_id) if one.user_id else None)
     theirs = tx.links.by_contacts(contacts)  # a contact that others are linked to is still to be heard of
     tx.tombstones.bury(one.provider, one.user_id, [contact for contact in contacts if contact not in theirs], emails)

@@ -54,6 +54,7 @@ def take(work: Work, limit: int = LIMIT) -> int:
     except Exception as error:  # one row that cannot be taken in must not hold up the others
         log.error("intake.failed", error=type(error).__name__)
         with work.store.write() as tx:
+            tx.tombstones.alone()  # the second row may be about an erasure when the first has locked a link
             rows = tx.inbox.claim(limit)
             for row in rows:
                 _take_alone(work, tx, row)
@@ -80,6 +81,7 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
     if any(change.kind in BURYING for _, change in read):
         tx.tombstones.alone()
+    _lock(tx, read)
     forgotten = _of_erased(tx, read)
     read = [  # of a merge into an erased contact hears whoever is still linked to what was merged
         (row, change) for row, change in read if row.id not in forgotten or change.kind == "contact.merged"
@@ -89,8 +91,6 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
         if row.source != CRM and change.kind in USER_KINDS:
             users.setdefault(row.source, []).append((row, change))
     contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
-    told = {provider: {change.record_id for _, change in changes} for provider, changes in users.items()}
-    tx.links.lock(users=told, contacts=contact_events.about(contacts))
     for provider in sorted(users):
         forgotten |= _notice_users(work, tx, provider, users[provider])
     later = contact_events.notice(work, tx, contacts, before)
@@ -98,6 +98,16 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     waiting = {row.id for row in later}
     tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})
     tx.inbox.blank(sorted(forgotten))
+
+
+def _lock(tx: Tx, read: Sequence[tuple[Stored, Change]]) -> None:
+    """The links these are about: whoever is forgotten just now is known to be erased after that."""
+    users: dict[str, set[str]] = {}
+    for row, change in read:
+        if row.source != CRM and change.kind in USER_KINDS:
+            users.setdefault(row.source, set()).add(change.record_id)
+    contacts = [(row, change) for row, change in read if row.source == CRM and change.kind in CONTACT_KINDS]
+    tx.links.lock(users=users, contacts=contact_events.about(contacts))
 
 
 def _of_erased(tx: Tx, read: Sequence[tuple[Stored, Change]]) -> set[int]:

@@ -25,42 +25,55 @@ class Body:
         """Whether it holds one of these ids or addresses (in lower case), however JSON spells them.
 
         In JSON an id is a whole text, or a number under a name that ends in "id": other people's numbers are not taken for it.
-        In anything else it is a word of its own.
+        In anything else it is a word of its own. An address is never a part of a longer one.
         """
         if not self.may_hold(one.casefold() for one in (*ids, *emails)):
             return False
+        text = self._body.decode("utf-8", "replace")
         try:
             said = json.loads(self._body)
         except (ValueError, RecursionError):
-            return _in_text(self._body.decode("utf-8", "replace"), ids, emails)
-        return any(_says(name, value, ids, emails) for name, value in _values("", said))
+            return _in_text(text, ids, emails)
+        if any(_says(name, value, ids, emails) for name, value in _values("", said)):
+            return True
+        return _in_text(text, (), emails)  # of two values of one name JSON tells one
 
-    def without(self, ids: Collection[str], emails: Collection[str]) -> bytes:
-        """The same with GONE in the place of what names these people, found as by `mentions`. Nothing where it is no JSON."""
+    def without(self, emails: Collection[str]) -> bytes:
+        """The same with GONE in the place of these addresses, found as by `mentions`. Nothing where it is no JSON."""
         try:
             said = json.loads(self._body)
         except (ValueError, RecursionError):
             return b""
-        return json.dumps(_blanked("", said, ids, emails), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return json.dumps(_blanked(said, emails), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _blanked(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> Any:
+def _blanked(value: Any, emails: Collection[str]) -> Any:
     if isinstance(value, dict):
-        return {_blanked("", key, ids, emails): _blanked(key, inner, ids, emails) for key, inner in value.items()}
+        return {_blanked(key, emails): _blanked(inner, emails) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_blanked(name, inner, ids, emails) for inner in value]
-    if not _says(name, value, ids, emails):
+        return [_blanked(inner, emails) for inner in value]
+    if not isinstance(value, str) or not _holds(value, emails):
         return value
-    rest = value if isinstance(value, str) and value not in ids else GONE
+    rest = value
     for email in emails:
-        rest = re.sub(re.escape(email), GONE, rest, flags=re.IGNORECASE)
-    return GONE if _says(name, rest, ids, emails) else rest
+        rest = re.sub(_address(email), GONE, rest, flags=re.IGNORECASE)
+    return GONE if _holds(rest, emails) else rest
 
 
 def _says(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> bool:
     if isinstance(value, str):
-        return value in ids or any(email in value.casefold() for email in emails)
+        return value in ids or _holds(value, emails)
     return name.casefold().endswith("id") and str(value) in ids
+
+
+def _holds(text: str, emails: Collection[str]) -> bool:
+    folded = text.casefold()
+    return any(email in folded and re.search(_address(email), folded) for email in emails)
+
+
+def _address(email: str) -> str:
+    """An address as a pattern: nothing in front or behind makes another one of it. A full stop may end a sentence."""
+    return rf"(?<![\w.+-])(?<!\w'){re.escape(email)}(?!-*\w|\.\w)"
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -77,7 +90,14 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _in_text(text: str, ids: Collection[str], emails: Collection[str]) -> bool:
-    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
-    if any(email in plain.casefold() for email in emails):
+    plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", lambda found: _unescaped(found[1]), text)
+    if _holds(text, emails) or _holds(plain, emails):
         return True
     return any(re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", plain) for one in ids)
+
+
+def _unescaped(said: str) -> str:
+    """What stands behind a backslash in JSON."""
+    if len(said) > 1:
+        return chr(int(said[1:], 16))
+    return " " if said in "bfnrt" else said

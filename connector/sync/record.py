@@ -51,6 +51,8 @@ def _all(work: Work, batch: list[Case]) -> None:
     going = [case.link for case in batch if case.values.get("state") is LinkState.ERASED]
     before = search(work.store, going, lambda: still_ours(work, batch))
     with work.store.write() as tx:
+        if going:
+            tx.tombstones.alone()
         erased = barred(tx, [case.link for case in batch])
         current = tx.links.current([case.link for case in batch])
         for case in batch:

@@ -1,16 +1,19 @@
 """Finding what was delivered about a person: what says so, and what tells of the person without being about anybody, or else."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from connector.engine.readings import additional_emails
 from connector.model import LIVING, Link
 from connector.store import Store, Tx
+from connector.store.activities import Told
 from connector.store.inbox import CRM, Kept
 from connector.sync.mentions import Body
+
+Row = TypeVar("Row", Kept, Told)
 
 PAGE = 100
 """Deliveries looked through at once: one may be a megabyte."""
@@ -21,7 +24,7 @@ OFTEN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """By what a link's person is known. own: the addresses that nobody else has."""
+    """By what a link's person is known. emails: former ones, too. own: the addresses that nobody else has."""
 
     provider: str
     users: frozenset[str]
@@ -29,9 +32,14 @@ class Person:
     emails: frozenset[str]
     own: frozenset[str]
 
-    def heard_by(self, row: Kept) -> bool:
-        """Whether it came from where this person is known: other providers may have the same id for somebody else."""
-        return row.source in (CRM, self.provider)
+    def told_by(self, row: Kept, body: Body) -> bool:
+        """Whether a row that nobody could attribute tells of the person. An id means somebody only to whoever gave it."""
+        theirs = {self.provider: self.users, CRM: self.contacts}
+        return body.mentions(theirs.get(row.source, frozenset()), self.emails)
+
+    def is_about(self, row: Kept) -> bool:
+        """Whether a row that was attributed is about the person."""
+        return row.record in {self.provider: self.users, CRM: self.contacts}.get(row.source, frozenset())
 
     def within(self, other: "Person | None") -> bool:
         """Whether who looks for the other finds all of this one."""
@@ -42,13 +50,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search of what was delivered: for whom, by link, up to which row, and by link the rows that name them: those that nobody
-    could attribute (`rows`), and those about others (`others`)."""
+    """A search of what was delivered: for whom, by link, up to which row, and by link the rows that name them, be they about
+    others, or about whom nobody could tell so far. The same of identity events."""
 
     people: Mapping[int, Person] = field(default_factory=dict)
     upto: int = 0
     rows: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    others: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    upto_event: int = 0
+    events: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 NOTHING = Search()
@@ -64,30 +73,57 @@ def search(store: Store, links: Sequence[Link], busy: Callable[[], object] = lam
         return NOTHING
     with store.read() as tx:
         people = {link.id: _person(tx, link) for link in links}
-    rows: dict[int, list[int]] = {link_id: [] for link_id in people}
-    others: dict[int, list[int]] = {link_id: [] for link_id in people}
+    beat = _Beat(busy)
+    rows, upto = _look(store, people, lambda tx, after: tx.inbox.page(after, PAGE), _may_tell, beat)
+    events, upto_event = _look(store, people, lambda tx, after: tx.activities.page(after, PAGE), _may_name, beat)
+    return Search(people, upto, rows, upto_event, events)
+
+
+class _Beat:
+    """Says now and then that somebody is at it."""
+
+    def __init__(self, busy: Callable[[], object]) -> None:
+        self._busy = busy
+        self._told = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._told >= OFTEN:
+            self._busy()
+            self._told = time.monotonic()
+
+
+def _look(
+    store: Store, people: Mapping[int, Person], page: Callable[[Tx, int], list[Row]],
+    tells: Callable[[Row, Body, Person], bool], beat: Callable[[], None],
+) -> tuple[dict[int, list[int]], int]:  # fmt: skip
+    """By link the rows that may tell of its person, and the last row there was."""
+    found: dict[int, list[int]] = {link_id: [] for link_id in people}
     words = {word.casefold() for one in people.values() for word in one.users | one.contacts | one.emails}
-    upto, told = 0, time.monotonic()
-    while page := _page(store, upto):
-        upto = page[-1].id
-        if time.monotonic() - told >= OFTEN:
-            busy()
-            told = time.monotonic()
-        for row in page:
+    upto = 0
+    while rows := _read(store, page, upto):
+        upto = rows[-1].id
+        beat()
+        for row in rows:
             body = Body(row.body)
-            if not body.may_hold(words):
-                continue
-            for link_id, one in people.items():
-                if _names(row, body, one):
-                    others[link_id].append(row.id)
-                elif row.record is None and one.heard_by(row) and body.mentions(one.users | one.contacts, one.emails):
-                    rows[link_id].append(row.id)
-    return Search(people, upto, rows, others)
+            if body.may_hold(words):
+                for link_id, one in people.items():
+                    if tells(row, body, one):
+                        found[link_id].append(row.id)
+    return found, upto
 
 
-def _page(store: Store, after: int) -> list[Kept]:
+def _read(store: Store, page: Callable[[Tx, int], list[Row]], after: int) -> list[Row]:
     with store.read() as tx:
-        return tx.inbox.page(after, PAGE)
+        return page(tx, after)
+
+
+def _may_tell(row: Kept, body: Body, one: Person) -> bool:
+    """Whose an address is alone, and about whom a row is, counts when the person is forgotten."""
+    return one.told_by(row, body) if row.record is None else not one.is_about(row) and body.mentions((), one.emails)
+
+
+def _may_name(row: Told, body: Body, one: Person) -> bool:
+    return body.mentions((), one.emails)
 
 
 def contact_ids(tx: Tx, link: Link) -> list[str]:
@@ -105,7 +141,7 @@ def addresses(link: Link) -> list[str]:
 
 def deliveries(tx: Tx, link: Link, before: Search = NOTHING) -> Iterator[Kept]:
     """What was delivered about this person: what was attributed to user or contact, and what nobody could attribute and tells
-    of the person.
+    of the person. What waits to be read is left: it may be about somebody else, who needs it.
 
     before: a search that was made for it; only what it did not see is looked through.
     """
@@ -113,51 +149,53 @@ def deliveries(tx: Tx, link: Link, before: Search = NOTHING) -> Iterator[Kept]:
     done = before if one.within(before.people.get(link.id)) else NOTHING
     yield from tx.inbox.of(one.provider, one.users)
     yield from tx.inbox.of(CRM, one.contacts)
-    yield from (row for row in tx.inbox.among(done.rows.get(link.id, ())) if row.record is None and _tells_of(row, one))
-    for source in dict.fromkeys([one.provider, CRM]):
-        late = _since(partial(tx.inbox.unattributed, source), done.upto)
-        yield from (row for row in late if _tells_of(row, one))
+    for row in chain(tx.inbox.among(done.rows.get(link.id, ())), _since(tx.inbox.unattributed, done.upto)):
+        if row.record is None and row.state != "pending" and one.told_by(row, Body(row.body)):
+            yield row
 
 
-def named(tx: Tx, link: Link, before: Search) -> dict[int, bytes]:
-    """What was delivered about others and names this person, as far as that was searched for: by row, what it says without that.
+def named(tx: Tx, link: Link, before: Search) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    """Which deliveries about others and which events of others name this person, as far as that was searched for: by row, what
+    it says without that.
 
     An address that somebody else has, too, is not this person's alone, and stays.
     """
     if link.id not in before.people:
-        return {}
+        return {}, {}
     one = _person(tx, link)
     done = before if one.within(before.people[link.id]) else NOTHING
-    rows = chain(tx.inbox.among(done.others.get(link.id, ())), _since(tx.inbox.page, done.upto))
-    found = ((row, Body(row.body)) for row in rows)
-    return {row.id: body.without(one.users, one.own) for row, body in found if _names(row, body, one)}
+    rows = chain(tx.inbox.among(done.rows.get(link.id, ())), _since(tx.inbox.page, done.upto))
+    told = ((row.id, Body(row.body)) for row in rows if row.record is not None and not one.is_about(row))
+    events = chain(tx.activities.among(done.events.get(link.id, ())), _since(tx.activities.page, done.upto_event))
+    return _without(told, one), _without(((row.id, Body(row.body)) for row in events), one)
 
 
-def _names(row: Kept, body: Body, one: Person) -> bool:
-    """Whether a row about somebody else names this person."""
-    if row.record is None or not one.heard_by(row) or row.record in (one.contacts if row.source == CRM else one.users):
-        return False
-    return body.mentions(one.users, one.own)
-
-
-def _tells_of(row: Kept, one: Person) -> bool:
-    """One that waits to be read may be about somebody else who needs it, and of an erased person is blanked when it is read.
-
-    A provider's names its user by the id.
-    """
-    if row.state == "pending":
-        return Body(row.body).mentions(one.users, frozenset())
-    return Body(row.body).mentions(one.users | (one.contacts if row.source == CRM else frozenset()), one.emails)
+def _without(rows: Iterable[tuple[int, Body]], one: Person) -> dict[int, bytes]:
+    return {row: body.without(one.own) for row, body in rows if body.mentions((), one.own)}
 
 
 def _person(tx: Tx, link: Link) -> Person:
     users = [link.user_id] if link.user_id else []
-    emails = addresses(link)
-    own = [one for one in emails if not any(found.id != link.id and found.state in LIVING for found in tx.links.by_email(one))]
+    present, former = addresses(link), _former(tx, link)
+    shared = {one for one in {*present, *former} if _is_of_others(tx, link, one)}
+    emails, own = {*present, *(former - shared)}, {*present, *former} - shared
     return Person(link.provider, frozenset(users), frozenset(contact_ids(tx, link)), frozenset(emails), frozenset(own))
 
 
-def _since(look: Callable[[int, int], list[Kept]], after: int) -> Iterator[Kept]:
+def _former(tx: Tx, link: Link) -> set[str]:
+    """The addresses that the person had, as the history has them."""
+    changes = [
+        change for entry in tx.history.of_link(link.id, None) for change in entry.changes if change.get("field") == "email"
+    ]
+    told = [change.get(name) for change in changes for name in ("from", "to", "user", "contact")]
+    return {one.strip().casefold() for one in told if isinstance(one, str) and "@" in one}
+
+
+def _is_of_others(tx: Tx, link: Link, email: str) -> bool:
+    return any(found.id != link.id and found.state in LIVING for found in tx.links.by_email(email))
+
+
+def _since(look: Callable[[int, int], list[Row]], after: int) -> Iterator[Row]:
     while page := look(after, PAGE):
         yield from page
         after = page[-1].id

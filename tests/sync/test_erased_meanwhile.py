@@ -5,12 +5,15 @@ import threading
 import pytest
 
 from connector.model import Change, LinkState, User
+from connector.store.links import Links
 from connector.store.tombstones import Tombstones
 from connector.sync import importing, intake, recent, reconcile
+from connector.sync.forget import forget
+from connector.sync.search import search
 
-from .scenes import CREATE_USER
+from .scenes import BOB, CREATE_USER
 from .test_forget import ADA, EMAIL, LAST, NAME, traces
-from .world import MAPPING, World
+from .world import MAPPING, USER, World
 
 LINK_ONLY = MAPPING + "lifecycle: {user_created: link_only}\n"
 
@@ -236,3 +239,90 @@ def test_a_privacy_deletion_that_is_committed_while_the_contact_is_taken_in_hold
     assert traces(world, EMAIL, NAME) == set()
     with world.store.read() as tx:
         assert tx.links.counts()["erased"] == 1
+
+
+def put_out(world, user, before=None):
+    with world.store.write() as tx:
+        one = tx.links.by_users("members", [user])[user]
+        forget(tx, one, before=before or search(world.store, [one]))
+
+
+def test_two_erasures_at_once_leave_nothing_of_either_in_what_others_are_told_of(world):
+    first, second = world.idp.register(ADA), world.idp.register(USER)
+    bob = world.idp.register({**BOB, "custom.invited_by": f"{EMAIL}, {USER['email']}, {BOB['email']}"})
+    world.run()
+    before = search(world.store, [world.link(first), world.link(second)])
+    with world.store.write() as tx:
+        forget(tx, world.link(first), before=before)
+        other = threading.Thread(target=lambda: put_out(world, second, before))
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+    other.join(10)
+    with world.store.read() as tx:
+        said = b" ".join(row.body for row in tx.inbox.of("members", [bob])).decode()
+    assert (EMAIL in said, USER["email"] in said, f'"(erased), (erased), {BOB["email"]}"' in said) == (False, False, True)
+
+
+def while_another_erases(world, link, action):
+    """What an action fails with that has to wait for the turn to erase: whoever has it waits for the row of a link."""
+    failed = []
+
+    def act():
+        try:
+            action()
+        except Exception as error:
+            failed.append(error)
+
+    with world.store.write() as tx:
+        tx.tombstones.alone()
+        other = threading.Thread(target=act)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+        tx.links.locked(link.id)
+    other.join(10)
+    return failed
+
+
+def test_who_records_an_erasure_holds_nothing_up_while_another_is_at_it(world):
+    user = world.idp.register(ADA)
+    world.run()
+    one = world.link(user)
+    world.idp.ask_to_be_forgotten(user)
+    world.deliver_all()
+    intake.take(world.work)
+    assert while_another_erases(world, one, world.settle) == []
+    nothing_is_left(world, user)
+
+
+def test_who_takes_rows_in_one_by_one_holds_nothing_up_while_another_is_at_it(world, monkeypatch):
+    user, bob = world.idp.register(ADA), world.idp.register(BOB)
+    world.run()
+    world.idp.edit(bob, {"first_name": "Robert"})
+    world.idp.ask_to_be_forgotten(user)
+    world.deliver_all()
+    monkeypatch.setattr(intake, "_take_all", None)
+    assert while_another_erases(world, world.link(bob), lambda: intake.take(world.work)) == []
+    assert world.link(user).erasure
+
+
+def test_what_is_read_while_its_person_is_forgotten_is_not_kept(world, monkeypatch):
+    """The reader waits for the link until the person is forgotten, and asks who was erased after that."""
+    user = world.idp.register(ADA)
+    world.run()
+    world.deliver(Change("user.login", user, world.clock(), details={"said": EMAIL}), key="evt-late")
+    lock, locks = Links.lock, []
+
+    def interrupted(links, *asked, **more):
+        locks.append(asked)
+        if len(locks) == 1:
+            thread = threading.Thread(target=lambda: put_out(world, user))
+            thread.start()
+            thread.join(10)
+        return lock(links, *asked, **more)
+
+    monkeypatch.setattr(Links, "lock", interrupted)
+    intake.take(world.work)
+    assert locks
+    nothing_is_left(world, user)

@@ -16,7 +16,7 @@ from connector.sync import erase as erasing
 from connector.sync.forget import forget
 from connector.sync.sweep import expire
 
-from .scenes import DELETE_USER, link
+from .scenes import BOB, DELETE_USER, link
 from .world import USER, World
 
 EMAIL, NAME, LAST = "canary.bird@example.com", "Tweety", "Zwitscherling"
@@ -52,7 +52,7 @@ def tell_everywhere(tx, one):
     tx.activities.add([{**event, "occurred_at": tx.now, "details": {"name": NAME}, "entry_point": LAST}])
     body = json.dumps({"user": one.user_id, "name": NAME}).encode()
     rows = [
-        ("members", Item("k-1", "s-1", body, {"topic": NAME})),
+        ("members", Item("k-1", "s-1", body, {"topic": NAME}, problem="odd")),
         ("members", Item("k-2", "s-2", body[:-1], problem="not JSON")),
         ("crm", Item("k-3", "s-3", json.dumps({"objectId": 1, "value": EMAIL, "name": LAST}).encode(), problem="odd")),
         ("members", Item("k-4", "s-4", b'{"user": "somebody else"}', problem="odd")),
@@ -251,6 +251,41 @@ def test_erasing_on_request_takes_the_contact_and_our_copies(known):
     assert erasing.erase(world.work, [again], world.doze)[0].copies
 
 
+def test_what_waits_to_be_read_is_read_before_and_after(known, monkeypatch):
+    """Of others it names the person, or it is about the person and comes while the erasure is on."""
+    world, user, _ = known
+    bob = world.idp.register({**BOB, "custom.invited_by": EMAIL})
+    world.deliver_all()
+    erase = world.crm.erase
+
+    def meanwhile(contact):
+        erase(contact)
+        world.deliver(Change("user.login", user, world.clock(), details={"said": NAME}), key="evt-late")
+
+    monkeypatch.setattr(world.crm, "erase", meanwhile)
+    (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
+    assert outcome.copies
+    with world.store.read() as tx:
+        assert tx.inbox.waiting() == 0
+        (row,) = tx.inbox.of("members", [bob])
+    assert '"(erased)"' in row.body.decode()
+    assert "inbox" not in {table for table, _ in traces(world, EMAIL, NAME)}
+
+
+def test_what_waits_is_read_even_while_the_crm_cannot_be_reached(known, monkeypatch):
+    world, user, _ = known
+    bob = world.idp.register(BOB)
+    world.deliver_all()
+
+    def down():
+        raise Unavailable("down")
+
+    monkeypatch.setattr(world.crm, "check_portal", down)
+    (outcome,) = erasing.erase(world.work, [world.link(user)], world.doze)
+    assert (outcome.copies, outcome.why) == (False, "down")
+    assert world.link(bob).state is LinkState.PENDING
+
+
 def test_a_cut_link_is_erased_like_any_other(known):
     world, user, contact = known
     with world.store.write() as tx:
@@ -329,7 +364,7 @@ def test_deliveries_in_quarantine_are_not_kept_for_ever(known):
     world, _, _ = known
     world.clock.pass_(10 * 86400)
     with world.store.read() as tx:
-        assert len(tx.inbox.quarantined(10)) == 3
+        assert len(tx.inbox.quarantined(10)) == 4
     expire(world.work, timedelta(days=9), timedelta(0))
     with world.store.read() as tx:
         assert tx.inbox.quarantined(10) == []

@@ -1,5 +1,7 @@
 """Which deliveries tell of a person, and what they say without that."""
 
+import json
+
 import pytest
 
 from connector.sync.mentions import Body
@@ -23,6 +25,8 @@ IDS, EMAILS = ["u-1", "57"], ["ada@example.com"]
         pytest.param(b'{"mail": "ada\\u0040example.com"', True, id="broken JSON with an escaped address"),
         pytest.param(b"\xff\xfe ada@example.com", True, id="no text at all"),
         pytest.param('{"user_id": "u-1"}'.encode("utf-16"), True, id="two bytes a letter"),
+        pytest.param(b'{"mail": "ada@example.com", "mail": "x"}', True, id="of two values of one name the other"),
+        pytest.param(b'{"mail": "bob@example.com\\nada@example.com"', True, id="broken JSON with an address on a new line"),
         pytest.param(b"", False, id="nothing"),
         pytest.param(b"[" * 100_000, False, id="no end of brackets"),
     ],
@@ -32,21 +36,55 @@ def test_mentions(body, told):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "ada@example.com", "Ada <ada@example.com>", "mailto:ada@example.com", "ADA@Example.COM",
+        "ada@example.com,bob@example.com", "by ada@example.com.", "'ada@example.com'", "/?by=ada@example.com&to=x",
+        "bob@example.com;ada@example.com", "bob+ada@example.com, ada@example.com",
+    ],
+)  # fmt: skip
+def test_an_address_is_found_in_a_text(text):
+    body = Body(json.dumps({"said": text}).encode())
+    assert body.mentions([], EMAILS)
+    assert Body(json.dumps({"said": text}).encode()[:-1]).mentions([], EMAILS)
+    assert not Body(body.without(EMAILS)).mentions([], EMAILS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bada@example.com", "bob.ada@example.com", "bob+ada@example.com", "bob-ada@example.com", "o'ada@example.com",
+        "\u00e9ada@example.com", "ada@example.com.br", "ada@example.com-y", "ada@example.community", "ada@example.com--y",
+    ],
+)  # fmt: skip
+def test_a_part_of_another_address_is_somebody_else(text):
+    body = json.dumps({"said": text}).encode()
+    assert not Body(body).mentions([], EMAILS)
+    assert not Body(body[:-1]).mentions([], EMAILS)
+    assert json.loads(Body(body).without(EMAILS)) == {"said": text}
+
+
+@pytest.mark.parametrize(
     ("body", "rest"),
     [
-        pytest.param(b'{"by": "u-1", "user_id": "u-12"}', b'{"by": "(erased)", "user_id": "u-12"}', id="an id"),
-        pytest.param(b'{"byId": 57, "n": 57}', b'{"byId": "(erased)", "n": 57}', id="a number that is an id"),
+        pytest.param(b'{"by": "u-1", "byId": 57}', b'{"by": "u-1", "byId": 57}', id="ids stay"),
         pytest.param(
             b'[{"to": ["Ada <ADA@example.com>, bob@example.com"]}]', b'[{"to": ["Ada <(erased)>, bob@example.com"]}]',
             id="an address in any case",
         ),
+        pytest.param(b'{"to": "ada@example.com, bada@example.com"}', b'{"to": "(erased), bada@example.com"}', id="another one"),
         pytest.param(b'{"mail": "ada\\u0040example.com"}', b'{"mail": "(erased)"}', id="an escaped address"),
         pytest.param(b'{"ada@example.com": {"x": null}}', b'{"(erased)": {"x": null}}', id="a name"),
-        pytest.param('{"name": "Zoë", "by": "u-1"}'.encode(), '{"name": "Zoë", "by": "(erased)"}'.encode(), id="letters"),
-        pytest.param(b'{"half": "\\ud800", "by": "u-1"}', b'{"half": "\xed\xa0\x80", "by": "(erased)"}', id="half a letter"),
-        pytest.param(b'{"user_id": "u-1"', b"", id="broken JSON"),
+        pytest.param(b'{"a": "ada@example.com", "a": "x"}', b'{"a": "x"}', id="of two values of one name the other"),
+        pytest.param(
+            '{"name": "Zoë", "by": "ada@example.com"}'.encode(), '{"name": "Zoë", "by": "(erased)"}'.encode(), id="letters",
+        ),
+        pytest.param(
+            b'{"half": "\\ud800", "by": "ada@example.com"}', b'{"half": "\xed\xa0\x80", "by": "(erased)"}', id="half a letter"
+        ),
+        pytest.param(b'{"by": "ada@example.com"', b"", id="broken JSON"),
     ],
 )  # fmt: skip
 def test_without(body, rest):
-    assert Body(body).without(IDS, EMAILS) == rest
-    assert not Body(rest).mentions(IDS, EMAILS)
+    assert Body(body).without(EMAILS) == rest
+    assert not Body(rest).mentions([], EMAILS)
