@@ -91,6 +91,7 @@ def _see(work: Work, batch: list[Case]) -> None:
     _unlinked(work, batch)
     consents.look(work, _open(batch, Step.WRITE))
     observe.conflict_times(work, batch)
+    consents.look(work, [case for case in _open(batch, Step.WRITE) if case.decided.asks_all])  # a yes that is the later one
     users.freshen(work, batch)
 
 

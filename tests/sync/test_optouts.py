@@ -131,3 +131,18 @@ def test_an_opt_out_whose_time_could_not_be_read_at_once_is_no_timeless_one(worl
     world.idp.consent(user, "newsletter", "granted")
     world.run()
     assert (status(world), consent(world, user)) == ("granted", "granted")
+
+
+def test_a_yes_that_is_later_than_an_unticked_property_reaches_the_subscription_with_it(world):
+    """Whether it is later shows only once the time of the property is read, and then the grant may be written."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.crm.edit(world.contact_of(user), {"newsletter_consent": "false"})
+    world.crm.events.clear()
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert (status(world), contact(world, user)["newsletter_consent"], consent(world, user)) == ("granted", "true", "granted")
+    assert world.link(user).consents["newsletter"]["now"]["state"] == "granted"
