@@ -7,11 +7,12 @@ import pytest
 
 from connector.model import Item
 from connector.providers.base import Capabilities
-from connector.sync import batch, intake, subscriptions
+from connector.sync import batch, intake, repair, subscriptions
 from connector.sync.work import Work
 
 from .consenting import ADA, CONSENTS
 from .fakes import FakeIdp
+from .scenes import HOUR
 from .world import MAPPING, USER, OneByOne, World
 
 SEEDS = range(int(os.environ.get("CONNECTOR_SEED", "1")), int(os.environ.get("CONNECTOR_SEED", "1")) + 150)
@@ -283,3 +284,29 @@ def test_who_is_linked_to_a_contact_another_worker_writes_to_waits(two):
     two.run()
     (contact,) = two.crm.contacts.values()
     assert contact["firstname"] == "Ada King"
+
+
+@pytest.mark.parametrize("first", ["members", "shop"])
+def test_what_two_held_users_of_one_contact_said_is_settled_by_its_time_once_they_are_released(two, first):
+    """Members' user says no, and later the shop's yes."""
+    users = dict(zip(("members", "shop"), both(two, newsletter="granted"), strict=True))
+    two.run()
+    with two.store.write() as tx:
+        links = [tx.links.by_users(name, [user])[user] for name, user in users.items()]
+        for one in links:
+            repair.hold(tx, one, "sales")
+    two.clock.pass_(60)
+    two.idp.consent(users["members"], "newsletter", "revoked")
+    two.run()
+    two.clock.pass_(60)
+    two.shop.consent(users["shop"], "newsletter", "granted")
+    two.run()
+    assert two.crm.preferences[ADA, "1001"].state.value == "revoked"
+    with two.store.write() as tx:
+        for one in sorted(links, key=lambda one: one.provider != first):
+            repair.release(tx, one)
+    two.run()
+    two.later(HOUR)
+    (found,) = two.crm.contacts.values()
+    assert (found["newsletter_consent"], found["communicable"]) == ("true", "true")
+    assert (two.crm.preferences[ADA, "1001"].state.value, consent(two.shop, users["shop"])) == ("granted", "granted")
