@@ -94,6 +94,7 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     for provider in sorted(users):
         forgotten |= _notice_users(work, tx, provider, users[provider])
     later = contact_events.notice(work, tx, contacts, before)
+    forgotten |= _of_erased(tx, read) if tx.forgot else set()  # somebody whose contact was erased may be told of here, too
     tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
     waiting = {row.id for row in later}
     tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})

@@ -368,3 +368,13 @@ def test_deliveries_in_quarantine_are_not_kept_for_ever(known):
     expire(world.work, timedelta(days=9), timedelta(0))
     with world.store.read() as tx:
         assert tx.inbox.quarantined(10) == []
+
+
+def test_what_comes_along_with_a_privacy_deletion_is_not_kept_either(known):
+    """The user's edit waits in the inbox when the deletion is told, and both are read at once."""
+    world, user, contact = known
+    world.idp.edit(user, {"last_name": "Zwitscherlein"})
+    world.crm.forget(contact)
+    world.run()
+    assert world.link(user).state is LinkState.ERASED
+    assert traces(world, "Zwitscherlein", EMAIL, user) == set()
