@@ -165,10 +165,11 @@ class EventSchema:
 class EventType:
     """An object or event as the CRM has it.
 
-    properties: their names. joined: its records can belong to contacts, as far as is told. archived: its name is taken.
+    properties: by name; all but one that is said not to be counts as unique. joined: its records can belong to contacts, as
+    far as is told. archived: its name is taken.
     """
 
-    properties: frozenset[str]
+    properties: Mapping[str, Property]
     joined: bool = True
     archived: bool = False
 
