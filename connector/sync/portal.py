@@ -287,6 +287,10 @@ def _subscriptions(work: Work, mappings: Mapping[str, FieldMapping], access: Acc
 
 
 MODES = {
+    "single_writes": (
+        f"statuses are read a hundred addresses a call, and written one a call: the token lacks {demands.BATCH_SCOPES[1]}",
+        "grant it that scope in the app's settings",
+    ),
     "single": (
         "statuses are read and written one address a call",
         f"for a hundred a call grant the token {' and '.join(demands.BATCH_SCOPES)} (Marketing Hub Enterprise)",

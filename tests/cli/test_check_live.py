@@ -358,6 +358,16 @@ def test_a_lower_tier_of_subscriptions_is_a_note(ready, stack):
     assert told(done)["warnings"][0].startswith(f"{CONSENT}: subscriptions: statuses come without times")
 
 
+@pytest.mark.parametrize(("scope", "words"), [("read", "are read and written one address"), ("write", "and written one a call")])
+def test_a_scope_for_many_subscriptions_at_once_that_is_lacking_is_a_note(ready, stack, scope, words):
+    stack.portal.scopes.discard(f"communication_preferences.statuses.batch.{scope}")
+    code, out, _ = ready("check", "--live")
+    warning = out.splitlines()[0]
+    assert (code, warning.partition(": statuses")[0]) == (0, f"warning: {CONSENT}: subscriptions")
+    assert words in warning
+    assert f"communication_preferences.statuses.batch.{scope}" in warning
+
+
 def test_what_the_mapping_does_not_need_is_not_asked_for(ready, stack):
     """Subscriptions, custom objects and custom events may be closed to a mapping that names none."""
     remap(stack, "    subscription: Newsletter\n", "")
