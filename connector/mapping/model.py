@@ -254,7 +254,8 @@ class Forward(Part):
         min_length=1, description="The sink's write key."
     )
     deletes: bool = pydantic.Field(
-        True, description="Send a `delete`, too, when a user is deleted and `lifecycle.user_deleted` is `archive_contact`."
+        True,
+        description="Delete deleted users there, where `lifecycle.user_deleted` is `archive_contact`, whatever `types` says.",
     )
 
 
