@@ -33,6 +33,8 @@ from .portals import (
 
 __all__ = ["ready", "stack"]
 
+pytestmark = pytest.mark.usefixtures("keyed")
+
 ROOT = Path(__file__).parents[2]
 
 
