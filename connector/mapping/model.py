@@ -217,6 +217,11 @@ class Typologies(Part):
         False, description="true: a typology the user loses is also taken from the contact; with `direction: both` also back."
     )
 
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse(list(checks.single_options(self.values)))
+        return self
+
     @property
     def both(self) -> bool:
         """Whether memberships are written to the provider."""
