@@ -10,6 +10,7 @@ from connector.assembly import build
 from connector.cli.common import Config, Json, ProviderName, chosen, out, print_json, print_rows, settings_of, work_of
 from connector.cli.logs import quiet_logs
 from connector.errors import ConfigError
+from connector.store.keyed import EARLY, UNKEYED
 from connector.sync import portal
 from connector.sync import setup as portal_setup
 from connector.sync.portal import Grade
@@ -63,7 +64,8 @@ def _check(config: Path | None, live: bool, provider: str | None) -> tuple[list[
     names = chosen(settings, provider)
     work = build(settings)
     quiet_logs(logging.ERROR)  # what is denied is told in findings
-    warnings, findings = [*settings.warnings, *one_way(work)], list[str]()
+    unkeyed = [] if settings.keyed else [f"hash_key: {UNKEYED}; {EARLY} (later, see: connector doctor)"]
+    warnings, findings = [*settings.warnings, *unkeyed, *one_way(work)], list[str]()
     if live:
         portal.require_account(settings, work)
         for one in portal.examine(work, names, work.crm.access()):

@@ -165,10 +165,11 @@ class EventSchema:
 class EventType:
     """An object or event as the CRM has it.
 
-    properties: their names. joined: its records can belong to contacts, as far as is told. archived: its name is taken.
+    properties: by name; all but one that is said not to be counts as unique. joined: its records can belong to contacts, as
+    far as is told. archived: its name is taken.
     """
 
-    properties: frozenset[str]
+    properties: Mapping[str, Property]
     joined: bool = True
     archived: bool = False
 
@@ -177,9 +178,9 @@ class EventType:
 class Access:
     """What the token and the account allow, as far as the CRM tells.
 
-    scopes: granted ones; None when the CRM does not tell. subscriptions: "batch", "single", "v3" (no times, no way back from
-    an opt-out) or "none". calls_today, calls_limit: of the daily budget; None when the CRM does not tell. properties_made,
-    properties_limit: contact properties of one's own; None likewise.
+    scopes: granted ones; None when the CRM does not tell. subscriptions: "batch", "single_writes" (only reading goes by many),
+    "single", "v3" (no times, no way back from an opt-out) or "none". calls_today, calls_limit: of the daily budget; None when the
+    CRM does not tell. properties_made, properties_limit: contact properties of one's own; None likewise.
     """
 
     portal_id: int

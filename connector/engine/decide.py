@@ -12,6 +12,8 @@ from connector.engine.normalise import Reading
 from connector.mapping.model import Field
 from connector.model import Value
 
+NOTHING_TO_MERGE = "nothing to add or remove"
+
 
 @dataclass(frozen=True, slots=True)
 class Sides:
@@ -151,7 +153,7 @@ def _decide_set(field: Field, sides: Sides, options: Set[str] | None) -> Decisio
     strange = [f"the user's {one!r}" for one in user.strange]
     strange += [f"the contact's {one!r}" for one in contact.strange if field.direction != "to_contact"]
     why = "is not in `values`" if field.values else "would be several options in the CRM"
-    rule = "merged element by element" if writes else "nothing to add or remove"
+    rule = "merged element by element" if writes else NOTHING_TO_MERGE
     if lacks:
         rule += f", but for {', '.join(map(repr, lacks))}, which the portal lacks"
     return Decision(

@@ -86,6 +86,8 @@ def field(entry: "Field") -> Iterator[Finding]:
         yield Finding(("type",), f"the contact's email takes type email, not {type_}")
     if entry.values and type_ not in ("choice", "set"):
         yield Finding(("values",), f"values belong to type choice or set, not {type_}: set the type, or leave values out")
+    if type_ == "set":
+        yield from single_options(entry.values)
     if entry.transform and type_ not in ("text", "phone", "email"):
         yield Finding(("transform",), f"a transform works on text, phone or email, not on {type_}: leave it out")
     elif "e164" in entry.transform and type_ == "email":
@@ -94,6 +96,13 @@ def field(entry: "Field") -> Iterator[Finding]:
         yield from _region(entry)
     if "on_withdrawal" in entry.model_fields_set and entry.purpose is None:
         yield Finding(("on_withdrawal",), "needs the consent it is about: add purpose", on_key=True)
+
+
+def single_options(values: Names[str, str]) -> Iterator[Finding]:
+    """Where a property takes several options, ; stands between them."""
+    for value, option in values.items():
+        if ";" in option:
+            yield Finding(("values", value), f"HubSpot reads '{option}' as several options: name one, without ;")
 
 
 def _region(entry: "Field") -> Iterator[Finding]:

@@ -217,6 +217,11 @@ class Typologies(Part):
         False, description="true: a typology the user loses is also taken from the contact; with `direction: both` also back."
     )
 
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse(list(checks.single_options(self.values)))
+        return self
+
     @property
     def both(self) -> bool:
         """Whether memberships are written to the provider."""
@@ -254,7 +259,8 @@ class Forward(Part):
         min_length=1, description="The sink's write key."
     )
     deletes: bool = pydantic.Field(
-        True, description="Send a `delete`, too, when a user is deleted and `lifecycle.user_deleted` is `archive_contact`."
+        True,
+        description="Delete deleted users there, where `lifecycle.user_deleted` is `archive_contact`, whatever `types` says.",
     )
 
 

@@ -17,7 +17,7 @@ src/partners/spec.md; read 2026-11) lists it among the types of a message: {"typ
 So it is sent by itself, after the tracks were taken, and who refuses it is believed.
 
 An account that was made or edited is told by an `identify` before its `track`; one that is gone for good by a `delete` after it;
-everything else is a `track` alone.
+everything else is a `track` alone. Where the mapping tells nobody that a user left, the `delete` comes alone.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ import structlog
 from requests.auth import HTTPBasicAuth
 
 from connector.crm.base import EventOutcome, EventRecord
-from connector.errors import Paused, Permanent, Rejected, Transient
+from connector.errors import Paused, Permanent, Rejected, Transient, Unavailable
 from connector.providers.http import Rest
 
 MOST_BYTES = 450_000
@@ -54,6 +54,8 @@ BUSY = (408, 425, 429)
 """The sink cannot take anything right now."""
 DELETES_REFUSED = frozenset({*range(400, 500), 501} - {*BUSY})
 """The sink does not take a `delete`: where it just took tracks, neither the address nor the key is wrong."""
+DELETES_UNKNOWN = (400, 405, 413, 422, 501)
+"""Those of them that cannot be about the address or the key."""
 
 log = structlog.get_logger()
 
@@ -72,10 +74,14 @@ class Segment:
 
     def __init__(
         self, url: str, write_key: str, providers: frozenset[str], deleting: frozenset[str] = frozenset(),
-        session: requests.Session | None = None, clock: Callable[[], float] = time.monotonic,
+        untold: frozenset[str] = frozenset(), session: requests.Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """deleting: those of the providers whose users are deleted there when they are gone."""
+        """deleting: those of the providers whose users are deleted there when they are gone. untold: those of which no track
+        says so.
+        """
         self._deleting = deleting
+        self._untold = untold
         self._clock = clock
         self._refusing_since: float | None = None
         self.name = sink_name(url, write_key)
@@ -84,13 +90,15 @@ class Segment:
 
     def send(self, events: Sequence[EventRecord]) -> list[EventOutcome]:
         """See Sink."""
-        parcels = [_parcel(event) for event in events]
+        parcels = [_parcel(event) for event in events if not self._is_untold(event)]
         large = [_refused(one.ref, f"larger than {MOST_MESSAGE_BYTES} bytes") for one in parcels if _too_large(one)]
         told: list[EventOutcome] = []
         until = self._clock() + SEARCHING
         for batch in _batches([one for one in parcels if not _too_large(one)]):
             told += self._deliver(batch, until, first=not told)
-        return [*large, *self._with_deletes(events, self._judged(told), until)]
+        silent = [EventOutcome(event.ref) for event in events if self._is_untold(event)]
+        sure = any(one.error is None for one in told)
+        return [*large, *self._with_deletes(events, [*self._judged(told), *silent], until, sure)]
 
     def find(self, keys: Sequence[str]) -> list[str]:
         """See `remove`."""
@@ -137,24 +145,26 @@ class Segment:
     def _accepts(self, batch: list[Parcel]) -> bool:
         """Whether the sink takes a batch as a whole. Raises Transient."""
         try:
-            return self._post(f"send {len(batch)} events", batch, UNREADABLE)
+            return self._post(f"send {len(batch)} events", batch, UNREADABLE) not in UNREADABLE
         except Permanent as error:  # the address is wrong, not the events
             raise Paused(f"{error}: is the url under events.forward right?") from None
 
-    def _post(self, what: str, batch: list[Parcel], refusals: Collection[int]) -> bool:
+    def _post(self, what: str, batch: list[Parcel], refusals: Collection[int]) -> int:
         body = {"batch": [message for one in batch for message in one.messages], "sentAt": _iso(datetime.now(UTC))}
-        return self._rest.call(what, "POST", "/v1/batch", body=body, accept=refusals).status_code not in refusals
+        return self._rest.call(what, "POST", "/v1/batch", body=body, accept=refusals).status_code
 
-    def _with_deletes(self, events: Sequence[EventRecord], told: list[EventOutcome], until: float) -> list[EventOutcome]:
+    def _with_deletes(
+        self, events: Sequence[EventRecord], told: list[EventOutcome], until: float, sure: bool
+    ) -> list[EventOutcome]:
         """Once the sink took what tells that users are gone, delete them there. A refusal is not the event's: it is noted.
 
         A failure brings the event back, with the same ids, but not for ever: who fails on a delete twice, and takes the track
-        each time, refuses it.
+        each time, refuses it. Where there is no track, it is the event's failure. sure: the sink has just taken something.
         """
         taken = {one.ref for one in told if one.error is None}
         going = {one.ref: one for one in events if one.ref in taken and self._is_to_go(one)}
-        found = self._delete([_delete(one) for one in going.values()], until) if going else {}
-        failed = {ref: error for ref, error in found.items() if _comes_back(going[ref], error)}
+        found = self._delete([_delete(one) for one in going.values()], until, sure) if going else {}
+        failed = {ref: error for ref, error in found.items() if self._comes_back(going[ref], error)}
         noted = {ref: f"no delete: {error}" for ref, error in found.items() if ref not in failed}
         for ref, why in noted.items():
             log.warning("activity.delete_refused", activity=ref, sink=self.name, why=why)
@@ -163,23 +173,30 @@ class Segment:
     def _is_to_go(self, event: EventRecord) -> bool:
         return event.kind == LEAVING and event.gone and event.provider in self._deleting
 
-    def _delete(self, batch: list[Parcel], until: float) -> dict[str, Permanent | Transient]:
+    def _is_untold(self, event: EventRecord) -> bool:
+        return event.kind == LEAVING and event.provider in self._untold
+
+    def _comes_back(self, event: EventRecord, error: Permanent | Transient) -> bool:
+        """Whether an event is sent once more because of its delete."""
+        once_more = self._is_untold(event) or not event.sent_before
+        return isinstance(error, Paused) or (isinstance(error, Transient) and once_more)
+
+    def _delete(self, batch: list[Parcel], until: float, sure: bool) -> dict[str, Permanent | Transient]:
         """Whom the sink does not delete, and why."""
         error: Permanent | Transient = Rejected("the sink does not accept it")
         try:
-            if self._post(f"delete {len(batch)} users", batch, DELETES_REFUSED):
+            status = self._post(f"delete {len(batch)} users", batch, DELETES_REFUSED)
+            if status not in DELETES_REFUSED:
                 return {}
+            if not sure and status not in DELETES_UNKNOWN:
+                wrong = f"{self.name}: delete {len(batch)} users: {status}: are url and write_key under events.forward right?"
+                return {one.ref: Unavailable(wrong) for one in batch}
         except (Permanent, Transient) as raised:
             error = raised
         if isinstance(error, Transient) or len(batch) == 1 or self._clock() >= until:
             return {one.ref: error for one in batch}
         half = len(batch) // 2
-        return self._delete(batch[:half], until) | self._delete(batch[half:], until)
-
-
-def _comes_back(event: EventRecord, error: Permanent | Transient) -> bool:
-    """Whether an event is sent once more because of its delete."""
-    return isinstance(error, Paused) or (isinstance(error, Transient) and not event.sent_before)
+        return self._delete(batch[:half], until, sure) | self._delete(batch[half:], until, sure)
 
 
 def sink_name(url: str, write_key: str) -> str:

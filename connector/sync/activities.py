@@ -44,7 +44,9 @@ def notice(work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Ch
     names = sinks.names(mapping) if mapping else []
     if mapping is None or not names:
         return
-    told = [(row, change) for row, change in changes if change.kind in USER_KINDS and change.kind in mapping.events.types]
+    places = {kind: names for kind in USER_KINDS if kind in mapping.events.types}
+    places.setdefault(sinks.LEAVING, sinks.deleting(mapping))
+    told = [(row, change) for row, change in changes if places.get(change.kind)]
     ended = tx.activities.ended(provider, {change.record_id for _, change in told})
     rows = [
         _row(provider, row, change, mapping.events.details)
@@ -52,7 +54,8 @@ def notice(work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Ch
         if change.record_id not in gone and change.record_id not in ended
     ]
     rule = mapping.lifecycle.user_deleted
-    tx.activities.add([{**row, "sink": name} for row in rows for name in names if _has_place(row["kind"], name, rule)])
+    meant = [(row, name) for row in rows for name in places[row["kind"]] if _has_place(row["kind"], name, rule)]
+    tx.activities.add([{**row, "sink": name} for row, name in meant])
     found = tx.activities.restless(provider, {row["user_id"] for row in rows})
     tx.activities.calm({**found, "drop": []})  # a link may yet be made in this transaction
 
@@ -168,7 +171,7 @@ def _has_place(kind: str, sink: str, rule: str) -> bool:
 
     rule: lifecycle.user_deleted.
     """
-    return kind != "user.deleted" or rule == "unlink" or (sink != CRM and rule != "erase_contact")
+    return kind != sinks.LEAVING or rule == "unlink" or (sink != CRM and rule != "erase_contact")
 
 
 def _row(provider: str, row: Stored, change: Change, names: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from connector.mapping.model import COMMUNICABLE, CONSENT, TYPOLOGIES, Consent, 
 from connector.mapping.model import Mapping as FieldMapping
 
 OBJECT_PROPERTIES = ("event_id", "kind", "occurred_at", "provider", "entry_point", "user_id", "details")
-"""Of the custom object that stands for an event; `event_id` is unique."""
+"""Of the custom object that stands for an event; `event_id` is unique, `occurred_at` a time, the others are texts."""
 
 EVENT_PROPERTIES = ("kind", "provider", "entry_point", "user_id")
 """Of the custom event; the mapping's details come on top, one by one."""
@@ -41,7 +41,8 @@ class SubscriptionNeed:
 
 @dataclass(frozen=True, slots=True)
 class EventNeed:
-    """The custom object or custom event that stands for identity events. details: what the mapping takes along.
+    """The custom object or custom event that stands for identity events. details: what the mapping takes along. options: all
+    that a property will ever hold, where that is known.
 
     where: where it is named. kind_where: where it says that it is an object, or an event.
     """
@@ -50,6 +51,7 @@ class EventNeed:
     kind_where: str
     schema: EventSchema
     details: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
 
     @property
     def what(self) -> str:
@@ -128,13 +130,15 @@ def subscriptions(mapping: FieldMapping) -> Iterator[SubscriptionNeed]:
 def events(mappings: Mapping[str, FieldMapping]) -> list[EventNeed]:
     """The objects and events that identity events need; of several mappings that name the same, the first asks for all."""
     found: dict[EventSchema, EventNeed] = {}
-    for mapping in mappings.values():
+    for provider, mapping in mappings.items():
         if mapping.events.as_ in KINDS:
             schema = EventSchema(mapping.events.as_, mapping.events.object)
             where, kind_where = place(mapping, mapping.events, "object", "as"), place(mapping, mapping.events, "as")
-            known = found.get(schema) or EventNeed(where, kind_where, schema, ())
+            known = found.get(schema) or EventNeed(where, kind_where, schema, (), {})
             details = tuple(dict.fromkeys([*known.details, *mapping.events.details]))
-            found[schema] = replace(known, details=details)
+            told = {"kind": mapping.events.types, "provider": (provider,)}
+            options = {name: tuple(dict.fromkeys([*known.options.get(name, ()), *some])) for name, some in told.items()}
+            found[schema] = replace(known, details=details, options=options)
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.engine.compare import as_set, elements
 from connector.engine.consent import decoded
+from connector.engine.decide import NOTHING_TO_MERGE
 from connector.engine.normalise import Unreadable
 from connector.engine.plan import Plan, Policy, Seen, plan
 from connector.engine.readings import contact_reading, user_reading
@@ -145,6 +146,8 @@ def _left(rule: str, state: str) -> str:
     """Why nothing is done about a field in this state."""
     if state == "waits":
         return rule
+    if state == "drift" and rule == NOTHING_TO_MERGE:
+        return "nothing is done, because what one side lost and the other has is left alone (drift)"
     if rule.startswith("withheld") or state in ("agreed", "drift"):
         return f"nothing is done, because {rule}"
     if state.startswith("agreed: "):

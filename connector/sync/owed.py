@@ -43,6 +43,8 @@ def owed(work: Work, tx: Tx, link: Link, consent: Consent) -> list[str]:
     told = link.user is not None and link.user.consents is not None
     if told and stands is not user and (stands is REVOKED or (user is REVOKED and stands is not UNKNOWN)):
         lacking.append(("the user", _not_to_user(work, tx, link, consent)))
+    if consent.property and (copy := _parked(tx, link, consent.property, whole=False)):
+        lacking.append((consent.property, copy))
     return [f"not written to {where}: {why}" if why else f"not written to {where} yet" for where, why in lacking]
 
 
@@ -62,9 +64,10 @@ def _not_to_user(work: Work, tx: Tx, link: Link, consent: Consent) -> str:
     return _parked(tx, link, f"user.{CONSENT}{consent.consent}")
 
 
-def _parked(tx: Tx, link: Link, what: str) -> str:
-    """Why that is parked, or the link as a whole."""
-    found = [row.reason for row in tx.parked.of_links([link.id]).get(link.id, []) if row.what in (what, "link")]
+def _parked(tx: Tx, link: Link, what: str, whole: bool = True) -> str:
+    """Why that is parked, or, with `whole`, the link as a whole."""
+    wanted = (what, "link") if whole else (what,)
+    found = [row.reason for row in tx.parked.of_links([link.id]).get(link.id, []) if row.what in wanted]
     return f"parked: {'; '.join(found)}" if found else ""
 
 

@@ -287,6 +287,10 @@ def _subscriptions(work: Work, mappings: Mapping[str, FieldMapping], access: Acc
 
 
 MODES = {
+    "single_writes": (
+        f"statuses are read a hundred addresses a call, and written one a call: the token lacks {demands.BATCH_SCOPES[1]}",
+        "grant it that scope in the app's settings",
+    ),
     "single": (
         "statuses are read and written one address a call",
         f"for a hundred a call grant the token {' and '.join(demands.BATCH_SCOPES)} (Marketing Hub Enterprise)",
@@ -346,10 +350,25 @@ def event_problem(need: EventNeed, there: EventType | None) -> Finding | None:
         by_hand = need.schema.kind == "custom_object"
         way_out = f"add them in HubSpot, or {another}" if by_hand else "add them with: connector setup --apply"
         return Finding(need.where, need.what, f"lacks the properties {', '.join(lacks)}", way_out)
+    if need.schema.kind == "custom_object" and (misfits := ", ".join(_misfits(need, there.properties))):
+        return Finding(need.where, need.what, f"cannot hold events: {misfits}", f"make them anew in HubSpot, or {another}")
     if not there.joined:
         wrong = "has no association with contacts, so that no record may be anybody's"
         return Finding(need.where, need.what, wrong, f"add one in HubSpot, or {another}", Grade.NOTE)
     return None
+
+
+def _misfits(need: EventNeed, there: Mapping[str, Property]) -> Iterator[str]:
+    """What is wrong with the properties of an object, as far as the portal tells."""
+    for name in need.properties:
+        known, wanted = there[name], ("datetime", "string") if name == "occurred_at" else ("string",)
+        options = need.options.get(name)
+        chosen = options and known.type == ENUMERATION and known.options.keys() >= set(options)
+        if known.type and known.type not in wanted and not chosen:
+            lacking = f" without our options {', '.join(options)}" if options and known.type == ENUMERATION else ""
+            yield f"{name} is of type {known.type}{lacking}, not {wanted[0]}"
+        if name == "event_id" and not known.unique:
+            yield f"{name} does not have unique values"
 
 
 def event_closed(need: EventNeed, access: Access) -> Finding | None:

@@ -33,6 +33,10 @@ WORKING = 20.0
 GONE_FOR = 30.0
 """Seconds before an event is tried again whose contact was not there: its link finds out why."""
 
+AFTER_OTHERS = 120.0
+"""Seconds by which an event goes later than others that wait for the same pause to end: of two that fail for ever, neither keeps
+the others from showing that the sink works. More than what lies between two sweeps."""
+
 SHUT = 86_400.0
 """Seconds before a record is tried again that cannot be removed until a person grants a scope, or removes it by hand."""
 
@@ -177,19 +181,21 @@ class Sender:
             return
         row, trouble = rows[0], tx.troubles.of(self._sink.name)
         if trouble.suspect not in (0, row.id):
-            self._pause(tx, error)
+            until = self._pause(tx, error) + AFTER_OTHERS
+            tx.activities.record([self._later(tx, row, str(error), until)])
             return
         tx.troubles.keep(self._sink.name, replace(trouble, suspect=row.id, failures=trouble.failures + 1))
         wait = error.retry_in or self._backoff(row.attempts + trouble.failures)
         tx.activities.record([self._later(tx, row, str(error), wait)])
 
-    def _pause(self, tx: Tx, error: Transient) -> None:
-        """The sink as a whole waits, longer each time. What was about to be sent stays put down as such."""
+    def _pause(self, tx: Tx, error: Transient) -> float:
+        """The sink as a whole waits, longer each time. What was about to be sent stays put down as such. Returns the seconds."""
         trouble = tx.troubles.of(self._sink.name)
         wait = error.retry_in or self._backoff(trouble.failures)
         later = replace(trouble, failures=trouble.failures + 1, until=tx.now.timestamp() + wait)
         tx.troubles.keep(self._sink.name, later, str(error))
         log.warning("activities.paused", sink=self._sink.name, seconds=round(wait, 1), why=str(error))
+        return wait
 
     def _backoff(self, failures: int) -> float:
         """Seconds: twice as long each time, within the configured bounds, with jitter."""

@@ -33,6 +33,8 @@ from .portals import (
 
 __all__ = ["ready", "stack"]
 
+pytestmark = pytest.mark.usefixtures("keyed")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,16 +59,22 @@ def sensitive(name):
     return lambda stack: stack.portal.schema.add(Property(name, "number", "number", sensitivity="sensitive"), replace=True)
 
 
-def apart(stack):
-    """Somebody made the object of events by hand, without any association."""
+def made_by_hand(stack, **definitions):
+    """Somebody made the object of events by hand, without any association: all of texts, but for these."""
     remap(stack, "object: identity_event", "object: lone_event")
+    given = {name: {"type": "string", "fieldType": "text"} for name in OBJECT_PROPERTIES}
+    given["event_id"]["hasUniqueValue"] = True
     body = {
         "name": "lone_event", "labels": {"singular": "Lone", "plural": "Lones"}, "requiredProperties": [],
         "associatedObjects": [],
-        "properties": [{"name": one, "label": one, "type": "string", "fieldType": "text"} for one in OBJECT_PROPERTIES],
+        "properties": [{"name": name, "label": name, **one, **definitions.get(name, {})} for name, one in given.items()],
     }  # fmt: skip
     url, token = f"{stack.sides[0].url}/crm-object-schemas/v3/schemas", {"Authorization": "Bearer portal-token"}
     assert requests.post(url, json=body, headers=token, timeout=10).status_code == 201
+
+
+def options(*values):
+    return {"type": "enumeration", "fieldType": "select", "options": [{"value": one, "label": one} for one in values]}
 
 
 def without(*scopes):
@@ -244,7 +252,7 @@ def test_options_for_a_text_are_a_note(ready, stack, name, place):
 
 
 def test_an_object_for_events_without_an_association_with_contacts_is_a_note(ready, stack):
-    apart(stack)
+    made_by_hand(stack)
     code, out, _ = ready("check", "--live")
     assert (code, out.splitlines()[0]) == (
         0,
@@ -253,6 +261,38 @@ def test_an_object_for_events_without_an_association_with_contacts_is_a_note(rea
     )
     code, out, _ = ready("setup", "--apply")
     assert (code, "lone_event" in out) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("definitions", "wrong"),
+    [
+        ({"event_id": {"hasUniqueValue": False}}, "event_id does not have unique values"),
+        ({"occurred_at": {"type": "date", "fieldType": "date"}}, "occurred_at is of type date, not datetime"),
+        ({"details": {"type": "number", "fieldType": "number"}}, "details is of type number, not string"),
+        (
+            {"kind": options("user.created"), "user_id": options("u-1")},
+            "kind is of type enumeration without our options user.created, user.login, not string, "
+            "user_id is of type enumeration, not string",
+        ),
+    ],
+    ids=["not unique", "a date", "a number", "options"],
+)
+def test_an_object_that_can_hold_no_event_stops_the_start(ready, stack, definitions, wrong):
+    made_by_hand(stack, **definitions)
+    line = (
+        f"{OBJECT}: custom object lone_event: cannot hold events: {wrong}; "
+        "make them anew in HubSpot, or name another under events.object\n"
+    )
+    for command in (("check", "--live"), ("setup",), ("up",)):
+        code, out, err = ready(*command)
+        assert (code, line in out + err) == (3, True)
+    code, out, _ = ready("doctor")
+    assert (code, "cannot hold events" in out) == (1, True)
+
+
+def test_options_for_all_that_is_told_can_hold_events(ready, stack):
+    made_by_hand(stack, kind=options("user.login", "user.created"), provider=options("members", "other"))
+    assert ready("check", "--live")[0] == 0
 
 
 def test_settings_that_the_portal_refuses_are_told_with_their_place(ready, stack, monkeypatch):
@@ -318,6 +358,16 @@ def test_a_lower_tier_of_subscriptions_is_a_note(ready, stack):
     code, out, err = done = ready("check", "--live", "--json")
     assert (code, told(done)["findings"]) == (0, [])
     assert told(done)["warnings"][0].startswith(f"{CONSENT}: subscriptions: statuses come without times")
+
+
+@pytest.mark.parametrize(("scope", "words"), [("read", "are read and written one address"), ("write", "and written one a call")])
+def test_a_scope_for_many_subscriptions_at_once_that_is_lacking_is_a_note(ready, stack, scope, words):
+    stack.portal.scopes.discard(f"communication_preferences.statuses.batch.{scope}")
+    code, out, _ = ready("check", "--live")
+    warning = out.splitlines()[0]
+    assert (code, warning.partition(": statuses")[0]) == (0, f"warning: {CONSENT}: subscriptions")
+    assert words in warning
+    assert f"communication_preferences.statuses.batch.{scope}" in warning
 
 
 def test_what_the_mapping_does_not_need_is_not_asked_for(ready, stack):

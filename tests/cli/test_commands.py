@@ -69,9 +69,17 @@ def test_a_wrong_mapping_is_exit_3_with_its_place(connector, stack):
     assert "did you mean contact?" in err
 
 
-def test_check_is_fine_offline_and_live(connector):
+def test_check_is_fine_offline_and_live(connector, keyed):
     assert connector("check")[:2] == (0, "fine\n")
     assert connector("check", "--live")[:2] == (0, "fine\n")
+
+
+def test_check_warns_of_a_key_that_is_not_set(connector):
+    code, out, _ = connector("check")
+    assert (code, out.splitlines()[-1]) == (0, "fine")
+    assert out.startswith("warning: hash_key: not set: the key stands in the database, and who can write there can forge")
+    assert "set one before the first start" in out
+    assert json.loads(connector("check", "--json")[1])["warnings"] == [out.splitlines()[0].removeprefix("warning: ")]
 
 
 def test_check_live_names_the_line_of_a_property_the_portal_lacks(connector, stack):

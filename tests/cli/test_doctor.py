@@ -211,6 +211,12 @@ def test_scopes_that_are_not_told_are_listed(doctor, access):
     [
         (lambda portal: None, "ok", "a hundred addresses a call"),
         (lambda portal: portal.switch(batch_subscriptions=False), "warning", "one address a call"),
+        (
+            lambda portal: portal.scopes.discard("communication_preferences.statuses.batch.write"),
+            "warning",
+            "are read a hundred addresses a call, and written one a call: the token lacks "
+            "communication_preferences.statuses.batch.write",
+        ),
         (lambda portal: portal.switch(v4_subscriptions=False), "warning", "without times, and an opt-out cannot be taken back"),
         (lambda portal: portal.scopes.difference_update(OF_SUBSCRIPTIONS), "problem", "`property` is the only way"),
     ],

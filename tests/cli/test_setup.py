@@ -9,6 +9,8 @@ from .portals import CONSENT_PROPERTY, EVENTS, FIRST, INTERESTS, OBJECT, SHOE, W
 
 __all__ = ["ready", "stack"]
 
+pytestmark = pytest.mark.usefixtures("keyed")
+
 MADE = [
     ("members_user_id", "string", True, []),
     ("interests", "enumeration", False, ["Sport", "Film"]),

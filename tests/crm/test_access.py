@@ -33,6 +33,24 @@ def test_the_token_is_asked_about_in_the_body(hubspot, stub):
     assert (asked.method, asked.body) == ("POST", {"tokenKey": "pat-eu1-very-secret"})
 
 
+BATCH_READ, BATCH_WRITE = (f"communication_preferences.statuses.batch.{one}" for one in ("read", "write"))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "told"),
+    [
+        ([BATCH_READ, BATCH_WRITE], "batch"),
+        ([BATCH_READ], "single_writes"),
+        (["oauth"], "batch"),
+        (None, "batch"),
+    ],
+    ids=["both", "reading only", "neither is named, and reading works", "not told"],
+)
+def test_writing_many_statuses_at_once_is_judged_by_its_scope(hubspot, stub, scopes, told):
+    stub.says(portal(access_token_info=NO if scopes is None else Say(200, {"scopes": scopes})))
+    assert hubspot.access().subscriptions == told
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [

@@ -160,6 +160,12 @@ def test_an_object_without_an_association_with_contacts_is_told_as_such(hubspot,
     assert hubspot.event_schema(OBJECT).joined is joined
 
 
+@pytest.mark.parametrize(("told", "unique"), [({}, True), ({"hasUniqueValue": True}, True), ({"hasUniqueValue": False}, False)])
+def test_a_property_counts_as_unique_unless_it_is_said_not_to_be(hubspot, stub, told, unique):
+    stub.says(results({"id": "1", "name": "login", "properties": [{"name": "event_id", "type": "string", **told}]}))
+    assert hubspot.event_schema(OBJECT).properties["event_id"].unique is unique
+
+
 def test_an_association_that_is_denied_is_told(hubspot, stub):
     stub.says(Objects(lambda asked: Say(403, error("MISSING_SCOPES", missingScopes=["crm.objects.contacts.write"]))))
     with pytest.raises(Denied, match=r"missing scopes: crm\.objects\.contacts\.write"):

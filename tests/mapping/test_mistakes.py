@@ -121,6 +121,14 @@ BAD = {
         fields("{user: country, contact: x, type: text, values: §{a: b}}"),
         "fields.1.values: values belong to type choice",
     ),
+    "several options in one, of a set": (
+        fields("{user: custom.a, contact: x, type: set, values: {a: A, b: §B;C}}"),
+        "fields.1.values.b: HubSpot reads 'B;C' as several options: name one, without ;",
+    ),
+    "several options in one, of typologies": (
+        fields(tail="typologies: {contact: x, values: {a: §'A;B'}}\n"),
+        "typologies.values.a: HubSpot reads 'A;B' as several options: name one, without ;",
+    ),
     "no values": (fields("{user: country, contact: x, type: choice, values: §{}}"), "fields.1.values: must not be empty"),
     "transform on a date": (
         fields("{user: birth_date, contact: x, transform: §trim}"),

@@ -6,7 +6,7 @@ from connector.model import Change
 from connector.sync.explain import UnknownField, explain
 
 from .consenting import ADA, CONSENTS, GRANTED, granted, roll
-from .world import USER, World
+from .world import MAPPING, USER, World
 
 
 @pytest.fixture
@@ -116,6 +116,27 @@ def test_communicable_is_explained(world):
     found = told(world, user, "communicable")
     assert found["value"] is True
     assert "granted: newsletter" in [one["rule"] for one in found["chain"]]
+
+
+def test_a_parked_copy_of_a_consent_is_explained(world):
+    user = granted(world)
+    with world.store.write() as tx:
+        tx.parked.put(tx.links.by_users("members", [user])[user].id, "newsletter_consent", "HubSpot refuses the value", 1)
+    for name in ("newsletter_consent", "newsletter"):
+        rule = told(world, user, name)["chain"][-1]["rule"]
+        assert rule.endswith("; not written to newsletter_consent: parked: HubSpot refuses the value")
+
+
+def test_an_option_that_marketing_took_away_is_explained_as_left_alone(tmp_path):
+    world = World(tmp_path, mapping=MAPPING + "typologies: {contact: member_types, values: {press: Press}}\n")
+    user = world.idp.register(USER, memberships=("press",))
+    world.run()
+    assert told(world, user, "typologies")["chain"][-1]["rule"] == "nothing is done, because nothing to add or remove"
+    world.crm.edit(world.contact_of(user), {"member_types": ""})
+    world.run()
+    assert told(world, user, "typologies")["chain"][-1]["rule"] == (
+        "nothing is done, because what one side lost and the other has is left alone (drift)"
+    )
 
 
 def test_a_held_consent_is_explained(world):

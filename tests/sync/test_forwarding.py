@@ -4,6 +4,7 @@ import pytest
 
 from connector.errors import Unavailable
 from connector.model import Change
+from connector.settings import Retries
 from connector.sync import activities, intake, repair
 from connector.sync.forget import forget
 
@@ -23,10 +24,12 @@ def worlds(tmp_path, migrated_url, collector):
     """more: of the entry under `forward`; rule: lifecycle.user_deleted."""
     made = []
 
-    def make(more="", rule="archive_contact", mapping=EVENTS):
+    def make(more="", rule="archive_contact", mapping=EVENTS, **options):
         forward = f", forward: [{{as: segment, url: '{collector.url}', write_key: k{more}}}]}}\n"
         made.append(
-            World(tmp_path, migrated_url, f"{mapping.rstrip().rstrip('}')}{forward}lifecycle: {{user_deleted: {rule}}}\n")
+            World(
+                tmp_path, migrated_url, f"{mapping.rstrip().rstrip('}')}{forward}lifecycle: {{user_deleted: {rule}}}\n", **options
+            )
         )
         return made[-1]
 
@@ -50,6 +53,10 @@ def joined(world):
     world.run()
     activities.send(world.work)
     return user
+
+
+def sinks(world):
+    return [one.name for one in world.work.sinks]
 
 
 def leave(world, user):
@@ -153,10 +160,65 @@ def test_who_is_deleted_there_the_mapping_says(worlds, collector, more, rule, ty
     assert counts(world)["pending"] == 0
 
 
-def test_no_delete_where_the_deletion_is_not_among_the_types(worlds, collector):
-    world = worlds(mapping=EVENTS.replace(", user.deleted", ""))
-    leave(world, joined(world))
-    assert told(collector) == []
+UNTOLD = EVENTS.replace(", user.deleted", "")
+
+
+@pytest.mark.parametrize(
+    ("more", "rule", "types"),
+    [
+        ("", "archive_contact", ["delete"]),
+        (", deletes: false", "archive_contact", []),
+        ("", "unlink", []),
+        ("", "erase_contact", []),
+    ],
+)
+def test_who_is_deleted_there_is_so_without_a_word_where_the_deletion_is_not_among_the_types(
+    worlds, collector, more, rule, types
+):
+    world = worlds(more, rule, UNTOLD)
+    user = joined(world)
+    leave(world, user)
+    assert [kind for kind, _ in told(collector)] == types
+    assert {one.sink for one in of(world, user) if one.kind == "user.deleted"} == ({*sinks(world)} - {"crm"} if types else set())
+    assert counts(world)["pending"] == 0
+
+
+def test_nobody_who_is_there_after_all_is_deleted_or_told_of(worlds, collector):
+    world = worlds(mapping=UNTOLD)
+    user = joined(world)
+    world.deliver(Change("user.deleted", user, START, event_id="evt-wrong"))
+    world.work_off()
+    activities.send(world.work)
+    assert (world.link(user).state, told(collector), counts(world)["pending"]) == ("active", [], 0)
+
+
+def test_a_delete_without_a_word_outlasts_the_sinks_absence(worlds, collector):
+    world = worlds(mapping=UNTOLD)
+    user = joined(world)
+    collector.answers = [503] * 4
+    leave(world, user)
+    settle_for_good(world)
+    assert (collector.answers, [kind for kind, _ in told(collector)]) == ([], ["delete"])
+
+
+@pytest.mark.parametrize(("status", "ends"), [(400, "sent"), (403, "refused"), (500, "refused")])
+def test_deletes_without_a_word_that_fail_delay_nobody(worlds, collector, status, ends):
+    world = worlds(mapping=UNTOLD, retries=Retries(attempts=3, first=1, longest=60))
+    users = [world.idp.register({**USER, "email": f"{n}@example.com"}) for n in range(4)]
+    world.run()
+    activities.send(world.work)
+    collector.deletes = status
+    for one in users[:3]:
+        world.idp.remove(one)
+    world.run()
+    for number in range(30):
+        world.later(60)
+        activities.send(world.work)
+        logins(world, users[3], f"evt-{number}")
+        activities.send(world.work)
+    assert counts(world)["pending"] <= 1
+    assert len([key for kind, key in told(collector) if kind == "track" and key.startswith("evt-")]) >= 29
+    assert {one.state for user in users[:3] for one in of(world, user) if one.kind == "user.deleted"} == {ends}
 
 
 def test_nobody_who_is_there_after_all_is_deleted(linked, collector):

@@ -11,7 +11,7 @@ from connector.store.links import Links
 from connector.sync import listing, reconcile
 
 from .scenes import HOUR, link
-from .world import MAPPING, USER, World
+from .world import MAPPING, USER, World, empty
 
 
 def run(world, progress=lambda *told: None, **how):
@@ -150,6 +150,24 @@ def test_a_backfill_takes_over_whom_a_broken_one_left(world):
     assert world.contact_of(users[0]) == known
     run(world, backfill=True)
     assert world.contact_of(users[2])
+
+
+@pytest.mark.parametrize(("how", "stays"), [({"backfill": True}, True), ({}, False)])
+def test_a_backfill_after_a_restored_backup_leaves_what_was_edited_in_the_crm_meanwhile(how, stays, tmp_path):
+    """The backup knows nobody; whoever is new is otherwise written first."""
+    world = World(tmp_path)
+    user = world.idp.register(USER)
+    world.run()
+    contact = world.contact_of(user)
+    world.clock.pass_(HOUR)
+    world.crm.edit(contact, {"firstname": "Augusta"})
+    world.crm.events.clear()
+    empty(world.store)
+    run(world, **how)
+    run(world)
+    names = (world.idp.users[user].values["first_name"], world.crm.contacts[contact]["firstname"])
+    assert (names == ("Augusta", "Augusta")) is stays
+    assert len(world.crm.contacts) == 1
 
 
 def test_a_backfill_that_cannot_list_begins_with_nobody(tmp_path):

@@ -140,6 +140,22 @@ def test_an_event_that_makes_every_call_fail_is_found_and_delays_nobody(world):
     assert counts(world) == {"pending": 0, "sent": 69, "refused": 1, "dropped": 0}
 
 
+def test_several_events_that_make_every_call_fail_delay_nobody(tmp_path):
+    world = World(tmp_path, mapping=EVENTS, retries=Retries(attempts=3, first=1, longest=60))
+    ada, bob, eve = register(world, 3)
+    world.run()
+    activities.send(world.work)
+    world.crm.event_faults |= dict.fromkeys(["bad-1", "bad-2"], Unavailable("500"))
+    logins(world, ada, "bad-1")
+    logins(world, bob, "bad-2")
+    for number in range(20):
+        activities.send(world.work)
+        world.later(60)
+        logins(world, eve, f"evt-{number}")
+    settle_for_good(world, 60)
+    assert counts(world) == {"pending": 0, "sent": 23, "refused": 2, "dropped": 0}
+
+
 def test_an_event_that_fails_while_others_go_is_given_up_after_the_configured_attempts(tmp_path):
     world = World(tmp_path, mapping=EVENTS, retries=Retries(attempts=3))
     ada, bob = register(world, 2)

@@ -26,12 +26,13 @@ LIMITS_WAY_OUT = "the number of properties is not told"
 def access(transport: Transport, subscriptions: Subscriptions) -> Access:
     """See Crm.access."""
     portal_id, account = schema.account(transport)
+    scopes = _scopes(transport)
     today, limit = _usage(transport)
     made, most = _properties(transport)
     return Access(
         portal_id,
-        scopes=_scopes(transport),
-        subscriptions=subscriptions.mode(),
+        scopes=scopes,
+        subscriptions=subscriptions.mode(scopes or frozenset()),
         custom_objects=_allows(transport, "custom objects: list", paths.SCHEMAS, event_objects.WAY_OUT),
         custom_events=_allows(transport, "custom events: list", paths.EVENT_DEFINITIONS, custom_events.WAY_OUT),
         calls_today=today,

@@ -9,12 +9,12 @@ Facts (HubSpot API, event definitions and "Send custom event occurrences"; annou
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.crm.base import BATCH, EventOutcome, EventRecord, EventType, event_property
-from connector.crm.hubspot import answers, event_records, narrowing, paths
+from connector.crm.base import BATCH, EventOutcome, EventRecord, EventType, Property, event_property
+from connector.crm.hubspot import answers, event_records, narrowing, paths, schema
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.narrowing import Fault, Steps, Told
 from connector.crm.hubspot.transport import Transport
@@ -38,7 +38,7 @@ class Definition:
     """A custom event as the portal has it."""
 
     name: str
-    properties: frozenset[str]
+    properties: Mapping[str, Property]
 
 
 class CustomEvents:
@@ -125,8 +125,7 @@ class CustomEvents:
             body = self._transport.http(f"custom event {name}: read", "GET", path, way_out=WAY_OUT).body or {}
         except Missing:
             return None
-        names = frozenset(str(one["name"]) for one in body.get("properties") or [] if one.get("name"))
-        return Definition(str(body.get("fullyQualifiedName") or full), names)
+        return Definition(str(body.get("fullyQualifiedName") or full), schema.event_properties(body))
 
 
 def _occurrence(row: EventRecord, definition: Definition) -> dict[str, Any]:

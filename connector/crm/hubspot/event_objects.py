@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from connector.crm.base import BATCH, EVENTS, EventOutcome, EventRecord, EventType, Outcome, Write
-from connector.crm.hubspot import answers, event_records, narrowing, outcomes, paths
+from connector.crm.hubspot import answers, event_records, narrowing, outcomes, paths, schema
 from connector.crm.hubspot.answers import Reply
 from connector.crm.hubspot.associations import Associations, Pair, Problem
 from connector.crm.hubspot.narrowing import Fault, Steps
@@ -102,8 +102,7 @@ class EventObjects:
         found = one or self._schema(name, archived=True)
         if found is None:
             return None
-        names = frozenset(str(each["name"]) for each in found.get("properties") or [] if each.get("name"))
-        return EventType(names, _joined(found), archived=one is None)
+        return EventType(schema.event_properties(found), _joined(found), archived=one is None)
 
     def _schema(self, name: str, archived: bool = False) -> dict[str, Any] | None:
         """The definition of the object that is in use, or of the archived one."""
@@ -178,11 +177,11 @@ class EventObjects:
             return {one.ref: error for one in wanted}
 
 
-def _joined(schema: Mapping[str, Any]) -> bool:
+def _joined(definition: Mapping[str, Any]) -> bool:
     """Whether an object has an association with contacts; so it is when the answer tells of none at all, or of those only that
     it was made with.
     """
-    told, wanted = schema.get("associations"), schema.get("associatedObjects")
+    told, wanted = definition.get("associations"), definition.get("associatedObjects")
     if isinstance(wanted, list) and {"CONTACT", CONTACT} & {str(one).upper() for one in wanted}:
         return True
     ends = [one.get(end) for one in told or [] if isinstance(one, dict) for end in ("fromObjectTypeId", "toObjectTypeId")]

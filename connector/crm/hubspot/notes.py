@@ -66,7 +66,7 @@ class Notes:
 
     def look(self, name: str) -> EventType | None:
         """See Sink: every portal has notes."""
-        return EventType(frozenset())
+        return EventType({})
 
     def create(self, name: str, details: Sequence[str]) -> None:
         """See Sink: nothing to make."""

@@ -10,6 +10,7 @@ Facts (HubSpot API, properties and account information reference):
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from connector.crm.base import NewProperty, Property
@@ -157,9 +158,15 @@ def _objects(found: Any) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
+def event_properties(definition: Mapping[str, Any]) -> dict[str, Property]:
+    """The properties of an object or event, see EventType."""
+    found = [one for one in _objects(definition.get("properties")) if one.get("name")]
+    return {str(one["name"]): replace(_property(one), unique=one.get("hasUniqueValue") is not False) for one in found}
+
+
 def _property(definition: Mapping[str, Any]) -> Property:
     guard = next(iter(_objects([definition.get("modificationMetadata")])), {})
-    kind = str(definition.get("type", ""))
+    kind = str(definition.get("type") or "")
     options = {str(one.get("value")): str(one.get("label", "")) for one in _objects(definition.get("options"))}
     return Property(
         name=str(definition["name"]),

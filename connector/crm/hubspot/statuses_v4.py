@@ -24,9 +24,11 @@ from connector.errors import Transient, Unavailable
 from connector.model import Statement
 
 READ, OPTOUTS, WRITE = "subscriptions: read", "subscriptions: read opt-outs of everything", "subscriptions: write"
-READ_MANY = "grant the token communication_preferences.statuses.batch.read; until then one call per address"
+SCOPE_OF_READING = "communication_preferences.statuses.batch.read"
+SCOPE_OF_WRITING = "communication_preferences.statuses.batch.write"
+READ_MANY = f"grant the token {SCOPE_OF_READING}; until then one call per address"
 READ_ONE = "grant the token communication_preferences.read, or leave `subscription` out of the mapping's consents"
-WRITE_MANY = "grant the token communication_preferences.statuses.batch.write; until then one call per status"
+WRITE_MANY = f"grant the token {SCOPE_OF_WRITING}; until then one call per status"
 WRITE_ONE = "grant the token communication_preferences.write, or leave `subscription` out of the mapping's consents"
 EMAIL = {"channel": "EMAIL"}
 UNKNOWN = 404

@@ -5,7 +5,7 @@ tried first, for reading and for writing apart: many addresses a call, one a cal
 A state hangs on the email address, in any case, not on the contact.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -14,13 +14,13 @@ from connector.crm.base import StatusOutcome, StatusWrite, Still, all_of_them
 from connector.crm.hubspot import paths, statuses
 from connector.crm.hubspot.statuses import Entry
 from connector.crm.hubspot.statuses_v3 import READ_SCOPE, Version3
-from connector.crm.hubspot.statuses_v4 import Many, Single
+from connector.crm.hubspot.statuses_v4 import SCOPE_OF_READING, SCOPE_OF_WRITING, Many, Single
 from connector.crm.hubspot.transport import Transport
 from connector.crm.hubspot.ways import NONE, Ways
 from connector.errors import Denied, Paused, Rejected, Stale, Transient
 from connector.model import Statement
 
-BATCH, SINGLE, V3 = "batch", "single", "v3"
+BATCH, SINGLE_WRITES, SINGLE, V3 = "batch", "single_writes", "single", "v3"
 NAMES = (BATCH, SINGLE, V3)
 PROBE = "nobody@example.com"
 """An address nobody can have, for a read that only shows whether it is allowed."""
@@ -99,14 +99,23 @@ class Subscriptions:
             done |= {row.ref: _shared(row, sent[key], results) for row in same}
         return [done[row.ref] for row in rows]
 
-    def mode(self) -> str:
-        """What `Access.subscriptions` says: the lesser of the ways open for reading and, as far as it was tried, for writing."""
+    def mode(self, scopes: Container[str]) -> str:
+        """What `Access.subscriptions` says: the lesser of the ways open for reading and, as far as it was tried, for writing.
+
+        scopes: what HubSpot names of the token's. Nothing is written to try it, so the scope for writing many tells; but only
+        where the one for reading many is named.
+        """
         try:
             self.statuses([PROBE])
         except Denied:
             return NONE
+        reading, writing = self._reading.best, self._writing.best
+        if writing == BATCH and SCOPE_OF_READING in scopes and SCOPE_OF_WRITING not in scopes:
+            writing = SINGLE
+        if (reading, writing) == (BATCH, SINGLE):
+            return SINGLE_WRITES
         order = [*NAMES, NONE]
-        return max(self._reading.best, self._writing.best, key=order.index)
+        return max(reading, writing, key=order.index)
 
     def _types(self, way: str) -> list[Entry]:
         what = "subscription types: list"
