@@ -47,8 +47,8 @@ def test_the_token_is_not_in_the_path(hubspot, portal):
     assert not [one for one in portal.calls if TOKEN in one.path]
 
 
-def test_the_lesser_way_of_reading_and_writing_counts(hubspot, portal):
+def test_writing_one_a_call_is_told_before_and_after_it_was_tried(hubspot, portal):
     portal.scopes.discard("communication_preferences.statuses.batch.write")
-    assert hubspot.access().subscriptions == "batch"
+    assert hubspot.access().subscriptions == "single_writes"
     hubspot.write_statuses([StatusWrite("a", "ann@example.com", "1001", False)])
-    assert hubspot.access().subscriptions == "single"
+    assert hubspot.access().subscriptions == "single_writes"
