@@ -28,13 +28,15 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
     """Ring the links these events are about. Returns rows to look at again shortly.
 
     That is those about contacts nobody is linked to while we are creating contacts: the event may have overtaken the answer
-    to our own call. before: the search for those who are to be forgotten; without one raises SearchFirst if there is anybody.
+    to our own call. before: the search for those who are to be forgotten; raises SearchFirst if there is anybody else, unless it is
+    NOTHING.
     """
     ids = about(changes)
     links = tx.links.by_contacts(ids) if ids else {}
     gone = _gone(tx, changes)
     erased = [link for _, change in changes if change.record_id in gone for link in _led_to(links, change)]
-    if erased and before is None:
+    searched = erased if before is NOTHING else [link for link in erased if before and link.id in before.people]
+    if len(searched) < len(erased):
         raise SearchFirst(erased)
     creating = bool(changes) and tx.links.creating()
     later = []

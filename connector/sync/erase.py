@@ -13,6 +13,9 @@ from connector.sync.forget import forgotten
 from connector.sync.people import LEFT
 from connector.sync.work import Work
 
+READING = timedelta(seconds=30)
+"""How long to read, before anything is erased, what was delivered and waits."""
+
 PATIENCE = timedelta(seconds=120)
 """How long to wait for the last link; what is not done then stays due."""
 
@@ -66,7 +69,7 @@ def erase(work: Work, links: Sequence[Link], sleep: Callable[[float], None]) -> 
         ends = tx.now + PATIENCE
     why = ""
     try:
-        _take_in(work, ends)  # what waits may be about others and name these people, and is kept as it is while it waits
+        _take_in(work, ends - PATIENCE + READING)  # what waits may name these people, and stays as it is while it does
         work.crm.check_portal()
         while not _done(work, run) and _now(work) < ends:
             leased = batch.lease(work, run=run)

@@ -62,11 +62,17 @@ def take(work: Work, limit: int = LIMIT) -> int:
 
 
 def _take_all(work: Work, limit: int) -> Sequence[Stored]:
-    """Take some rows at once; begun again when somebody is to be forgotten, after a search that holds up no writer."""
-    try:
-        return _begin(work, limit, None)
-    except contact_events.SearchFirst as found:
-        return _begin(work, limit, search(work.store, found.links))
+    """Take some rows at once; begun again when somebody is to be forgotten, after a search that holds up no writer.
+
+    While that goes on somebody else's erasure may come, who was not searched for.
+    """
+    before = None
+    for _ in range(TRIES):
+        try:
+            return _begin(work, limit, before)
+        except contact_events.SearchFirst as found:
+            before = search(work.store, found.links)
+    return _begin(work, limit, NOTHING)
 
 
 def _begin(work: Work, limit: int, before: Search | None) -> Sequence[Stored]:

@@ -330,3 +330,24 @@ def test_what_waits_to_be_read_and_is_about_somebody_else_is_not_lost(known):
     world.run()
     assert world.link(bob).state is LinkState.ACTIVE
     assert world.contact_of(bob) is not None
+
+
+def test_a_privacy_deletion_that_comes_during_the_search_for_another_is_searched_for_as_well(known, monkeypatch):
+    world, user, contact = known
+    eve = world.idp.register({**BOB, "email": "eve@example.com"})
+    world.run()
+    bob = of_bob(world, **{"custom.invited_by": f"{EMAIL}, eve@example.com"})
+    coming = [world.contact_of(eve)]
+
+    def slowly(store, links, *more):
+        if coming:
+            world.crm.forget(coming.pop())
+            world.deliver_all()
+        return search(store, links, *more)
+
+    monkeypatch.setattr("connector.sync.intake.search", slowly)
+    world.crm.forget(contact)
+    world.run()
+    assert [world.link(one).state for one in (user, eve, bob)] == [LinkState.ERASED, LinkState.ERASED, LinkState.ACTIVE]
+    assert in_deliveries(world, EMAIL, "eve@example.com") == []
+    assert '"(erased), (erased)"' in said_of(world, bob)
