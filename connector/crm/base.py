@@ -100,7 +100,7 @@ class StatusOutcome:
 
     error: Rejected when it will not (a re-subscription of somebody who opted out, say), Transient when nobody knows.
     at: the time the CRM put to the change, where it says that there was one and when. lifted: it says that an opt-out stood there
-        until then.
+        until then. out: it refuses a grant because the address opted out, or holds an opt-out in spite of it.
     """
 
     ref: str
@@ -108,6 +108,7 @@ class StatusOutcome:
     request: str = ""
     at: datetime | None = None
     lifted: bool = False
+    out: bool = False
 
 
 Still = Callable[[Sequence[str]], Set[str]]

@@ -1,6 +1,5 @@
 """Consents of a batch: looking up subscription statuses, writing them, telling the provider, and what is remembered of it all."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,10 +22,6 @@ READING, WRITING = "subscription.read", STATUS
 
 OPTOUTS = (Voice.SUBSCRIPTION, Voice.OPTOUT, Voice.OPTOUT_ALL)
 """Voices that tell of an opt-out in the CRM."""
-
-
-OPTED_OUT_SAYS = re.compile(r"unsubscribed|opted[ -]?out|resubscri", re.IGNORECASE)
-"""HubSpot's words for it, as in: You cannot subscribe an unsubscribed address."""
 
 
 def know_types(work: Work, batch: list[Case]) -> None:
@@ -304,7 +299,7 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
             case.on_subscription[ruling.consent.consent] = outcome.at
         return
     case.note("refused", told, outcome.request, str(error))
-    if ruling.now.state is GRANTED and (_known_optout(ruling) or _may_be_out(row, str(error))):
+    if ruling.now.state is GRANTED and (outcome.out or _known_optout(ruling) or _cannot_tell(row)):
         _remember_refusal(case, ruling, f"{REFUSED} ({error})")
     else:
         case.refused[ruling.name] = (str(error), worth(ruling.now))
@@ -316,10 +311,9 @@ def _known_optout(ruling: Ruling) -> bool:
     return any(one.state is REVOKED for one in known)
 
 
-def _may_be_out(row: _Row, told: str) -> bool:
-    """Whether a grant may have been refused for an opt-out that the status does not show, or cannot: v3 tells of none."""
-    status = (row.case.seen.statuses or {}).get(row.write.subscription, NOTHING)
-    return status.source == UNTOLD or OPTED_OUT_SAYS.search(told) is not None
+def _cannot_tell(row: _Row) -> bool:
+    """Whether the address's status cannot tell of an opt-out: v3's does not."""
+    return (row.case.seen.statuses or {}).get(row.write.subscription, NOTHING).source == UNTOLD
 
 
 def _take_up(case: Case, ruling: Ruling, outcome: StatusOutcome) -> None:

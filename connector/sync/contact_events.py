@@ -28,8 +28,8 @@ def notice(work: Work, tx: Tx, changes: Sequence[tuple[Stored, Change]], before:
     """Ring the links these events are about. Returns rows to look at again shortly.
 
     That is those about contacts nobody is linked to while we are creating contacts: the event may have overtaken the answer
-    to our own call. before: the search for those who are to be forgotten; raises SearchFirst if there is anybody else, unless it is
-    NOTHING.
+    to our own call. before: the search for those who are to be forgotten; raises SearchFirst if there is anybody else, unless it
+    is NOTHING.
     """
     ids = about(changes)
     links = tx.links.by_contacts(ids) if ids else {}

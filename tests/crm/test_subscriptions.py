@@ -298,3 +298,24 @@ def test_trouble_while_narrowing_down_is_the_rows_own(hubspot, stub):
     found = by_ref(hubspot.write_statuses(rows(*"abcd")))
     assert [one is None for one in found.values()] == [True, True, False, False]
     assert all(isinstance(found[one], Transient) for one in "cd")
+
+
+@pytest.mark.parametrize(
+    ("fault", "out"),
+    [
+        ({"message": "You cannot subscribe an unsubscribed address."}, True),
+        ({"message": "nope", "subCategory": "CommunicationPreferences.CONTACT_OPTED_OUT"}, True),
+        ({"message": "legalBasis and legalBasisExplanation are required"}, False),
+    ],
+)
+def test_a_refusal_tells_whether_it_is_for_an_opt_out(hubspot, stub, fault, out):
+    refused = Say(400, {"category": "VALIDATION_ERROR", **fault})
+    stub.says(single_only(lambda call: refused if call.method == "POST" else results()))
+    (told,) = hubspot.write_statuses(rows("a"))
+    assert (type(told.error), told.out) == (Rejected, out)
+
+
+def test_an_opt_out_that_is_kept_in_spite_of_the_grant_is_one(hubspot, stub):
+    stub.says(lambda call: results(state("a", "UNSUBSCRIBED")))
+    (told,) = hubspot.write_statuses(rows("a"))
+    assert (type(told.error), told.out) == (Rejected, True)

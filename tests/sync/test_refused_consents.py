@@ -38,13 +38,13 @@ def test_a_refused_resubscription_is_held_with_the_reason_and_not_tried_for_ever
     assert (status(world), world.link(user).held) == ("granted", {})
 
 
-def refuse_grants(world, why):
+def refuse_grants(world, why, out=False):
     """HubSpot takes no yes; returns what takes that back."""
     write = world.crm.write_statuses
 
     def refusing(rows, still=lambda refs: set(refs)):
         outcomes = write([row for row in rows if not row.granted], still)
-        return [*outcomes, *(StatusOutcome(row.ref, Rejected(why)) for row in rows if row.granted)]
+        return [*outcomes, *(StatusOutcome(row.ref, Rejected(why), out=out) for row in rows if row.granted)]
 
     world.crm.write_statuses = refusing
     return lambda: setattr(world.crm, "write_statuses", write)
@@ -65,7 +65,7 @@ def test_a_first_grant_that_is_refused_is_parked_and_goes_out_once_the_cause_is_
 
 
 def test_what_the_crm_calls_an_opt_out_is_one_though_no_status_shows_it(world):
-    refuse_grants(world, "hubspot: You cannot subscribe an unsubscribed address.")
+    refuse_grants(world, "the person opted out", out=True)
     user = world.idp.register(USER, consents=[GRANTED])
     world.run()
     assert (world.parked(), contact(world, user)["communicable"]) == ([], "false")

@@ -11,6 +11,7 @@ Facts (HubSpot API, "Subscriptions" v3 and v4):
 Error messages repeat addresses and are localised: only their codes go any further.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,9 @@ CHANGED, AGAIN = "REQUESTED_CHANGE_OCCURRED", "RESUBSCRIBE_OCCURRED"
 EVERYTHING_V3 = "PORTAL_WIDE_STATUS"
 WIDE_SOURCES = (EVERYTHING_V3, "BRAND_WIDE_STATUS")
 STATES = {SUBSCRIBED: ConsentState.GRANTED, UNSUBSCRIBED: ConsentState.REVOKED, NOT_SPECIFIED: ConsentState.UNKNOWN}
+
+OPTED_OUT = re.compile(r"unsubscribed|opted[ _-]?out|re-?subscri", re.IGNORECASE)
+"""HubSpot's words for a grant that an opt-out stands against: You cannot subscribe an unsubscribed address."""
 
 Entry = Mapping[str, Any]
 
@@ -102,7 +106,8 @@ def outcome(row: StatusWrite, told: Entry, reply: Reply) -> StatusOutcome:
     error = None if kept else Rejected("HubSpot accepted the call but did not change the status")
     reason = _word(told, "setStatusSuccessReason") if kept else ""
     at = answers.moment(told.get("timestamp")) if reason in (CHANGED, AGAIN) else None
-    return StatusOutcome(row.ref, error, reply.request, at, lifted=row.granted and reason == AGAIN)
+    lifted, out = row.granted and reason == AGAIN, row.granted and _word(told) in (UNSUBSCRIBED, NOT_SUBSCRIBED)
+    return StatusOutcome(row.ref, error, reply.request, at, lifted, out)
 
 
 def refusal(what: str, row: StatusWrite, fault: Entry, reply: Reply) -> StatusOutcome:
@@ -112,15 +117,19 @@ def refusal(what: str, row: StatusWrite, fault: Entry, reply: Reply) -> StatusOu
         return StatusOutcome(row.ref, problem, reply.request)
     codes = sorted({found for _, found in answers.property_errors(fault)} - {""})
     named = ", ".join(filter(None, [answers.code(fault.get("category")), *codes])) or "no code"
-    return StatusOutcome(row.ref, Rejected(f"HubSpot refuses {_wish(row)} ({named}): {_reasons(row)}"), reply.request)
+    out = row.granted and any(OPTED_OUT.search(str(fault.get(name) or "")) for name in ("message", "category", "subCategory"))
+    error = Rejected(f"HubSpot refuses {_wish(row)} ({named}): {_reasons(row, out)}")
+    return StatusOutcome(row.ref, error, reply.request, out=out)
 
 
 def _wish(row: StatusWrite) -> str:
     return f"to {'subscribe' if row.granted else 'unsubscribe'} the address {'to' if row.granted else 'from'} {row.subscription}"
 
 
-def _reasons(row: StatusWrite) -> str:
+def _reasons(row: StatusWrite, out: bool) -> str:
     """Why it may be; HubSpot's own words cannot be passed on."""
+    if out:
+        return "the person opted out"
     found = ["HubSpot may not take the address for one, or have no such subscription type"]
     if row.granted:
         found.append("the person may have opted out")
