@@ -9,6 +9,7 @@ from connector.model import ANSWERABLE, Change, Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.inbox import CRM, Stored
+from connector.sync.brakes import may_withdraw
 from connector.sync.forget import forget
 from connector.sync.search import NOTHING, Search, contact_ids
 from connector.sync.work import Work
@@ -84,6 +85,8 @@ def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None
     if change.kind == "contact.restored" and comes_back(work, link):
         tx.links.notice(link.id, {**cause, **restored(work, link)}, tx.now)
         return
+    if link.provider in work.mappings and change.kind == "contact.restored" and may_withdraw(work, link):
+        tx.links.notice(link.id, cause, tx.now)  # what the user said no to meanwhile is not shown there yet
     if link.state not in ANSWERABLE or link.provider not in work.mappings:
         return
     if change.kind == "contact.deleted":

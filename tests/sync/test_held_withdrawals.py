@@ -372,3 +372,17 @@ def test_a_withdrawal_that_cannot_be_written_keeps_the_link_until_it_is(world):
     world.crm._call = call
     world.later(HOUR)
     assert (status(world), world.link(user).state) == ("revoked", "unlinked")
+
+
+def test_a_contact_that_is_restored_for_a_held_link_shows_what_was_said_meanwhile(world):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    here = world.contact_of(user)
+    world.crm.delete(here)
+    world.run()
+    hold(world, user)
+    withdraw(world, user)
+    assert status(world) == "revoked"
+    world.crm.restore(here)
+    world.run()
+    assert (shown(world, user), world.link(user).state) == (("false", "false"), "held")
