@@ -24,6 +24,9 @@ LONGEST_KEY = 300
 WRITING = 7305212
 """PostgreSQL's number for the lock that writers of the inbox take in turn; any will do."""
 
+BLANK: dict[str, Any] = {"body": b"", "meta": {}, "record": None, "state": "done", "due_at": None, "reason": "erased"}
+"""A row of which nothing is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -139,18 +142,16 @@ class Inbox:
         return self._kept(inbox.c.id.in_(list(ids)) & (inbox.c.body != b""), None, None)
 
     def rewrite(self, row: int, body: bytes) -> None:
-        """Let a row that was dealt with say something else. Blanked ones stay blank."""
+        """Let a row that was dealt with say something else, or nothing. Blanked ones stay blank."""
         self._tx.forgot = True
         said = (inbox.c.id == row) & (inbox.c.state != "pending") & (inbox.c.body != b"")
-        self._db.execute(update(inbox).where(said).values(body=body))
+        self._db.execute(update(inbox).where(said).values({"body": body} if body else BLANK))
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""
-        nothing: dict[str, Any] = {"body": b"", "meta": {}, "record": None}
-        values = nothing | {"state": "done", "due_at": None, "reason": "erased"}
         if ids:
             self._tx.forgot = True
-            self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(values))
+            self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(BLANK))
 
     def _kept(self, condition: Any, source: str | None, limit: int | None) -> list[Kept]:
         columns = [inbox.c[name] for name in Kept.__dataclass_fields__]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BURYING = 7305213
 """PostgreSQL's number for the lock between burying strangers and making something of newcomers; any will do."""
 
+ASKED = 1000
+"""Hashes in one query: how many a database takes is limited."""
+
 
 class Tombstones:
     """Queries on `tombstone`, inside one transaction. Addresses in any spelling."""
@@ -40,12 +43,16 @@ class Tombstones:
         if self._db.dialect.name == "postgresql":
             self._db.execute(select(func.pg_advisory_xact_lock_shared(BURYING)))
 
-    def bury(self, provider: str, user_id: str | None, contact_ids: Iterable[str] = (), emails: Iterable[str] = ()) -> None:
-        """Somebody was erased now; erased once more, the later time counts."""
+    def bury(
+        self, provider: str, user_id: str | None, contact_ids: Iterable[str] = (), emails: Iterable[str] = (),
+        former: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """Somebody was erased now; erased once more, the later time counts. former: addresses the person had before."""
         users = [] if user_id is None else [self._tx.keyed.user(provider, user_id)]
         self._put("user", users)
         self._put("contact", [self._contact(one) for one in contact_ids])
         self._put("email", [self._email("email", one) for one in emails])
+        self._put("former", [self._email("former", one) for one in former])
 
     def bury_for_good(self, contact_ids: Iterable[str]) -> None:
         """These contacts were erased in the CRM itself: nobody can restore them, and what is merged into one goes with it."""
@@ -70,7 +77,8 @@ class Tombstones:
         return {one for _, one in self._found((self._contact(one), one) for one in contact_ids)}
 
     def emails(self, emails: Iterable[str], kinds: Iterable[str] = ("email", "moved")) -> dict[str, datetime]:
-        """Since when these addresses are nobody's: their owner was erased then (email), or moved to another one (moved)."""
+        """Since when these addresses are nobody's: their owner was erased then (email), or moved to another one (moved), or
+        had them before an erasure (former)."""
         found: dict[str, datetime] = {}
         asked = [(self._email(kind, one), one) for kind in kinds for one in emails]
         for at, email in self._found(asked):
@@ -91,8 +99,11 @@ class Tombstones:
         hashes = list(asked)
         if not hashes:
             return []
-        query = select(tombstone.c.hash, tombstone.c.at).where(tombstone.c.hash.in_([one for one, _ in hashes]))
-        times = {row.hash: row.at for row in self._db.execute(query)}
+        times: dict[str, datetime] = {}
+        for start in range(0, len(hashes), ASKED):
+            some = [one for one, _ in hashes[start : start + ASKED]]
+            query = select(tombstone.c.hash, tombstone.c.at).where(tombstone.c.hash.in_(some))
+            times |= {row.hash: row.at for row in self._db.execute(query)}
         return [(times[one], what) for one, what in hashes if one in times]
 
     def _contact(self, contact_id: str) -> str:

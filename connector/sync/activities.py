@@ -5,6 +5,7 @@ sink, in batches, each person's events in the order they happened.
 """
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +20,8 @@ from connector.store import Tx
 from connector.store.activities import CRM
 from connector.store.inbox import Stored
 from connector.sync.burst import burst
+from connector.sync.mentions import Body
+from connector.sync.search import of_erased
 from connector.sync.sender import Sender
 from connector.sync.work import Work
 
@@ -58,6 +61,13 @@ def notice(work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Ch
     tx.activities.add([{**row, "sink": name} for row, name in meant])
     found = tx.activities.restless(provider, {row["user_id"] for row in rows})
     tx.activities.calm({**found, "drop": []})  # a link may yet be made in this transaction
+
+
+def leave_out_erased(tx: Tx, provider: str, user_id: str) -> None:
+    """Take the addresses of people who were erased out of what a user's events tell."""
+    bodies = {one.id: Body(json.dumps(one.details).encode()) for one in tx.activities.of_user(provider, user_id)}
+    for row, details in of_erased(tx, bodies).items():
+        tx.activities.rewrite(row, json.loads(details))
 
 
 def wake(work: Work, links: Iterable[Link] | None = None) -> None:

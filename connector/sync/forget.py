@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from connector.model import Link, LinkState
 from connector.store import Tx
 from connector.store.history import Entry
-from connector.sync.search import NOTHING, Search, addresses, contact_ids, deliveries, named
+from connector.sync.search import NOTHING, Search, addresses, contact_ids, deliveries, former_addresses, named
 
 ERASED = "erased:"
 """Begins what stands in the place of an erased user's id."""
@@ -43,7 +43,7 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     one = tx.links.get(link.id)
     if one is None or forgotten(one):
         return
-    contacts, emails = contact_ids(tx, one), addresses(one)
+    contacts, emails, former = contact_ids(tx, one), addresses(one), former_addresses(tx, one)
     told, (others, events) = [row.id for row in deliveries(tx, one, before)], named(tx, one, before)
     done = one.state is LinkState.ERASED and (one.reason or "").startswith("erased")  # and what became of the contact
     tx.links.erase(one.id, _name(tx, one), (done and one.reason) or "erased")
@@ -58,7 +58,8 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
         tx.activities.rewrite(row, json.loads(details))
     tx.ledger.erase(one.id, tx.ledger.subject(one.provider, one.user_id) if one.user_id else None)
     theirs = tx.links.by_contacts(contacts)  # a contact that others are linked to is still to be heard of
-    tx.tombstones.bury(one.provider, one.user_id, [contact for contact in contacts if contact not in theirs], emails)
+    alone = [contact for contact in contacts if contact not in theirs]
+    tx.tombstones.bury(one.provider, one.user_id, alone, emails, former - {*emails})
     records = tx.activities.forget(one.provider, one.user_id) if one.user_id else []
     if not removed:
         tx.removals.add(one.provider, records)

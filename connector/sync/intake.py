@@ -3,7 +3,7 @@
 One transaction takes rows, notices and marks them done, so a crash repeats all of it or nothing of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -22,7 +22,8 @@ from connector.store.inbox import CRM, Stored
 from connector.store.rows import fits, user_columns
 from connector.sync import activities, contact_events
 from connector.sync.brakes import may_withdraw
-from connector.sync.search import NOTHING, Search, search
+from connector.sync.mentions import Body
+from connector.sync.search import NOTHING, Search, of_erased, search
 from connector.sync.work import Work
 
 LIMIT = 500
@@ -33,6 +34,9 @@ SECOND_LOOK = timedelta(seconds=3)
 
 TRIES = 5
 """Second looks at an event that others are in the way of."""
+
+Taking = Callable[[Work, Tx, Sequence[Stored], Search | None], None]
+"""A way to take rows in, after a search for those who are to be forgotten; None: nobody searched yet."""
 
 Entries = tuple[Mapping[str, Any], ...]
 
@@ -48,45 +52,45 @@ def take(work: Work, limit: int = LIMIT) -> int:
         if not tx.inbox.waiting(most=1):
             return 0
     try:
-        rows = _take_all(work, limit)
+        return _take_some(work, limit, _take)
     except (Unavailable, SoftTimeLimitExceeded):
         raise
     except Exception as error:  # one row that cannot be taken in must not hold up the others
         log.error("intake.failed", error=type(error).__name__)
-        with work.store.write() as tx:
-            tx.tombstones.alone()  # the second row may be about an erasure when the first has locked a link
-            rows = tx.inbox.claim(limit)
-            for row in rows:
-                _take_alone(work, tx, row)
-    return len(rows)
+    taken = 0
+    while taken < limit and _take_some(work, 1, _take_alone):
+        taken += 1
+    return taken
 
 
-def _take_all(work: Work, limit: int) -> Sequence[Stored]:
-    """Take some rows at once; begun again when somebody is to be forgotten, after a search that holds up no writer.
+def _take_some(work: Work, limit: int, how: Taking) -> int:
+    """Take some rows; begun again when somebody is to be forgotten, after a search that holds up no writer.
 
     While that goes on somebody else's erasure may come, who was not searched for.
     """
     before = None
     for _ in range(TRIES):
         try:
-            return _begin(work, limit, before)
+            return _begin(work, limit, how, before)
         except contact_events.SearchFirst as found:
             before = search(work.store, found.links)
-    return _begin(work, limit, NOTHING)
+    return _begin(work, limit, how, NOTHING)
 
 
-def _begin(work: Work, limit: int, before: Search | None) -> Sequence[Stored]:
+def _begin(work: Work, limit: int, how: Taking, before: Search | None) -> int:
     with work.store.write() as tx:
         rows = tx.inbox.claim(limit)
-        _take(work, tx, rows, before)
+        how(work, tx, rows, before)
         work.reached("intake before commit")
-    return rows
+    return len(rows)
 
 
-def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NOTHING) -> None:
+def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> None:
     read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
     if any(change.kind in BURYING for _, change in read):
         tx.tombstones.alone()
+    else:
+        tx.tombstones.complete()
     _lock(tx, read)
     forgotten = _of_erased(tx, read)
     read = [  # of a merge into an erased contact hears whoever is still linked to what was merged
@@ -105,6 +109,17 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None = NO
     waiting = {row.id for row in later}
     tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})
     tx.inbox.blank(sorted(forgotten))
+    _leave_out_erased(tx, rows, read)
+
+
+def _leave_out_erased(tx: Tx, rows: Sequence[Stored], read: Sequence[tuple[Stored, Change]]) -> None:
+    """What waited while somebody was erased, or comes later, may name them though it is about others."""
+    said = of_erased(tx, {row.id: Body(row.body) for row in rows})
+    for row_id, body in said.items():
+        tx.inbox.rewrite(row_id, body)
+    for row, change in read:
+        if row.id in said and row.source != CRM:
+            activities.leave_out_erased(tx, row.source, change.record_id)
 
 
 def _lock(tx: Tx, read: Sequence[tuple[Stored, Change]]) -> None:
@@ -132,18 +147,20 @@ def _about_whom(row: Stored, change: Change) -> str | None:
     return change.record_id if fits(side, change.record_id) else None
 
 
-def _take_alone(work: Work, tx: Tx, row: Stored) -> None:
-    try:
-        with tx.part():
-            _take(work, tx, [row])
-    except (Unavailable, SoftTimeLimitExceeded):
-        raise
-    except Exception as error:
-        if isinstance(error, IntegrityError) and row.tries < TRIES:  # somebody else changed the same this very moment
-            tx.inbox.postpone([row.id], SECOND_LOOK)
-            return
-        log.error("intake.failed", row=row.id, source=row.source, error=type(error).__name__)
-        tx.inbox.quarantine(row.id, f"cannot be taken in: {type(error).__name__}")
+def _take_alone(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> None:
+    """Take the one row there is, if any; set it aside if that cannot be done."""
+    for row in rows:
+        try:
+            with tx.part():
+                _take(work, tx, [row], before)
+        except (Unavailable, SoftTimeLimitExceeded, contact_events.SearchFirst):
+            raise
+        except Exception as error:
+            if isinstance(error, IntegrityError) and row.tries < TRIES:  # somebody else changed the same this very moment
+                tx.inbox.postpone([row.id], SECOND_LOOK)
+                continue
+            log.error("intake.failed", row=row.id, source=row.source, error=type(error).__name__)
+            tx.inbox.quarantine(row.id, f"cannot be taken in: {type(error).__name__}")
 
 
 def _read(work: Work, tx: Tx, row: Stored) -> Change | None:

@@ -3,10 +3,19 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
+from urllib.parse import unquote
 
 GONE = "(erased)"
 """Stands where somebody was named who was erased."""
+
+LONGEST = 320
+"""Letters of an address on either side of its sign; no mail server takes longer ones (RFC 5321 section 4.5.3.1)."""
+
+_DOMAIN = re.compile(r"\w(?:[\w.-]*\w)?")
+_BEFORE = (re.compile(r"[\w.+'-]+"), re.compile(r"[^\s\"<>()\[\],;:\\]+"))
+"""What stands before the sign, read backwards: letters and digits, mostly, or else any sign that may stand in an address."""
 
 
 class Body:
@@ -15,7 +24,7 @@ class Body:
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._plain = b"\\" not in body and b"\0" not in body  # nothing is spelled otherwise: no escapes, one byte a letter
-        self._folded = body.decode("utf-8", "replace").casefold()
+        self._folded = _spellings(body.decode("utf-8", "replace"))
 
     def may_hold(self, words: Iterable[str]) -> bool:
         """Whether one of these (in lower case) may be in it, at a glance: nobody needs to look closer where not."""
@@ -37,6 +46,11 @@ class Body:
         if any(_says(name, value, ids, emails) for name, value in _values("", said)):
             return True
         return _in_text(text, (), emails)  # of two values of one name JSON tells one
+
+    def addresses(self) -> set[str]:
+        """Whatever may be an address in it, in lower case, as `mentions` would find it."""
+        text = _plain(self._body.decode(json.detect_encoding(self._body), "replace"))
+        return _addresses(_spellings(text))
 
     def without(self, emails: Collection[str]) -> bytes:
         """The same with GONE in the place of these addresses, found as by `mentions`. Nothing where it is no JSON."""
@@ -66,8 +80,22 @@ def _says(name: str, value: Any, ids: Collection[str], emails: Collection[str]) 
     return name.casefold().endswith("id") and str(value) in ids
 
 
+def _spellings(text: str) -> str:
+    """A text in lower case, and what it says where it is part of a link: "li%40example.com" is an address, too."""
+    return f"{text}\n{unquote(text)}".casefold() if "%" in text else text.casefold()
+
+
+def _addresses(text: str) -> set[str]:
+    found = set()
+    for left, right in pairwise(text.split("@")):
+        if domain := _DOMAIN.match(right[:LONGEST]):
+            read = (shape.match(left[: -LONGEST - 1 : -1]) for shape in _BEFORE)
+            found |= {f"{one[0][::-1]}@{domain[0]}" for one in read if one}
+    return found | {one.lstrip("'") for one in found}
+
+
 def _holds(text: str, emails: Collection[str]) -> bool:
-    folded = text.casefold()
+    folded = _spellings(text)
     return any(email in folded and re.search(_address(email), folded) for email in emails)
 
 
@@ -90,10 +118,15 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _in_text(text: str, ids: Collection[str], emails: Collection[str]) -> bool:
-    plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", lambda found: _unescaped(found[1]), text)
+    plain = _plain(text)
     if _holds(text, emails) or _holds(plain, emails):
         return True
     return any(re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", plain) for one in ids)
+
+
+def _plain(text: str) -> str:
+    """A text of JSON without its escapes."""
+    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", lambda found: _unescaped(found[1]), text)
 
 
 def _unescaped(said: str) -> str:

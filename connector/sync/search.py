@@ -139,6 +139,15 @@ def addresses(link: Link) -> list[str]:
     return sorted({one.strip().casefold() for one in told if isinstance(one, str) and one.strip()})
 
 
+def former_addresses(tx: Tx, link: Link) -> set[str]:
+    """The addresses that the person had, as the history has them."""
+    changes = [
+        change for entry in tx.history.of_link(link.id, None) for change in entry.changes if change.get("field") == "email"
+    ]
+    told = [change.get(name) for change in changes for name in ("from", "to", "user", "contact")]
+    return {one.strip().casefold() for one in told if isinstance(one, str) and "@" in one}
+
+
 def deliveries(tx: Tx, link: Link, before: Search = NOTHING) -> Iterator[Kept]:
     """What was delivered about this person: what was attributed to user or contact, and what nobody could attribute and tells
     of the person. What waits to be read is left: it may be about somebody else, who needs it.
@@ -170,25 +179,24 @@ def named(tx: Tx, link: Link, before: Search) -> tuple[dict[int, bytes], dict[in
     return _without(told, one), _without(((row.id, Body(row.body)) for row in events), one)
 
 
+def of_erased(tx: Tx, bodies: Mapping[int, Body]) -> dict[int, bytes]:
+    """Which of these name somebody who was erased, by an address that nobody has now: by key, what it says without that."""
+    told = {key: body.addresses() for key, body in bodies.items()}
+    gone = tx.tombstones.emails(sorted(set().union(*told.values())), ["email", "former"])
+    gone = {one: at for one, at in gone.items() if not any(link.state in LIVING for link in tx.links.by_email(one))}
+    return {key: bodies[key].without(found & gone.keys()) for key, found in told.items() if found & gone.keys()}
+
+
 def _without(rows: Iterable[tuple[int, Body]], one: Person) -> dict[int, bytes]:
     return {row: body.without(one.own) for row, body in rows if body.mentions((), one.own)}
 
 
 def _person(tx: Tx, link: Link) -> Person:
     users = [link.user_id] if link.user_id else []
-    present, former = addresses(link), _former(tx, link)
+    present, former = addresses(link), former_addresses(tx, link)
     shared = {one for one in {*present, *former} if _is_of_others(tx, link, one)}
     emails, own = {*present, *(former - shared)}, {*present, *former} - shared
     return Person(link.provider, frozenset(users), frozenset(contact_ids(tx, link)), frozenset(emails), frozenset(own))
-
-
-def _former(tx: Tx, link: Link) -> set[str]:
-    """The addresses that the person had, as the history has them."""
-    changes = [
-        change for entry in tx.history.of_link(link.id, None) for change in entry.changes if change.get("field") == "email"
-    ]
-    told = [change.get(name) for change in changes for name in ("from", "to", "user", "contact")]
-    return {one.strip().casefold() for one in told if isinstance(one, str) and "@" in one}
 
 
 def _is_of_others(tx: Tx, link: Link, email: str) -> bool:

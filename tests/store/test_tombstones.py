@@ -70,3 +70,11 @@ def test_a_question_is_one_query_and_none_about_nobody(store, statements):
         tx.tombstones.contacts([])
         tx.tombstones.emails([])
         assert len(statements) == 2
+
+
+def test_any_number_of_addresses_can_be_asked_for(store):
+    with store.write() as tx:
+        tx.tombstones.bury("members", None, emails=["first@example.com"], former=["last@example.com"])
+        many = ["first@example.com", *(f"{n}@example.com" for n in range(40_000)), "last@example.com"]
+        assert set(tx.tombstones.emails(many, ["email", "former"])) == {"first@example.com", "last@example.com"}
+        assert set(tx.tombstones.emails(many)) == {"first@example.com"}

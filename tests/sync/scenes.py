@@ -3,6 +3,7 @@
 import pytest
 
 from connector.providers.base import Capabilities
+from connector.sync import intake
 from connector.sync.work import LEASE
 
 from .world import MAPPING, USER, Crash
@@ -36,3 +37,14 @@ def recover(world):
 
 def values_of(world, user):
     return world.idp.users[user].values
+
+
+def one_by_one(monkeypatch):
+    """Let no more than one row be taken in at once."""
+    take = intake._take
+
+    def failing(work, tx, rows, before):
+        assert len(rows) == 1
+        take(work, tx, rows, before)
+
+    monkeypatch.setattr(intake, "_take", failing)

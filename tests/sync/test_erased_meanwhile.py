@@ -5,13 +5,12 @@ import threading
 import pytest
 
 from connector.model import Change, LinkState, User
-from connector.store.links import Links
 from connector.store.tombstones import Tombstones
 from connector.sync import importing, intake, recent, reconcile
 from connector.sync.forget import forget
 from connector.sync.search import search
 
-from .scenes import BOB, CREATE_USER
+from .scenes import BOB, CREATE_USER, one_by_one
 from .test_forget import ADA, EMAIL, LAST, NAME, traces
 from .world import MAPPING, USER, World
 
@@ -224,7 +223,7 @@ def test_a_link_that_is_committed_before_the_request_looks_is_found(world, monke
     nothing_is_left(world, user)
 
 
-def test_a_privacy_deletion_that_is_committed_while_the_contact_is_taken_in_holds(world, monkeypatch):
+def test_a_privacy_deletion_that_comes_while_the_contact_is_taken_in_holds(world, monkeypatch):
     contact = world.crm.create({"email": EMAIL, "firstname": NAME})
     world.crm.events.clear()
     world.deliver(Change("contact.created", contact))
@@ -233,12 +232,39 @@ def test_a_privacy_deletion_that_is_committed_while_the_contact_is_taken_in_hold
         world.deliver(Change("contact.erased", contact))
         intake.take(world.worker("other"))
 
-    elsewhere(monkeypatch, "contacts", 2, ask)
+    wait = meanwhile(monkeypatch, Tombstones, "contacts", 2, ask)
+    intake.take(world.work)
+    wait()
     world.run()
     assert world.idp.users == {}
     assert traces(world, EMAIL, NAME) == set()
     with world.store.read() as tx:
         assert tx.links.counts()["erased"] == 1
+
+
+def meanwhile(monkeypatch, owner, name, at, action):
+    """Let another thread begin to act after the `at`-th call, as if between that look and our commit. It has to wait for that.
+
+    Returns a wait for its end.
+    """
+    look, looks, thread = getattr(owner, name), [], threading.Thread(target=action)
+
+    def interrupted(*asked, **more):
+        found = look(*asked, **more)
+        looks.append(asked)
+        if len(looks) == at:
+            thread.start()
+            thread.join(0.5)
+            assert thread.is_alive()
+        return found
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+    def wait():
+        assert len(looks) >= at
+        thread.join(10)
+
+    return wait
 
 
 def put_out(world, user, before=None):
@@ -302,27 +328,29 @@ def test_who_takes_rows_in_one_by_one_holds_nothing_up_while_another_is_at_it(wo
     world.idp.edit(bob, {"first_name": "Robert"})
     world.idp.ask_to_be_forgotten(user)
     world.deliver_all()
-    monkeypatch.setattr(intake, "_take_all", None)
+    one_by_one(monkeypatch)
     assert while_another_erases(world, world.link(bob), lambda: intake.take(world.work)) == []
     assert world.link(user).erasure
 
 
 def test_what_is_read_while_its_person_is_forgotten_is_not_kept(world, monkeypatch):
-    """The reader waits for the link until the person is forgotten, and asks who was erased after that."""
     user = world.idp.register(ADA)
     world.run()
     world.deliver(Change("user.login", user, world.clock(), details={"said": EMAIL}), key="evt-late")
-    lock, locks = Links.lock, []
-
-    def interrupted(links, *asked, **more):
-        locks.append(asked)
-        if len(locks) == 1:
-            thread = threading.Thread(target=lambda: put_out(world, user))
-            thread.start()
-            thread.join(10)
-        return lock(links, *asked, **more)
-
-    monkeypatch.setattr(Links, "lock", interrupted)
+    wait = meanwhile(monkeypatch, Tombstones, "users", 1, lambda: put_out(world, user))
     intake.take(world.work)
-    assert locks
+    wait()
     nothing_is_left(world, user)
+
+
+def test_who_is_forgotten_while_something_of_others_is_read_is_not_named_there(world, monkeypatch):
+    user = world.idp.register(ADA)
+    world.run()
+    bob = world.idp.register({**BOB, "custom.invited_by": EMAIL})
+    world.deliver_all()
+    wait = meanwhile(monkeypatch, Tombstones, "emails", 1, lambda: put_out(world, user))
+    intake.take(world.work)
+    wait()
+    with world.store.read() as tx:
+        said = b" ".join(row.body for row in tx.inbox.of("members", [bob])).decode()
+    assert (EMAIL in said, BOB["email"] in said, "(erased)" in said) == (False, True, True)

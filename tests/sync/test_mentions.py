@@ -41,6 +41,7 @@ def test_mentions(body, told):
         "ada@example.com", "Ada <ada@example.com>", "mailto:ada@example.com", "ADA@Example.COM",
         "ada@example.com,bob@example.com", "by ada@example.com.", "'ada@example.com'", "/?by=ada@example.com&to=x",
         "bob@example.com;ada@example.com", "bob+ada@example.com, ada@example.com",
+        "/?by=ada%40example.com", "/?to=%22Ada%22%20ada@example.com", "/?x=%2Fada%40example.com%2Fy", "see /%41da%40EXAMPLE.com.",
     ],
 )  # fmt: skip
 def test_an_address_is_found_in_a_text(text):
@@ -48,6 +49,7 @@ def test_an_address_is_found_in_a_text(text):
     assert body.mentions([], EMAILS)
     assert Body(json.dumps({"said": text}).encode()[:-1]).mentions([], EMAILS)
     assert not Body(body.without(EMAILS)).mentions([], EMAILS)
+    assert body.addresses() >= {*EMAILS}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_an_address_is_found_in_a_text(text):
     [
         "bada@example.com", "bob.ada@example.com", "bob+ada@example.com", "bob-ada@example.com", "o'ada@example.com",
         "\u00e9ada@example.com", "ada@example.com.br", "ada@example.com-y", "ada@example.community", "ada@example.com--y",
+        "bob%2Bada@example.com", "bob%2Dada%40example.com", "ada%40example.com%2Ebr",
     ],
 )  # fmt: skip
 def test_a_part_of_another_address_is_somebody_else(text):
@@ -62,6 +65,7 @@ def test_a_part_of_another_address_is_somebody_else(text):
     assert not Body(body).mentions([], EMAILS)
     assert not Body(body[:-1]).mentions([], EMAILS)
     assert json.loads(Body(body).without(EMAILS)) == {"said": text}
+    assert not Body(body).addresses() & {*EMAILS}
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,23 @@ def test_a_part_of_another_address_is_somebody_else(text):
 def test_without(body, rest):
     assert Body(body).without(EMAILS) == rest
     assert not Body(rest).mentions([], EMAILS)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        pytest.param(b'{"mail": "ADA@example.com", "mail": "x"}', {"ada@example.com"}, id="of two values of one name the other"),
+        pytest.param(b'{"by": "ada\\u0040example.com"', {"ada@example.com"}, id="broken JSON"),
+        pytest.param('["ada@example.com"]'.encode("utf-16"), {"ada@example.com"}, id="two bytes a letter"),
+        pytest.param('"o!x@b\u00fc.example"'.encode(), {"x@b\u00fc.example", "o!x@b\u00fc.example"}, id="signs"),
+        pytest.param(b"@" * 1_000_000, set(), id="signs alone"),
+        pytest.param(b"a" * 1_000_000 + b"!@", set(), id="no end of letters"),
+        pytest.param(b"nobody", set(), id="none"),
+    ],
+)  # fmt: skip
+def test_addresses(body, found):
+    assert Body(body).addresses() == found
+
+
+def test_no_address_is_longer_than_mail_servers_take():
+    assert {len(one) for one in Body(b"a" * 1_000_000 + b"@" + b"b" * 1_000_000).addresses()} == {641}
