@@ -235,7 +235,7 @@ def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
     rows = []
     for ruling in _to_subscription(case):
         consent, granted = ruling.consent, ruling.now.state is GRANTED
-        for number, address in enumerate([case.seen.address or "", *([] if granted else _own_address(case))]):
+        for number, address in enumerate([case.seen.address or "", *([] if granted else _further_addresses(case))]):
             row = StatusWrite(
                 f"{case.link.id}:{consent.consent}:{number}", address, case.policy.subscriptions[consent.subscription or ""],
                 granted, consent.legal_basis.value if consent.legal_basis else None, consent.explanation,
@@ -244,13 +244,14 @@ def _rows(case: Case) -> list[tuple[Ruling, StatusWrite]]:
     return rows
 
 
-def _own_address(case: Case) -> list[str]:
-    """The user's own address, where the contact has another one: a withdrawal is about that, too. Ours may never get it, because
-    somebody else's contact has it.
+def _further_addresses(case: Case) -> list[str]:
+    """What a withdrawal is about, too: the user's own address, where the contact has another one (ours may never get it, because
+    somebody else's contact has it), and the one the contact had, where that is not to be seen: it may come back with it.
     """
-    email = case.seen.user.values.get("email") if case.seen.user else None
-    one = email.strip().lower() if isinstance(email, str) else ""
-    return [one] if one and one != case.seen.address else []
+    contact, user = case.seen.contact or case.link.contact, case.seen.user
+    told = [contact.properties.get("email") if contact else None, user.values.get("email") if user else None]
+    found = dict.fromkeys(one.strip().lower() for one in told if isinstance(one, str))
+    return [one for one in found if one and one != case.seen.address]
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,6 +341,17 @@ def test_who_says_stop_while_the_contact_is_missing_has_said_it_to_the_address(w
     assert ledger(world, user)[-1][:2] == ("newsletter", "revoked")
 
 
+def test_who_says_stop_by_another_address_while_the_contact_is_missing_has_said_it_to_the_contacts_as_well(world):
+    user = world.idp.register(USER, consents=[GRANTED])
+    world.run()
+    world.crm.delete(world.contact_of(user))
+    world.run()
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert (status(world), status(world, email="new@example.com")) == ("revoked", "revoked")
+
+
 def test_a_grant_while_the_contact_is_missing_is_not_written(world):
     user = world.idp.register(USER)
     world.run()
