@@ -10,7 +10,7 @@ from connector.engine.plan import STOPPING, Step
 from connector.errors import ConnectorError, Transient, Unavailable
 from connector.model import Link, LinkState
 from connector.store import Tx
-from connector.sync import brakes, consents, contacts, linking, memberships, observe, people, users
+from connector.sync import brakes, consents, contacts, hearing, linking, memberships, observe, people, users
 from connector.sync.case import Case, cases, keep
 from connector.sync.options import ASKED, Mark
 from connector.sync.record import record
@@ -59,7 +59,7 @@ def _out_of_ended_runs(tx: Tx, links: list[Link]) -> list[Link]:
 
 def _carry_through(work: Work, batch: list[Case], asked: Mark) -> None:
     """See, decide, write, record. asked: see `contacts.know_options`."""
-    consents.know_types(work, _open(batch))
+    hearing.know_types(work, _open(batch))
     braked = False
     try:
         contacts.know_options(work, _open(batch), asked)
@@ -85,13 +85,13 @@ def _see(work: Work, batch: list[Case]) -> None:
     for case in _open(batch):
         case.decide()
     keep(work, _open(batch))
-    consents.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, *STOPPING))
+    hearing.look(work, _open(batch, Step.WRITE, Step.CREATE_CONTACT, *STOPPING))
     _provisional(work, batch)
     keep(work, _open(batch))
     _unlinked(work, batch)
-    consents.look(work, _open(batch, Step.WRITE))
+    hearing.look(work, _open(batch, Step.WRITE))
     observe.conflict_times(work, batch)
-    consents.look(work, [case for case in _open(batch, Step.WRITE) if case.decided.asks_all])  # a yes that is the later one
+    hearing.look(work, [case for case in _open(batch, Step.WRITE) if case.decided.asks_all])  # a yes that is the later one
     users.freshen(work, batch)
 
 

@@ -1,5 +1,6 @@
 """What is remembered of a batch's consents: what stands and who said what, the proof, and addresses that somebody left."""
 
+from dataclasses import replace
 from typing import Any
 
 from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, encoded, without_time
@@ -100,3 +101,10 @@ def addresses_before(case: Case) -> list[str]:
     """The addresses that the consents of the mapping hung on."""
     known = [case.link.consents.get(one.consent) for one in case.mapping.consents]
     return [one["address"] for one in known if one and one.get("address")]
+
+
+def remember_refusal(case: Case, ruling: Ruling, why: str) -> None:
+    """The CRM keeps the opt-out: the grant is held, and not tried again until somebody says something new."""
+    standing = replace(ruling.before, refused=ruling.now, why=why)
+    case.link = replace(case.link, consents={**case.link.consents, ruling.consent.consent: encoded(standing)})
+    case.decide()

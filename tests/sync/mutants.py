@@ -15,7 +15,7 @@ from connector.engine.normalise import Reading
 from connector.store import inbox
 from connector.store.links import Links
 from connector.store.tombstones import Tombstones
-from connector.sync import consents, intake, record, standings
+from connector.sync import hearing, intake, record, standings
 
 from .fakes import FakeIdp
 from .lives import live, story
@@ -171,7 +171,7 @@ def take_a_late_grant(patch):
 
 def forget_the_old_address(patch):
     """An opt-out made at the address somebody just left is not looked for."""
-    patch.setattr(consents, "_former", lambda case: None)
+    patch.setattr(hearing, "_former", lambda case: None)
 
 
 CONSENT_MUTANTS = [

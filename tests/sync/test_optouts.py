@@ -146,3 +146,27 @@ def test_a_yes_that_is_later_than_an_unticked_property_reaches_the_subscription_
     world.run()
     assert (status(world), contact(world, user)["newsletter_consent"], consent(world, user)) == ("granted", "true", "granted")
     assert world.link(user).consents["newsletter"]["now"]["state"] == "granted"
+
+
+@pytest.mark.parametrize(("told_at", "goes_out"), [(2, False), (3, False), (4, True)])
+def test_an_opt_out_that_an_answer_leaves_out_is_asked_for_again_before_a_grant(world, monkeypatch, told_at, goes_out):
+    """It is later than the grant that goes out. A status that is left out again and again counts as none."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.clock.pass_(1)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    look, looks = world.crm.statuses, []
+
+    def leaves_out(emails):
+        looks.append(emails)
+        found = look(emails)
+        return found if len(looks) >= told_at else {one: {} for one in found}
+
+    monkeypatch.setattr(world.crm, "statuses", leaves_out)
+    written = world.crm.made["write_statuses"]
+    world.run()
+    assert (world.crm.made["write_statuses"] > written) == goes_out
