@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import Unavailable
+from connector.model import LinkState
 from connector.providers.base import Capabilities
 from connector.settings import Brakes
 from connector.sync import brakes, erase, reconcile, repair
@@ -176,6 +177,25 @@ def test_withdrawals_of_held_links_are_braked_and_the_link_stays_held_for_its_ow
             repair.release(tx, link)
     world.run()
     assert [status(world, email=email) for email in emails] == ["revoked"] * 5
+
+
+@pytest.mark.parametrize("later", [0, 2 * HOUR], ids=["within the hour", "after it"])
+def test_what_the_brake_on_opt_outs_stopped_waits_though_the_link_is_looked_at_for_something_else(tmp_path, later):
+    world = World(tmp_path, mapping=CONSENTS, brakes=Brakes(opt_outs=1, opt_outs_percent=0))
+    emails = [f"u{number}@example.com" for number in range(3)]
+    users = [world.idp.register({**USER, "email": email}, consents=[GRANTED]) for email in emails]
+    world.run()
+    world.clock.pass_(10)
+    for user in users:
+        world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    world.clock.pass_(later)
+    for link in [world.link(user) for user in users]:
+        with world.store.write() as tx:
+            tx.links.notice(link.id, {"recheck": True}, tx.now)
+    world.run()
+    assert [status(world, email=email) for email in emails].count("revoked") == 1
+    assert [world.link(user).state for user in users].count(LinkState.HELD) == 2
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 50, 200])
