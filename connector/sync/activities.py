@@ -17,7 +17,7 @@ from connector.crm.base import EVENTS
 from connector.model import USER_KINDS, Change, Link
 from connector.sinks import Sink
 from connector.store import Tx
-from connector.store.activities import CRM
+from connector.store.activities import CRM, OPEN
 from connector.store.inbox import Stored
 from connector.sync.burst import burst
 from connector.sync.mentions import Body
@@ -61,6 +61,21 @@ def notice(work: Work, tx: Tx, provider: str, changes: Sequence[tuple[Stored, Ch
     tx.activities.add([{**row, "sink": name} for row, name in meant])
     found = tx.activities.restless(provider, {row["user_id"] for row in rows})
     tx.activities.calm({**found, "drop": []})  # a link may yet be made in this transaction
+
+
+def gone(work: Work, tx: Tx, link: Link) -> None:
+    """A user is gone, and a look showed it, not a delivery: sinks where users are deleted hear of it all the same.
+
+    Call it in the transaction that ends the link.
+    """
+    names = sinks.deleting(work.mappings[link.provider])
+    if not names or not link.user_id:
+        return
+    if any(row.kind == sinks.LEAVING and row.state in OPEN for row in tx.activities.of_user(link.provider, link.user_id)):
+        return
+    what = {"kind": sinks.LEAVING, "occurred_at": tx.now, "entry_point": None, "details": {}}
+    told = {"provider": link.provider, "user_id": link.user_id, "event_id": f"gone:{link.id}.{link.token}", **what}
+    tx.activities.add([{**told, "sink": name} for name in names])
 
 
 def leave_out_erased(tx: Tx, provider: str, user_id: str) -> None:

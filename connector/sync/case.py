@@ -119,6 +119,13 @@ class Case:
         told = [user_consent(one.consent, user) for one in self.mapping.consents] if user is not None else []
         return any(one.state is ConsentState.REVOKED for one in told)
 
+    def seen_at(self, now: datetime) -> dict[str, datetime]:
+        """When the sides were seen, as columns. A contact that is written to without being read is not seen as a whole."""
+        looked = self.answered & {"contact.read", "contact.find"} or self.link.contact is None
+        user = any(call.startswith("user.") for call in self.answered)
+        seen = {"user_seen_at": user, "contact_seen_at": bool(looked) and self.seen.contact is not None}
+        return {name: now for name, is_now in seen.items() if is_now}
+
     def given_up(self, attempts: int) -> None:
         """A link that one worker after another was lost over is not tried any more."""
         if self.link.lost >= attempts:

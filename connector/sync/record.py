@@ -19,7 +19,7 @@ from connector.model import ANSWERABLE, FINAL, Link, LinkState, User, Value
 from connector.store import Tx
 from connector.store.history import Entry
 from connector.store.rows import email_of
-from connector.sync import health, portal, standings, unlisted
+from connector.sync import activities, health, portal, standings, unlisted
 from connector.sync.brakes import may_withdraw, waits_for
 from connector.sync.case import Case, still_ours
 from connector.sync.forget import barred, forget
@@ -150,6 +150,13 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
         tx.history.add(case.entries)
         tx.ledger.append(standings.ledger_rows(tx, case))
         standings.bury_former(tx, case)
+    _ended(work, tx, case, row, before)
+
+
+def _ended(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
+    """What a link's end brings with it, once it is recorded."""
+    if case.values.get("state") is LinkState.DELETED and case.seen.user_gone:
+        activities.gone(work, tx, row)
     if case.values.get("state") is LinkState.ERASED:
         removed = case.decided.step is Step.FORGET_PERSON and case.mapping.events.as_ != "none" and not case.left
         forget(tx, row, before=before, removed=removed)
@@ -197,7 +204,7 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
         "intent": case.unheard, "reread": False, "recheck": bool(case.closed), "consents": standings.remembered(case),
-        **_seen_at(tx, case),
+        **case.seen_at(tx.now),
     }  # fmt: skip
     _tell_doubts(case)
     if case.fetched:
@@ -207,14 +214,6 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     if "state" not in case.values:
         _stay(work, tx, case, row, values)
     return values | case.values
-
-
-def _seen_at(tx: Tx, case: Case) -> dict[str, Any]:
-    """When the sides were seen. A contact that is written to without being read is not seen as a whole."""
-    looked = case.answered & {"contact.read", "contact.find"} or case.link.contact is None
-    user = any(call.startswith("user.") for call in case.answered)
-    seen = {"user_seen_at": user, "contact_seen_at": bool(looked) and case.seen.contact is not None}
-    return {name: tx.now for name, now in seen.items() if now}
 
 
 def _stay(work: Work, tx: Tx, case: Case, row: Link, values: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from connector.errors import Unavailable
 from connector.model import Change
 from connector.settings import Retries
-from connector.sync import activities, intake, repair
+from connector.sync import activities, intake, reconcile, repair
 from connector.sync.forget import forget
 
 from ..sinks.server import Collector
@@ -180,6 +180,22 @@ def test_who_is_deleted_there_is_so_without_a_word_where_the_deletion_is_not_amo
     leave(world, user)
     assert [kind for kind, _ in told(collector)] == types
     assert {one.sink for one in of(world, user) if one.kind == "user.deleted"} == ({*sinks(world)} - {"crm"} if types else set())
+    assert counts(world)["pending"] == 0
+
+
+@pytest.mark.parametrize("mapping", [EVENTS, UNTOLD], ids=["among the types", "not among them"])
+def test_who_is_found_gone_without_a_word_of_it_is_deleted_there_as_well(worlds, collector, mapping):
+    world = worlds(mapping=mapping)
+    user = joined(world)
+    world.idp.remove(user)
+    world.idp.events.clear()
+    world.sweep()
+    reconcile.reconcile(world.work, world.doze, ["members"], lambda *told: None)
+    for _ in range(2):
+        activities.send(world.work)
+        world.later(HOUR)
+    assert world.link(user).state == "deleted"
+    assert [kind for kind, _ in told(collector)] == (["track"] if mapping == EVENTS else []) + ["delete"]
     assert counts(world)["pending"] == 0
 
 
