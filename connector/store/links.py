@@ -63,6 +63,11 @@ class Links:
         """Links whose user or contact was last seen with this address (in normal form)."""
         return self._where(link.c.email == email)
 
+    def in_use(self, emails: Iterable[str]) -> set[str]:
+        """Those of these addresses (in normal form) that somebody living has."""
+        query = select(link.c.email).where(link.c.email.in_(list(emails)), link.c.state.in_(LIVING))
+        return set(self._db.execute(query).scalars())
+
     def erasing(self, emails: Iterable[str]) -> set[str]:
         """Those of these addresses (in normal form) whose person is about to be erased."""
         query = select(link.c.email).where(link.c.email.in_(list(emails)) & link.c.erasure)

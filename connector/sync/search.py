@@ -182,9 +182,9 @@ def named(tx: Tx, link: Link, before: Search) -> tuple[dict[int, bytes], dict[in
 def of_erased(tx: Tx, bodies: Mapping[int, Body]) -> dict[int, bytes]:
     """Which of these name somebody who was erased, by an address that nobody has now: by key, what it says without that."""
     told = {key: body.addresses() for key, body in bodies.items()}
-    gone = tx.tombstones.emails(sorted(set().union(*told.values())), ["email", "former"])
-    gone = {one: at for one, at in gone.items() if not any(link.state in LIVING for link in tx.links.by_email(one))}
-    return {key: bodies[key].without(found & gone.keys()) for key, found in told.items() if found & gone.keys()}
+    gone = set(tx.tombstones.emails(sorted(set().union(*told.values())), ["email", "former"]))
+    gone -= tx.links.in_use(gone) if gone else set()
+    return {key: bodies[key].without(found & gone) for key, found in told.items() if found & gone}
 
 
 def _without(rows: Iterable[tuple[int, Body]], one: Person) -> dict[int, bytes]:
