@@ -153,13 +153,21 @@ def _is_server(url: str) -> bool:
 def broker_url(url: str) -> str:
     """An address of a broker, or several behind each other with a semicolon between them."""
     if not re.match(BROKERS, url):
-        raise ValueError("expected memory://, redis://HOST:PORT/NUMBER or amqp://USER:PASSWORD@HOST")
+        raise ValueError(A_BROKER)
     if not all(_is_broker(one) for one in url.split(";")):
         raise ValueError(MISREAD)
+    if not all(_is_numbered(one) for one in url.split(";")):
+        raise ValueError(A_BROKER)
     return url
 
 
 BROKERS = "(memory|redis|rediss|amqp|amqps)://"
+A_BROKER = "expected memory://, redis://HOST:PORT/NUMBER or amqp://USER:PASSWORD@HOST"
+
+
+def _is_numbered(url: str) -> bool:
+    """Whether a Redis database, if one is named, is a number: Redis has no names for them."""
+    return not url.startswith("redis") or bool(re.fullmatch(r"/?\d*", urlsplit(url).path))
 
 
 def _is_broker(url: str) -> bool:

@@ -58,6 +58,7 @@ BAD = {
     ),
     "database": ("database_url: §mysql://u:hush@h/db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
     "database file": ("database_url: §sqlite://c.db\n" + MINIMAL, "database_url: expected sqlite:///FILE or postgresql://"),
+    "number of the broker's database": ("broker_url: §redis://h/abc\n" + MINIMAL, "broker_url: expected memory://, redis://HOST"),
     "broker": ("broker_url: §kafka://u:hush@h\n" + MINIMAL, "broker_url: expected memory://, redis://"),
     "crm kind": (MINIMAL + "crm2: {}\n", "crm2: unknown key; did you mean crm?"),
     "crm": (MINIMAL.replace("crm:\n", "crm:\n  kind: §salesforce\n"), "crm.kind: expected hubspot, found 'salesforce'"),
