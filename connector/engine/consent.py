@@ -223,6 +223,8 @@ def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bo
     """Whether a voice says what it did not say when this was last settled."""
     if said.state is UNKNOWN:
         return False
+    if said.state is GRANTED and voices.ours.get(name) is GRANTED:
+        return False  # whatever time it carries, also where a grant was heard there before
     known = before.heard.get(name)
     if known is not None and known.state is said.state:
         if name == Voice.USER and said.state is REVOKED and said.at is None:  # said once more, nobody knows when
@@ -231,8 +233,6 @@ def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bo
     if said.state is REVOKED:
         return True
     if name == Voice.PROPERTY and voices.readable:
-        return False
-    if voices.ours.get(name) is GRANTED:
         return False
     old = name in CRM_VOICES and voices.not_before is not None and (said.at is None or said.at <= voices.not_before)
     return not (old or (name == Voice.SUBSCRIPTION and _before_written(said, before)))

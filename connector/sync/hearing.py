@@ -7,7 +7,7 @@ from typing import Any
 from connector.engine.consent import GRANTED, NOTHING, UNKNOWN, Voice, decoded
 from connector.engine.plan import STOPPING
 from connector.engine.rulings import NOT_KEPT, Other, not_kept
-from connector.errors import Denied, Transient
+from connector.errors import Denied, Transient, Unavailable
 from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement
 from connector.sync.case import Case
@@ -18,7 +18,9 @@ READING = "subscription.read"
 """The kind of call these are."""
 
 LOOKS = 3
-"""At a status that is not told any more, before it counts as none."""
+"""At a status that is not told any more."""
+
+LEFT_OUT = "hubspot: subscriptions: read: the answer leaves out the status of a type that it told before"
 
 
 def know_types(work: Work, batch: list[Case]) -> None:
@@ -57,7 +59,7 @@ def look(work: Work, batch: list[Case]) -> None:
 
 
 def _look_at_statuses(work: Work, asking: list[Case], looks: int = LOOKS) -> None:
-    if not asking or not looks:
+    if not asking:
         return
     try:
         found = work.crm.statuses([*_addresses(asking), *(one for case in asking if (one := _former(case)))])
@@ -71,21 +73,30 @@ def _look_at_statuses(work: Work, asking: list[Case], looks: int = LOOKS) -> Non
     for case in asking:
         case.answered.add(READING)
         address = case.seen.address or ""
-        former = found.get(_former(case) or "", {})
-        case.seen = replace(case.seen, statuses=found.get(address, {}), former=former, not_before=before.get(address))
+        told = {**(case.seen.statuses or {}), **found.get(address, {})}
+        former = {**case.seen.former, **found.get(_former(case) or "", {})}
+        case.seen = replace(case.seen, statuses=told, former=former, not_before=before.get(address))
         for ruling in [one for one in case.decide().rulings if not_kept(one)]:
             remember_refusal(case, ruling, NOT_KEPT)
-    _look_at_statuses(work, [case for case in asking if _lacks_one(case)], looks - 1)
+    if looks > 1:
+        again = [case for case in asking if _left_out(case, Voice.SUBSCRIPTION, Voice.FORMER)]
+        _look_at_statuses(work, again, looks - 1)
+        return
+    for case in asking:
+        if any(one.state is not UNKNOWN for one in _left_out(case, Voice.SUBSCRIPTION)):
+            case.failed(READING, Unavailable(LEFT_OUT))
 
 
-def _lacks_one(case: Case) -> bool:
-    """Whether something is to be granted though the CRM leaves out a status that it told before: it may be an opt-out."""
-    told = case.seen.statuses or {}
-    return any(
-        one.to_subscription and one.now.state is GRANTED and case.policy.subscriptions[one.consent.subscription or ""] not in told
-        and one.before.heard.get(Voice.SUBSCRIPTION, NOTHING).state is not UNKNOWN
-        for one in case.decided.rulings
-    )  # fmt: skip
+def _left_out(case: Case, *voices: Voice) -> list[Statement]:
+    """What the CRM told before, and leaves out now that something is to be granted: it may be an opt-out by now."""
+    told = {Voice.SUBSCRIPTION: case.seen.statuses or {}, Voice.FORMER: case.seen.former}
+    granting = [one for one in case.decided.rulings if one.to_subscription and one.now.state is GRANTED]
+    found = [
+        one.before.heard.get(voice, NOTHING)
+        for one in granting for voice in voices
+        if case.policy.subscriptions[one.consent.subscription or ""] not in told[voice]
+    ]  # fmt: skip
+    return [one for one in found if one != NOTHING]
 
 
 def _hear_others(work: Work, batch: list[Case]) -> None:

@@ -148,9 +148,19 @@ def test_a_yes_that_is_later_than_an_unticked_property_reaches_the_subscription_
     assert world.link(user).consents["newsletter"]["now"]["state"] == "granted"
 
 
-@pytest.mark.parametrize(("told_at", "goes_out"), [(2, False), (3, False), (4, True)])
-def test_an_opt_out_that_an_answer_leaves_out_is_asked_for_again_before_a_grant(world, monkeypatch, told_at, goes_out):
-    """It is later than the grant that goes out. A status that is left out again and again counts as none."""
+def leaves_out(monkeypatch, world, *left):
+    """The portal's next answers about statuses leave these types out, one after the other."""
+    look, coming = world.crm.statuses, list(left)
+
+    def answer(emails):
+        types = coming.pop(0) if coming else ()
+        return {email: {one: said for one, said in told.items() if one not in types} for email, told in look(emails).items()}
+
+    monkeypatch.setattr(world.crm, "statuses", answer)
+
+
+def regranted(world):
+    """Withdrawn, and then granted anew, of which nobody has heard yet."""
     user = granted(world)
     world.clock.pass_(60)
     world.idp.consent(user, "newsletter", "revoked")
@@ -158,15 +168,77 @@ def test_an_opt_out_that_an_answer_leaves_out_is_asked_for_again_before_a_grant(
     world.clock.pass_(60)
     world.idp.consent(user, "newsletter", "granted")
     world.clock.pass_(1)
+    return user
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+def test_an_opt_out_that_answers_leave_out_is_asked_for_again_before_a_grant(world, monkeypatch, times):
+    """It is later than the grant that would go out."""
+    user = regranted(world)
     world.crm.prefer(ADA, "Newsletter", granted=False)
-    look, looks = world.crm.statuses, []
-
-    def leaves_out(emails):
-        looks.append(emails)
-        found = look(emails)
-        return found if len(looks) >= told_at else {one: {} for one in found}
-
-    monkeypatch.setattr(world.crm, "statuses", leaves_out)
+    leaves_out(monkeypatch, world, *[["1001"]] * times)
     written = world.crm.made["write_statuses"]
     world.run()
-    assert (world.crm.made["write_statuses"] > written) == goes_out
+    world.later(60)
+    assert (status(world), consent(world, user), world.crm.made["write_statuses"]) == ("revoked", "revoked", written)
+
+
+def test_what_an_answer_told_is_not_forgotten_when_the_next_leaves_it_out(world, monkeypatch):
+    user = regranted(world)
+    for state in ("revoked", "granted"):
+        world.idp.consent(user, "product", state)
+        world.run()
+        world.clock.pass_(1)
+    world.idp.consent(user, "product", "revoked")
+    world.run()
+    world.clock.pass_(60)
+    for name in ("newsletter", "product"):
+        world.idp.consent(user, name, "revoked")
+    world.run()
+    world.clock.pass_(60)
+    for name in ("newsletter", "product"):
+        world.idp.consent(user, name, "granted")
+    world.clock.pass_(1)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    leaves_out(monkeypatch, world, ["1002"], ["1001"], ["1001"])
+    written = world.crm.made["write_statuses"]
+    world.run()
+    assert (status(world), status(world, "1002"), consent(world, user)) == ("revoked", "granted", "revoked")
+    assert world.crm.made["write_statuses"] == written + 1
+
+
+@pytest.mark.parametrize("side", ["provider", "crm"])
+def test_an_opt_out_at_the_former_address_that_an_answer_leaves_out_is_asked_for_again(world, monkeypatch, side):
+    user = granted(world)
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.clock.pass_(60)
+    if side == "provider":
+        world.idp.edit(user, {"email": "new@example.com"})
+    else:
+        world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    leaves_out(monkeypatch, world, ["1001"])
+    world.run()
+    assert (status(world, email="new@example.com"), consent(world, user)) != ("granted", "granted")
+
+
+def test_a_status_that_was_told_as_unspecified_is_asked_for_again_and_counts_as_none_at_last(world, monkeypatch):
+    world.crm.preferences[ADA, "1001"] = Statement(ConsentState.UNKNOWN, source="hubspot")
+    user = world.idp.register(USER)
+    world.run()
+    world.idp.consent(user, "newsletter", "granted")
+    leaves_out(monkeypatch, world, ["1001"])
+    world.clock.pass_(1)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    written = world.crm.made["write_statuses"]
+    world.run()
+    assert (status(world), world.crm.made["write_statuses"]) == ("revoked", written)
+
+
+def test_a_portal_that_tells_nothing_of_who_was_never_asked_gets_the_grant_at_once(world):
+    user = world.idp.register(USER)
+    world.run()
+    looks = world.crm.made["statuses"]
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    assert (status(world), world.crm.made["statuses"]) == ("granted", looks + 1)
