@@ -109,8 +109,14 @@ class Activities:
         return told + [Made(row.sink, key=row.key) for row in rows if row.sink == CRM and row.state == "sending" and row.key]
 
     def page(self, after: int, limit: int) -> list[Told]:
-        """A page, by id, of what events tell, of those with an address in it."""
-        return self._told(cast(activity.c.details, Text).like("%@%") & (activity.c.id > after), limit)
+        """A page, by id, of what events tell, of those with an address in it, be it in a link."""
+        details = cast(activity.c.details, Text)
+        return self._told((details.contains("@") | details.contains("%40", autoescape=True)) & (activity.c.id > after), limit)
+
+    def told(self, provider: str, event_ids: Iterable[str]) -> list[Told]:
+        """What these events of a provider tell, those in all sinks."""
+        ids = [kept(one) for one in event_ids]
+        return self._told((activity.c.provider == provider) & activity.c.event_id.in_(ids), None)
 
     def among(self, ids: Iterable[int]) -> list[Told]:
         """What these events tell."""

@@ -78,11 +78,14 @@ def gone(work: Work, tx: Tx, link: Link) -> None:
     tx.activities.add([{**told, "sink": name} for name in names])
 
 
-def leave_out_erased(tx: Tx, provider: str, user_id: str) -> None:
-    """Take the addresses of people who were erased out of what a user's events tell."""
-    bodies = {one.id: Body(json.dumps(one.details).encode()) for one in tx.activities.of_user(provider, user_id)}
-    for row, details in of_erased(tx, bodies).items():
-        tx.activities.rewrite(row, json.loads(details))
+def leave_out_erased(tx: Tx, told: Sequence[tuple[Stored, Change]]) -> None:
+    """Take the addresses of people who were erased out of the events that these deliveries told of."""
+    ids: dict[str, set[str]] = {}
+    for row, change in told:
+        ids.setdefault(row.source, set()).add(_event_id(row, change))
+    bodies = {one.id: Body(one.body) for provider, found in ids.items() for one in tx.activities.told(provider, found)}
+    for row_id, details in of_erased(tx, bodies).items():
+        tx.activities.rewrite(row_id, json.loads(details))
 
 
 def wake(work: Work, links: Iterable[Link] | None = None) -> None:
@@ -203,10 +206,14 @@ def _row(provider: str, row: Stored, change: Change, names: Sequence[str]) -> di
     told = change.details
     return {
         "provider": provider,
-        "event_id": change.event_id or row.sender_id or f"sha256:{hashlib.sha256(row.body).hexdigest()}",
+        "event_id": _event_id(row, change),
         "user_id": change.record_id,
         "kind": change.kind,
         "occurred_at": change.occurred_at or row.received_at,
         "entry_point": str(told["entry_point"]) if "entry_point" in told else None,
         "details": {name: told[name] for name in names if isinstance(told.get(name), str | int | float | bool)},
     }
+
+
+def _event_id(row: Stored, change: Change) -> str:
+    return change.event_id or row.sender_id or f"sha256:{hashlib.sha256(row.body).hexdigest()}"

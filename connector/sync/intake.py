@@ -117,9 +117,8 @@ def _leave_out_erased(tx: Tx, rows: Sequence[Stored], read: Sequence[tuple[Store
     said = of_erased(tx, {row.id: Body(row.body) for row in rows})
     for row_id, body in said.items():
         tx.inbox.rewrite(row_id, body)
-    for row, change in read:
-        if row.id in said and row.source != CRM:
-            activities.leave_out_erased(tx, row.source, change.record_id)
+    if said:
+        activities.leave_out_erased(tx, [(row, change) for row, change in read if row.id in said and row.source != CRM])
 
 
 def _lock(tx: Tx, read: Sequence[tuple[Stored, Change]]) -> None:

@@ -10,12 +10,24 @@ from urllib.parse import unquote
 GONE = "(erased)"
 """Stands where somebody was named who was erased."""
 
+FEW = 20
+"""Addresses that are looked for one by one."""
+
 LONGEST = 320
 """Letters of an address on either side of its sign; no mail server takes longer ones (RFC 5321 section 4.5.3.1)."""
 
 _DOMAIN = re.compile(r"\w(?:[\w.-]*\w)?")
-_BEFORE = (re.compile(r"[\w.+'-]+"), re.compile(r"[^\s\"<>()\[\],;:\\]+"))
-"""What stands before the sign, read backwards: letters and digits, mostly, or else any sign that may stand in an address."""
+_BEFORE = re.compile(r"[^\s\"<>()\[\],;:\\]+")
+"""What may stand before the sign, read backwards."""
+
+_EDGE = re.compile(r"(?<!\w)'|[^\w.+'-]")
+"""Behind such a sign an address may begin: in a link, say."""
+
+EDGES = 8
+"""Of those, so many are tried."""
+
+_PLAIN = re.compile(rf"(?<![\w.+-])(?<!\w')[\w.+'-]+@{_DOMAIN.pattern}")
+"""An address of nothing but letters, digits and the usual signs."""
 
 
 class Body:
@@ -66,12 +78,18 @@ def _blanked(value: Any, emails: Collection[str]) -> Any:
         return {_blanked(key, emails): _blanked(inner, emails) for key, inner in value.items()}
     if isinstance(value, list):
         return [_blanked(inner, emails) for inner in value]
-    if not isinstance(value, str) or not _holds(value, emails):
-        return value
-    rest = value
-    for email in emails:
+    return _cut(value, emails) if isinstance(value, str) else value
+
+
+def _cut(text: str, emails: Collection[str]) -> str:
+    """A text with GONE in the place of these addresses; nothing else, where one is spelled in another way."""
+    here = _addresses(_spellings(text)) & {*emails} if len(emails) > FEW else emails
+    if not _holds(text, here):
+        return text
+    rest = _PLAIN.sub(lambda found: GONE if found[0].casefold() in here else found[0], text)
+    for email in [one for one in here if _holds(rest, [one])]:
         rest = re.sub(_address(email), GONE, rest, flags=re.IGNORECASE)
-    return GONE if _holds(rest, emails) else rest
+    return GONE if _holds(rest, here) else rest
 
 
 def _says(name: str, value: Any, ids: Collection[str], emails: Collection[str]) -> bool:
@@ -86,12 +104,21 @@ def _spellings(text: str) -> str:
 
 
 def _addresses(text: str) -> set[str]:
-    found = set()
-    for left, right in pairwise(text.split("@")):
-        if domain := _DOMAIN.match(right[:LONGEST]):
-            read = (shape.match(left[: -LONGEST - 1 : -1]) for shape in _BEFORE)
-            found |= {f"{one[0][::-1]}@{domain[0]}" for one in read if one}
-    return found | {one.lstrip("'") for one in found}
+    pieces = text.split("@")
+    return {
+        one
+        for left, right in {(left[-LONGEST:], right[:LONGEST]) for left, right in pairwise(pieces)}
+        for one in _around(left, right)
+    }
+
+
+def _around(left: str, right: str) -> Iterator[str]:
+    """What may be an address around one sign."""
+    domain, before = _DOMAIN.match(right), _BEFORE.match(left[::-1])
+    if domain and before:
+        run = before[0][::-1]
+        starts = [0, *[edge.end() for edge in _EDGE.finditer(run)][-EDGES:]]
+        yield from (f"{run[start:]}@{domain[0]}" for start in starts if run[start:])
 
 
 def _holds(text: str, emails: Collection[str]) -> bool:

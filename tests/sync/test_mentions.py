@@ -110,5 +110,18 @@ def test_addresses(body, found):
     assert Body(body).addresses() == found
 
 
+def test_an_odd_address_is_found_in_a_link():
+    body = Body(b'{"from": "/i?by=a%2Fb%26c%3Dd%40example.com&x=1", "to": "a/b&c=d@example.com"}')
+    assert "a/b&c=d@example.com" in body.addresses()
+    assert body.without(["a/b&c=d@example.com"]) == b'{"from": "(erased)", "to": "(erased)"}'
+
+
+def test_any_number_of_addresses_can_be_taken_out():
+    many = [f"user{number}@example.com" for number in range(1000)]
+    said = {"all": " ".join(many), "odd": f"'{many[7]}' bada@example.com", **dict.fromkeys(many, "x")}
+    rest = json.loads(Body(json.dumps(said).encode()).without(many))
+    assert rest == {"all": " ".join(["(erased)"] * 1000), "odd": "'(erased)' bada@example.com", "(erased)": "x"}
+
+
 def test_no_address_is_longer_than_mail_servers_take():
     assert {len(one) for one in Body(b"a" * 1_000_000 + b"@" + b"b" * 1_000_000).addresses()} == {641}

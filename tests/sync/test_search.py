@@ -291,6 +291,7 @@ def test_identity_events_of_others_lose_the_address(known, late):
         event_of_bob(world, bob, 2, "sent", {"invited_by": EMAIL})
         event_of_bob(world, bob, 3, "pending", others)
         event_of_bob(world, bob, 4, "dropped", {})
+        event_of_bob(world, bob, 5, "pending", {"page": f"/?by={EMAIL.replace('@', '%40')}"})
 
     if not late:
         happen()
@@ -300,7 +301,13 @@ def test_identity_events_of_others_lose_the_address(known, late):
     with world.store.write() as tx:
         forget(tx, world.link(user), before=before)
         told = [one.details for one in tx.activities.of_user("members", bob) if one.event_id.startswith("e-bob")]
-    assert told == [{"invited_by": "Tweety <(erased)>", "inviter": user}, {"invited_by": "(erased)"}, others, {}]
+    assert told == [
+        {"invited_by": "Tweety <(erased)>", "inviter": user},
+        {"invited_by": "(erased)"},
+        others,
+        {},
+        {"page": "(erased)"},
+    ]
 
 
 @pytest.mark.parametrize("said", [{"user": "{user}"}, {"mail": EMAIL}])
