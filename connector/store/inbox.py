@@ -30,7 +30,7 @@ BLANK: dict[str, Any] = {"body": b"", "meta": {}, "record": None, "state": "done
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One row on its way through intake."""
+    """One row on its way through intake. readable: False for one that is in quarantine since it came."""
 
     id: int
     source: str
@@ -39,6 +39,7 @@ class Stored:
     meta: dict[str, str]
     received_at: datetime
     tries: int
+    readable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Kept:
     record: str | None
 
 
-_STORED = [inbox.c[name] for name in Stored.__dataclass_fields__]
+_READABLE = (inbox.c.state != "quarantined").label("readable")
+_STORED = [*(inbox.c[name] for name in Stored.__dataclass_fields__ if name != "readable"), _READABLE]
 
 
 class Inbox:
@@ -86,8 +88,8 @@ class Inbox:
         return found
 
     def claim(self, limit: int) -> list[Stored]:
-        """Pending rows, those that have been due for longest, in the order they came. Locked for this transaction; others skip
-        them."""
+        """Rows to be looked at, those that have been due for longest, in the order they came. Locked for this transaction; others
+        skip them."""
         query = (
             select(*_STORED)
             .where(inbox.c.due_at <= self._tx.moment)
@@ -107,6 +109,10 @@ class Inbox:
     def quarantine(self, row: int, reason: str) -> None:
         """Set one row aside, with why."""
         self._db.execute(update(inbox).where(inbox.c.id == row).values(state="quarantined", due_at=None, reason=reason))
+
+    def leave(self, ids: Sequence[int]) -> None:
+        """These rows, in quarantine, were looked at."""
+        self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(due_at=None))
 
     def postpone(self, ids: Sequence[int], wait: timedelta) -> None:
         """Look at these rows again after `wait`."""
@@ -202,5 +208,5 @@ def _row(source: str, item: Item, now: datetime) -> dict[str, Any]:
         "state": "quarantined" if item.problem else "pending",
         "reason": item.problem,
         "received_at": now,
-        "due_at": None if item.problem else now,
+        "due_at": now,
     }

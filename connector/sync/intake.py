@@ -86,7 +86,7 @@ def _begin(work: Work, limit: int, how: Taking, before: Search | None) -> int:
 
 
 def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> None:
-    read = [(row, change) for row in rows if (change := _read(work, tx, row)) is not None]
+    read = [(row, change) for row in rows if row.readable and (change := _read(work, tx, row)) is not None]
     if any(change.kind in BURYING for _, change in read):
         tx.tombstones.alone()
     else:
@@ -108,6 +108,7 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> 
     tx.inbox.postpone([row.id for row in later], SECOND_LOOK)
     waiting = {row.id for row in later}
     tx.inbox.done({row.id: _about_whom(row, change) for row, change in read if row.id not in waiting})
+    tx.inbox.leave([row.id for row in rows if not row.readable])
     tx.inbox.blank(sorted(forgotten))
     _leave_out_erased(tx, rows, read)
 

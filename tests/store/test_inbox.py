@@ -66,11 +66,13 @@ def test_those_that_waited_longest_are_taken_first_and_in_the_order_they_came(st
         assert [row.id for row in tx.inbox.claim(3)] == [1]
 
 
-def test_an_item_with_a_problem_is_quarantined_and_never_claimed(store):
-    add(store, item("a", problem="no user id"))
+def test_an_item_with_a_problem_is_quarantined_and_claimed_once_as_such(store):
+    add(store, item("a", problem="no user id"), item("b"))
     with store.write() as tx:
-        assert tx.inbox.claim(10) == []
-        assert tx.inbox.counts()["quarantined"] == 1
+        assert [(row.id, row.readable) for row in tx.inbox.claim(10)] == [(1, False), (2, True)]
+        tx.inbox.leave([1])
+        assert [row.id for row in tx.inbox.claim(10)] == [2]
+        assert (tx.inbox.counts()["quarantined"], tx.inbox.quarantined(1)[0]["reason"]) == (1, "no user id")
 
 
 def test_a_quarantined_row_is_set_aside_for_good(store):

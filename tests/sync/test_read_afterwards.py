@@ -75,14 +75,15 @@ def test_an_address_that_somebody_has_after_the_erasure_stays_theirs(known):
     assert (EMAIL in said_of(world, other), "(erased)" in said_of(world, other)) == (True, False)
 
 
+@pytest.mark.parametrize("problem", [None, "odd"], ids=["found out when read", "known when it came"])
 @pytest.mark.parametrize(
     ("body", "rest"), [(f'["{EMAIL}", "odd"]', b'["(erased)", "odd"]'), (f'["{EMAIL}', None)],
 )  # fmt: skip
-def test_what_cannot_be_read_after_the_erasure_does_not_name_the_person(known, body, rest):
+def test_what_cannot_be_read_after_the_erasure_does_not_name_the_person(known, body, rest, problem):
     world, user, _ = known
     erased(world, user)
     with world.store.write() as tx:
-        tx.inbox.add([("members", Item("k-odd", "k-odd", body.encode()))])
+        tx.inbox.add([("members", Item("k-odd", "k-odd", body.encode(), problem=problem))])
     world.run()
     with world.store.read() as tx:
         found = [row["body"] for row in tx.inbox.quarantined(10) if row["sender_id"] == "k-odd"]

@@ -322,7 +322,7 @@ def test_what_waits_to_be_read_is_left_as_it_is(known, said):
         told = export(world.work, tx, [world.link(user)])["links"][0]["deliveries"]
         assert "k-wait" not in [one["sender_id"] for one in told]
         forget(tx, world.link(user), before=before)
-        (row,) = tx.inbox.claim(1)
+        (row,) = [one for one in tx.inbox.claim(10) if one.readable]
     assert (row.sender_id, row.body) == ("k-wait", body)
 
 
