@@ -58,10 +58,10 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
 
 def _keeps(voice: str, known: Statement | None, said: Statement) -> bool:
     """Whether what was heard stays: a voice repeats what we wrote there, and the time it puts to it, that of our writing, never
-    counts; or the provider does not know any more what it said, which is not taken back by that."""
+    counts; or the provider does not know any more what it said, or the CRM leaves it out, and neither takes it back by that."""
     if known is None:
         return False
-    forgot = voice == Voice.USER and said.state is UNKNOWN
+    forgot = (voice == Voice.USER and said.state is UNKNOWN) or (voice == Voice.SUBSCRIPTION and said == NOTHING)
     return forgot or (known.at is None and known.state is said.state)
 
 

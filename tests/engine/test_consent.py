@@ -104,6 +104,14 @@ def test_what_we_were_about_to_write_is_no_evidence_either():
     assert rule(NEWSLETTER, Standing(no(5)), voices).now == no(5)
 
 
+def test_what_we_wrote_is_no_evidence_where_a_grant_was_heard_before():
+    """Another provider's link heard the grant with its time, and then that of our writing it once more."""
+    before = Standing(yes(3), {"subscription": yes(3), "user": yes(3)})
+    said = {"subscription": yes(9), "user": no(6)}
+    ruling = rule(NEWSLETTER, before, Voices(said, at(99), readable=True, ours={"subscription": GRANTED}))
+    assert (ruling.now, ruling.news) == (no(6), ("user",))
+
+
 def test_an_opt_out_counts_even_where_we_were_about_to_write_one():
     voices = Voices({"subscription": no(9)}, at(99), readable=True, ours={"subscription": REVOKED})
     assert rule(NEWSLETTER, Standing(yes(5)), voices).now == no(9)

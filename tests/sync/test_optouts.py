@@ -207,8 +207,9 @@ def test_what_an_answer_told_is_not_forgotten_when_the_next_leaves_it_out(world,
     assert world.crm.made["write_statuses"] == written + 1
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("side", ["provider", "crm"])
-def test_an_opt_out_at_the_former_address_that_an_answer_leaves_out_is_asked_for_again(world, monkeypatch, side):
+def test_an_opt_out_at_the_former_address_that_an_answer_leaves_out_is_asked_for_again(world, monkeypatch, side, times):
     user = granted(world)
     world.clock.pass_(60)
     world.crm.prefer(ADA, "Newsletter", granted=False)
@@ -217,7 +218,7 @@ def test_an_opt_out_at_the_former_address_that_an_answer_leaves_out_is_asked_for
         world.idp.edit(user, {"email": "new@example.com"})
     else:
         world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
-    leaves_out(monkeypatch, world, ["1001"])
+    leaves_out(monkeypatch, world, *[["1001"]] * times)
     world.run()
     assert (status(world, email="new@example.com"), consent(world, user)) != ("granted", "granted")
 
@@ -242,3 +243,21 @@ def test_a_portal_that_tells_nothing_of_who_was_never_asked_gets_the_grant_at_on
     world.idp.consent(user, "newsletter", "granted")
     world.run()
     assert (status(world), world.crm.made["statuses"]) == ("granted", looks + 1)
+
+
+def test_what_a_look_leaves_out_is_not_forgotten(world, monkeypatch):
+    """The look comes before anything is to be granted."""
+    user = granted(world)
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    leaves_out(monkeypatch, world, ["1001"])
+    world.sweep()
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.clock.pass_(1)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    leaves_out(monkeypatch, world, ["1001"])
+    written = world.crm.made["write_statuses"]
+    world.run()
+    assert (status(world), world.crm.made["write_statuses"]) == ("revoked", written)
