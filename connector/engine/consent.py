@@ -231,7 +231,7 @@ def _is_news(name: str, said: Statement, before: Standing, voices: Voices) -> bo
             return known.at is not None
         return said.at is not None and known.at is not None and said.at > known.at
     if said.state is REVOKED:
-        return True
+        return not (name == Voice.OPTOUT and said.at is None and voices.ours.get(name) is REVOKED)
     if name == Voice.PROPERTY and voices.readable:
         return False
     old = name in CRM_VOICES and voices.not_before is not None and (said.at is None or said.at <= voices.not_before)

@@ -199,6 +199,8 @@ def _ours(consent: Consent, link: Link) -> dict[str, ConsentState]:
                 continue
             voice = Voice.USER if change["side"] == "user" else Voice.PROPERTY if change["property"] else Voice.SUBSCRIPTION
             ours[voice] = GRANTED if change["to"] in (True, GRANTED) else REVOKED
+    if ours.get(Voice.SUBSCRIPTION) is REVOKED:
+        ours[Voice.OPTOUT] = REVOKED  # the contact shows it, and tells no time
     return ours
 
 

@@ -104,6 +104,13 @@ def test_what_we_were_about_to_write_is_no_evidence_either():
     assert rule(NEWSLETTER, Standing(no(5)), voices).now == no(5)
 
 
+def test_the_contacts_own_copy_of_an_opt_out_that_we_were_about_to_write_is_no_timeless_one():
+    before = Standing(no(5), {"user": no(5)})
+    told = {"optout": no()}
+    assert rule(NEWSLETTER, before, Voices(told, at(99), readable=True, ours={"optout": REVOKED})).now == no(5)
+    assert rule(NEWSLETTER, before, Voices(told, at(99), readable=True)).now == no()
+
+
 def test_what_we_wrote_is_no_evidence_where_a_grant_was_heard_before():
     """Another provider's link heard the grant with its time, and then that of our writing it once more."""
     before = Standing(yes(3), {"subscription": yes(3), "user": yes(3)})
