@@ -27,6 +27,8 @@ class Tombstones:
     def __init__(self, tx: "Tx") -> None:
         self._tx = tx
         self._db = tx.connection
+        self.has_turn = self._db.dialect.name != "postgresql"
+        """Whether nobody else buries, or makes something of newcomers, until this transaction ends."""
 
     def alone(self) -> None:
         """Before looking for the links of somebody to bury, or for what was delivered about them, and before any row is written
@@ -35,12 +37,13 @@ class Tombstones:
         A link that is being made meanwhile is found by that look, or finds the tombstone by its own look after `complete`.
         SQLite's writers come one by one as it is.
         """
-        if self._db.dialect.name == "postgresql":
+        if not self.has_turn:
             self._db.execute(select(func.pg_advisory_xact_lock(BURYING)))
+            self.has_turn = True
 
     def complete(self) -> None:
         """Before asking who of the people that have links is buried, and before any row is written: wait for whoever buries."""
-        if self._db.dialect.name == "postgresql":
+        if not self.has_turn:
             self._db.execute(select(func.pg_advisory_xact_lock_shared(BURYING)))
 
     def bury(

@@ -46,6 +46,10 @@ BURYING = ("erasure.requested", "contact.erased", "contact.merged")
 log = structlog.get_logger()
 
 
+class TurnFirst(Exception):
+    """No failure: somebody is to be buried, and nobody may read meanwhile."""
+
+
 def take(work: Work, limit: int = LIMIT) -> int:
     """Turn pending deliveries into due links. Returns how many rows were looked at. Raises Unavailable."""
     with work.store.read() as tx:
@@ -68,17 +72,24 @@ def _take_some(work: Work, limit: int, how: Taking) -> int:
 
     While that goes on somebody else's erasure may come, who was not searched for.
     """
-    before = None
+    before, alone = None, False
     for _ in range(TRIES):
         try:
-            return _begin(work, limit, how, before)
+            return _begin(work, limit, how, before, alone)
         except contact_events.SearchFirst as found:
             before = search(work.store, found.links)
-    return _begin(work, limit, how, NOTHING)
+        except TurnFirst:
+            alone = True
+    return _begin(work, limit, how, NOTHING, alone=True)
 
 
-def _begin(work: Work, limit: int, how: Taking, before: Search | None) -> int:
+def _begin(work: Work, limit: int, how: Taking, before: Search | None, alone: bool) -> int:
+    """alone: wait until nobody else reads or forgets; else until nobody forgets, before any row is locked."""
     with work.store.write() as tx:
+        if alone:
+            tx.tombstones.alone()
+        else:
+            tx.tombstones.complete()
         rows = tx.inbox.claim(limit)
         how(work, tx, rows, before)
         work.reached("intake before commit")
@@ -87,10 +98,8 @@ def _begin(work: Work, limit: int, how: Taking, before: Search | None) -> int:
 
 def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> None:
     read = [(row, change) for row in rows if row.readable and (change := _read(work, tx, row)) is not None]
-    if any(change.kind in BURYING for _, change in read):
-        tx.tombstones.alone()
-    else:
-        tx.tombstones.complete()
+    if any(change.kind in BURYING for _, change in read) and not tx.tombstones.has_turn:
+        raise TurnFirst
     _lock(tx, read)
     forgotten = _of_erased(tx, read)
     read = [  # of a merge into an erased contact hears whoever is still linked to what was merged
@@ -153,7 +162,7 @@ def _take_alone(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | Non
         try:
             with tx.part():
                 _take(work, tx, [row], before)
-        except (Unavailable, SoftTimeLimitExceeded, contact_events.SearchFirst):
+        except (Unavailable, SoftTimeLimitExceeded, contact_events.SearchFirst, TurnFirst):
             raise
         except Exception as error:
             if isinstance(error, IntegrityError) and row.tries < TRIES:  # somebody else changed the same this very moment

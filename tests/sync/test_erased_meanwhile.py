@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
-from connector.model import Change, LinkState, User
+from connector.errors import Unavailable
+from connector.model import Change, Item, LinkState, User
+from connector.store.inbox import Inbox
 from connector.store.tombstones import Tombstones
 from connector.sync import importing, intake, recent, reconcile
 from connector.sync.forget import forget
@@ -354,3 +356,24 @@ def test_who_is_forgotten_while_something_of_others_is_read_is_not_named_there(w
     with world.store.read() as tx:
         said = b" ".join(row.body for row in tx.inbox.of("members", [bob])).decode()
     assert (EMAIL in said, BOB["email"] in said, "(erased)" in said) == (False, True, True)
+
+
+def test_who_reads_what_names_the_person_and_who_forgets_do_not_wait_for_each_other(world, monkeypatch):
+    """What is in quarantine since it came is read like the rest, and is the person's to be blanked."""
+    user = world.idp.register(ADA)
+    world.run()
+    with world.store.write() as tx:
+        tx.inbox.add([("members", Item("k-odd", "k-odd", f'"{EMAIL}"'.encode(), problem="odd"))])
+    failed = []
+
+    def act():
+        try:
+            put_out(world, user)
+        except Unavailable as error:
+            failed.append(error)
+
+    wait = meanwhile(monkeypatch, Inbox, "claim", 1, act)
+    intake.take(world.work)
+    wait()
+    assert failed == []
+    nothing_is_left(world, user)
