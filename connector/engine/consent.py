@@ -39,6 +39,12 @@ class Voice(StrEnum):
     WRITTEN = "written"
 
 
+def written_at(address: str) -> str:
+    """The voice of an opt-out that we wrote at an address which is not, or not yet, the one the consent hangs on. Its time is the
+    one the CRM put to that."""
+    return f"written at {address}"
+
+
 CRM_VOICES = (Voice.SUBSCRIPTION, Voice.PROPERTY, Voice.OPTOUT, Voice.OPTOUT_ALL)
 STATUSES = (Voice.SUBSCRIPTION, Voice.FORMER)
 SAME = timedelta(seconds=1)

@@ -120,7 +120,8 @@ def _ruling(consent: Consent, link: Link, seen: "Seen", policy: "Policy") -> Rul
 def _of_another_type(before: Standing) -> Standing:
     """The mapping names another subscription type since: what was heard of the former says nothing of it. It gets what stands;
     only an opt-out found there counts."""
-    heard = {name: said for name, said in before.heard.items() if name not in OF_A_TYPE}
+    elsewhere = lattice.written_at("")
+    heard = {name: said for name, said in before.heard.items() if name not in OF_A_TYPE and not name.startswith(elsewhere)}
     return replace(before, heard=heard, refused=None, why="")
 
 
@@ -136,6 +137,9 @@ def _moved(before: Standing, seen: "Seen", policy: "Policy") -> tuple[Standing, 
     heard = {name: said for name, said in before.heard.items() if name in (Voice.USER, Voice.PROPERTY)}
     heard[Voice.FORMER] = before.heard.get(Voice.SUBSCRIPTION, NOTHING)
     heard |= {Voice.MOVED: Statement(UNKNOWN, policy.now)} if before.address else {}
+    ours = before.heard.get(lattice.written_at(seen.address or ""))
+    if ours is not None and before.now.state is REVOKED:
+        heard |= {Voice.SUBSCRIPTION: lattice.without_time(ours), Voice.WRITTEN: Statement(UNKNOWN, ours.at)}
     return replace(before, heard=heard, address=seen.address), policy.now if before.address else seen.not_before
 
 

@@ -32,6 +32,7 @@ class Case:
         membership. What earlier workers left of it is in `link.intent`.
     on_contact, on_user: user fields whose writes to that side were read back as asked; a consent is `consent.<name>` there.
     on_subscription: consents whose subscription status the CRM now holds as asked, with the time it put to the change, if told.
+    elsewhere: by consent, voices of what was written at other addresses.
     told: consent -> what the provider's answer to our writing said about it.
     grants_later: what is granted waits until the contact has the address that is about to be written.
     closed: why subscriptions are closed to us; the rest goes on.
@@ -60,6 +61,7 @@ class Case:
     on_contact: set[str] = field(default_factory=set)
     on_user: set[str] = field(default_factory=set)
     on_subscription: dict[str, datetime | None] = field(default_factory=dict)
+    elsewhere: dict[str, dict[str, Statement]] = field(default_factory=dict)
     told: dict[str, Statement] = field(default_factory=dict)
     grants_later: bool = False
     closed: str = ""

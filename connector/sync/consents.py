@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.crm.base import StatusOutcome, StatusWrite
-from connector.engine.consent import GRANTED, NOTHING, REVOKED, Ruling, Voice
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, Ruling, Voice, written_at
 from connector.engine.plan import Step
 from connector.engine.readings import user_consent
 from connector.engine.rulings import REFUSED, worth
@@ -132,6 +132,9 @@ def _take(row: _Row, outcome: StatusOutcome) -> None:
             _take_up(case, ruling, outcome)
         elif row.write.email == case.seen.address:
             case.on_subscription[ruling.consent.consent] = outcome.at
+        else:
+            voices = case.elsewhere.setdefault(ruling.consent.consent, {})
+            voices[written_at(row.write.email)] = Statement(REVOKED, outcome.at)
         return
     case.note("refused", told, outcome.request, str(error))
     if ruling.now.state is GRANTED and (outcome.out or _known_optout(ruling) or _cannot_tell(row)):

@@ -3,7 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, encoded, without_time
+from connector.engine.consent import (
+    GRANTED,
+    NOTHING,
+    REVOKED,
+    UNKNOWN,
+    Ruling,
+    Standing,
+    Voice,
+    encoded,
+    without_time,
+)
 from connector.model import Statement
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
@@ -38,6 +48,7 @@ def _standing(case: Case, ruling: Ruling) -> Standing:
     name, heard = ruling.consent.consent, dict(ruling.before.heard)
     heard |= {voice: said for voice, said in ruling.said.items() if not _keeps(voice, heard.get(voice), said)}
     heard.pop(Voice.FORMER, None)
+    heard |= case.elsewhere.get(name, {})
     ours = without_time(ruling.now)
     if name in case.on_subscription:
         heard[Voice.SUBSCRIPTION] = ours

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from connector.engine.consent import GRANTED, REVOKED, Standing, Voice, encoded
+from connector.engine.consent import GRANTED, REVOKED, Standing, Voice, encoded, written_at
 from connector.engine.plan import Policy, Seen, plan
-from connector.engine.rulings import ALL
+from connector.engine.rulings import ALL, _of_another_type
 from connector.mapping.model import Mapping
 from connector.model import Link, LinkState, Statement, User
 
@@ -34,3 +34,9 @@ def test_a_remembered_opt_out_of_everything_holds_a_grant_although_nobody_asks_a
     made = planned(optout_all=Statement(REVOKED))
     assert made.contact_writes["newsletter_consent"] == "false"
     assert [one.held for one in made.rulings] == [ALL]
+
+
+def test_what_we_wrote_at_another_address_is_of_the_type_that_the_mapping_named_then():
+    out = Statement(REVOKED, NOW)
+    before = Standing(out, {Voice.USER: out, written_at("new@example.com"): out}, ADA)
+    assert _of_another_type(before).heard == {Voice.USER: out}

@@ -1,11 +1,13 @@
 """Consents hang on the email address: what becomes of them when somebody has another one."""
 
+from datetime import timedelta
+
 import pytest
 
 from connector.errors import Denied, Unavailable
 from connector.sync import intake
 
-from .consenting import ADA, CONSENTS, consent, contact, granted, status
+from .consenting import ADA, CONSENTS, consent, contact, granted, ledger, status
 from .scenes import HOUR
 from .world import USER, World
 
@@ -167,3 +169,65 @@ def test_a_withdrawal_after_a_merge_reaches_the_address_that_is_only_an_addition
     world.idp.consent(user, "newsletter", "revoked")
     world.run()
     assert [status(world, email=email) for email in (ADA, "bob@example.com")] == ["revoked", "revoked"]
+
+
+@pytest.mark.parametrize("times", [True, False])
+def test_what_we_wrote_at_the_address_to_come_is_nobody_elses_word(world, times):
+    """Address and withdrawal come in one delivery; the yes is later than that, and older than our writing."""
+    user = granted(world)
+    world.crm.tells_times = times
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "revoked")
+    later = world.clock() + timedelta(seconds=1)
+    world.clock.pass_(5)
+    world.run()
+    assert (status(world), status(world, email="new@example.com")) == ("revoked", "revoked")
+    assert ledger(world, user)[-1] == ("newsletter", "revoked", "entrypoint:main")
+    world.clock.pass_(5)
+    world.idp.consent(user, "newsletter", "granted", at=later)
+    world.run()
+    told = "granted" if times else "revoked"
+    assert (status(world, email="new@example.com"), consent(world, user), status(world)) == (told, told, "revoked")
+
+
+def test_an_opt_out_at_the_address_to_come_after_we_wrote_one_there_is_heard(world):
+    user = granted(world)
+    world.crm.tells_times = True
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "revoked")
+    later = world.clock() + timedelta(seconds=30)
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer("new@example.com", "Newsletter", granted=True)
+    world.clock.pass_(60)
+    world.crm.prefer("new@example.com", "Newsletter", granted=False)
+    world.clock.pass_(5)
+    world.idp.consent(user, "newsletter", "granted", at=later)
+    world.run()
+    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
+
+
+def test_what_we_wrote_at_another_address_hides_no_opt_out_that_comes_after_a_new_yes(world):
+    user = granted(world)
+    other = world.crm.create({"email": "new@example.com"})
+    world.clock.pass_(60)
+    world.idp.edit(user, {"email": "new@example.com"})
+    world.idp.consent(user, "newsletter", "revoked")
+    world.run()
+    assert (status(world), status(world, email="new@example.com")) == ("revoked", "revoked")
+    world.clock.pass_(60)
+    world.idp.consent(user, "newsletter", "granted")
+    world.run()
+    for _ in range(12):  # the address is tried again for a while, and nothing is granted at one that is about to be left
+        world.later(HOUR)
+    assert (status(world), consent(world, user)) == ("granted", "granted")
+    for wants in (True, False):
+        world.clock.pass_(60)
+        world.crm.prefer("new@example.com", "Newsletter", granted=wants)
+    world.crm.delete(other)
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    world.run()
+    world.sweep()
+    assert (status(world, email="new@example.com"), consent(world, user)) == ("revoked", "revoked")
