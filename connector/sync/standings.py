@@ -3,17 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from connector.engine.consent import (
-    GRANTED,
-    NOTHING,
-    REVOKED,
-    UNKNOWN,
-    Ruling,
-    Standing,
-    Voice,
-    encoded,
-    without_time,
-)
+from connector.engine.consent import GRANTED, NOTHING, REVOKED, UNKNOWN, Ruling, Standing, Voice, encoded, without_time
 from connector.model import Statement
 from connector.store import Tx
 from connector.store.ledger import LedgerRow
