@@ -1,8 +1,6 @@
 """One call: what each failure becomes, how long it is retried, what must never leak, and who holds which connection."""
 
 import logging
-import multiprocessing
-import os
 import socket
 import threading
 import time
@@ -16,8 +14,10 @@ from connector.crm.hubspot.driver import HubSpot
 from connector.crm.hubspot.limits import BURST, SEARCH, Budget, Limiter, MemoryLog
 from connector.errors import ConnectorError, Missing, Paused, Rejected, Unavailable
 from tests.crm.conftest import PORTAL, TOKEN, Say, error, record, results
+from tests.crm.processes import CLEAN, FORK
 
 LIMIT = {"status": "error", "errorType": "RATE_LIMIT", "message": "Has alcanzado tu límite."}
+BUDGET = Budget(100, 10)
 
 
 def raised(call, *args) -> ConnectorError:
@@ -301,22 +301,28 @@ def test_threads_share_one_driver(hubspot, stub):
     assert answers == [1] * 160
 
 
-def _read_in_a_child(hubspot: HubSpot, answers) -> None:
-    answers.put((os.getpid(), list(hubspot.read(["1"], []))))
+def _cross_a_fork(base_url: str, answers) -> None:
+    hubspot = HubSpot(base_url, TOKEN, PORTAL, Limiter(MemoryLog(), {BURST: BUDGET, SEARCH: BUDGET}), None)
 
+    def read() -> None:
+        answers.put(list(hubspot.read(["1"], [])))
 
-def test_a_driver_that_was_used_crosses_a_fork_with_connections_of_its_own(hubspot, stub):
-    stub.says(results(record("1")))
     hubspot.read(["1"], [])
-    fork = multiprocessing.get_context("fork")
-    answers = fork.Queue()
-    children = [fork.Process(target=_read_in_a_child, args=(hubspot, answers)) for _ in range(2)]
+    children = [FORK.Process(target=read) for _ in range(2)]
     for child in children:
         child.start()
-    assert [answers.get(timeout=10)[1] for _ in children] == [["1"], ["1"]]
     for child in children:
         child.join()
-    hubspot.read(["1"], [])
+    read()
+
+
+def test_a_driver_that_was_used_crosses_a_fork_with_connections_of_its_own(stub, base_url):
+    stub.says(results(record("1")))
+    answers = CLEAN.Queue()
+    parent = CLEAN.Process(target=_cross_a_fork, args=(base_url, answers))
+    parent.start()
+    assert [answers.get(timeout=60) for _ in range(3)] == [["1"]] * 3
+    parent.join()
     assert stub.connections == 3
 
 
