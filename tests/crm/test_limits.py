@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,18 +208,23 @@ def test_an_unusable_file_does_not_stop_work(tmp_path):
     assert len(logs) == 1
 
 
-def _open(path: Path, errors) -> None:
+def _open(folder: Path, together, errors) -> None:
     try:
-        SqliteLog(path).take(BURST, BUDGET)
+        for number in range(10):
+            together.wait(60)
+            SqliteLog(folder / f"calls{number}.db").take(BURST, BUDGET)
     except sqlite3.Error as error:
+        together.abort()
         errors.put(str(error))
+    except threading.BrokenBarrierError:
+        errors.put("another one failed")
     else:
         errors.put("")
 
 
 def test_many_processes_may_open_a_new_file_at_once(tmp_path):
-    errors = CLEAN.Queue()
-    workers = [CLEAN.Process(target=_open, args=(tmp_path / "calls.db", errors)) for _ in range(12)]
+    together, errors = CLEAN.Barrier(12), CLEAN.Queue()
+    workers = [CLEAN.Process(target=_open, args=(tmp_path, together, errors)) for _ in range(12)]
     for worker in workers:
         worker.start()
     assert {errors.get(timeout=60) for _ in workers} == {""}
