@@ -125,8 +125,7 @@ def _take(work: Work, tx: Tx, rows: Sequence[Stored], before: Search | None) -> 
 def _leave_out_erased(tx: Tx, rows: Sequence[Stored], read: Sequence[tuple[Stored, Change]]) -> None:
     """What waited while somebody was erased, or comes later, may name them though it is about others."""
     said = of_erased(tx, {row.id: Body(row.body) for row in rows})
-    for row_id, body in said.items():
-        tx.inbox.rewrite(row_id, body)
+    tx.inbox.rewrite(said)
     if said:
         activities.leave_out_erased(tx, [(row, change) for row, change in read if row.id in said and row.source != CRM])
 
@@ -237,11 +236,12 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
         new[change.record_id] = _fresh(provider, row, change) | gone
         return
     values = before or _fresh(provider, row, change)
-    user = _carried(change, row.received_at)
-    if user is not None and (values["user"] is None or not newer(values["user"], user)):
+    user, told, mapping = _carried(change, row.received_at), values["user"], work.mappings[provider]
+    tied = user is not None and told is not None and user.updated_at == told.updated_at and not same_user(mapping, user, told)
+    if user is not None and (told is None or not newer(told, user)):
         values["user"] = user
-    complete = values["user"] is not None and whole(work.mappings[provider], values["user"])
-    asks = values["refetch"] or not complete or (user is None and change.kind != "user.login")
+    complete = values["user"] is not None and whole(mapping, values["user"])
+    asks = values["refetch"] or tied or not complete or (user is None and change.kind != "user.login")
     values["refetch"] = asks and work.providers[provider].capabilities.read
     values["cause"] = row.sender_id
     new[change.record_id] = values

@@ -46,7 +46,7 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def wait_for(condition, seconds=10.0, every=0.01):
+def wait_for(condition, seconds=30.0, every=0.01):
     """Wait until `condition()` is true; returns how long it took. Raises AssertionError after `seconds`."""
     started = time.monotonic()
     while time.monotonic() - started < seconds:

@@ -89,6 +89,24 @@ def test_an_observation_from_before_a_hint_does_not_answer_it(world, known):
     assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Only hinted at"
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_two_edits_within_one_second_that_arrive_backwards_end_as_the_last_one(world, known, together):
+    user = world.idp.register(USER)
+    if known:
+        world.run()
+    world.idp.events.clear()
+    for name in ("One", "Two"):
+        world.idp.edit(user, {"first_name": name})
+    for change in reversed(world.idp.events):
+        world.deliver(change)
+        if not together:
+            world.work_off()
+    world.idp.events.clear()
+    world.run()
+    assert world.crm.contacts[world.contact_of(user)]["firstname"] == "Two"
+
+
 def test_two_edits_within_one_second_of_a_receive_only_provider_end_as_the_later_delivery(tmp_path):
     world, user, contact = link(World(tmp_path, idp=RECEIVE_ONLY))
     world.idp.edit(user, {"first_name": "One"})
