@@ -126,11 +126,13 @@ class Activities:
         query = select(activity.c.id, cast(activity.c.details, Text)).where(condition).order_by(activity.c.id).limit(limit)
         return [Told(row_id, details.encode()) for row_id, details in self._db.execute(query)]
 
-    def rewrite(self, row: int, details: dict[str, Any]) -> None:
-        """Let an event tell something else, unless it tells nothing any more."""
-        self._tx.forgot = True
-        tells = (activity.c.id == row) & (activity.c.details != {})
-        self._db.execute(update(activity).where(tells).values(details=details))
+    def rewrite(self, said: Mapping[int, dict[str, Any]]) -> None:
+        """Let events tell something else, unless they tell nothing any more."""
+        values = [{"row": row, "said": details} for row, details in said.items()]
+        if values:
+            self._tx.forgot = True
+            tells = (activity.c.id == bindparam("row")) & (activity.c.details != {})
+            self._db.execute(update(activity).where(tells).values(details=bindparam("said")), values)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep events from attributes of `Activity`; one that is there already, for its sink, is left alone."""

@@ -147,11 +147,15 @@ class Inbox:
         """Those of these rows that still say something."""
         return self._kept(inbox.c.id.in_(list(ids)) & (inbox.c.body != b""), None, None)
 
-    def rewrite(self, row: int, body: bytes) -> None:
-        """Let a row that was dealt with say something else, or nothing. Blanked ones stay blank."""
-        self._tx.forgot = True
-        said = (inbox.c.id == row) & (inbox.c.state != "pending") & (inbox.c.body != b"")
-        self._db.execute(update(inbox).where(said).values({"body": body} if body else BLANK))
+    def rewrite(self, said: Mapping[int, bytes]) -> None:
+        """Let rows that were dealt with say something else, or nothing. Blanked ones stay blank."""
+        values = [{"row": row, "said": body} for row, body in said.items()]
+        if values:
+            self._tx.forgot = True
+            told = (inbox.c.id == bindparam("row")) & (inbox.c.state != "pending") & (inbox.c.body != b"")
+            self._db.execute(update(inbox).where(told).values(body=bindparam("said")), values)
+            emptied = inbox.c.id.in_([row for row, body in said.items() if not body]) & (inbox.c.body == b"")
+            self._db.execute(update(inbox).where(emptied).values(BLANK))
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""

@@ -84,8 +84,7 @@ def leave_out_erased(tx: Tx, told: Sequence[tuple[Stored, Change]]) -> None:
     for row, change in told:
         ids.setdefault(row.source, set()).add(_event_id(row, change))
     bodies = {one.id: Body(one.body) for provider, found in ids.items() for one in tx.activities.told(provider, found)}
-    for row_id, details in of_erased(tx, bodies).items():
-        tx.activities.rewrite(row_id, json.loads(details))
+    tx.activities.rewrite({row: json.loads(details) for row, details in of_erased(tx, bodies).items()})
 
 
 def wake(work: Work, links: Iterable[Link] | None = None) -> None:

@@ -52,10 +52,8 @@ def forget(tx: Tx, link: Link, cause: str | None = None, before: Search = NOTHIN
     tx.history.blank(one.id)
     tx.history.add([Entry(one.id, "forget", delivery=cause, run=one.run)])
     tx.inbox.blank(told)
-    for row, body in others.items():
-        tx.inbox.rewrite(row, body)
-    for row, details in events.items():
-        tx.activities.rewrite(row, json.loads(details))
+    tx.inbox.rewrite(others)
+    tx.activities.rewrite({row: json.loads(details) for row, details in events.items()})
     tx.ledger.erase(one.id, tx.ledger.subject(one.provider, one.user_id) if one.user_id else None)
     theirs = tx.links.by_contacts(contacts)  # a contact that others are linked to is still to be heard of
     alone = [contact for contact in contacts if contact not in theirs]

@@ -203,6 +203,8 @@ def test_only_what_was_dealt_with_and_still_says_something_is_rewritten(store):
         gone, done, waits = [row.id for row in tx.inbox.page(0, 9)]
         tx.inbox.done({gone: "u-1", done: "u-1"})
         tx.inbox.blank([gone])
-        for row in (gone, done, waits):
-            tx.inbox.rewrite(row, b"else")
+        tx.inbox.rewrite({})
+        tx.inbox.rewrite(dict.fromkeys((gone, done, waits), b"else"))
         assert [(row.id, row.body == b"else") for row in tx.inbox.page(0, 9)] == [(done, True), (waits, False)]
+        tx.inbox.rewrite({done: b"", waits: b""})
+        assert [row.id for row in tx.inbox.page(0, 9)] == [waits]
