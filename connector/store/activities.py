@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Case, Text, and_, bindparam, case, cast, delete, exists, false, func, null, or_, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import LinkState
+from connector.store.portions import portions
 from connector.store.removals import Made
 from connector.store.tables import activity, link, storable
 
@@ -115,12 +117,13 @@ class Activities:
 
     def told(self, provider: str, event_ids: Iterable[str]) -> list[Told]:
         """What these events of a provider tell, those in all sinks."""
-        ids = [kept(one) for one in event_ids]
-        return self._told((activity.c.provider == provider) & activity.c.event_id.in_(ids), None)
+        here = activity.c.provider == provider
+        told = (self._told(here & activity.c.event_id.in_(some), None) for some in portions(map(kept, event_ids)))
+        return list(chain.from_iterable(told))
 
     def among(self, ids: Iterable[int]) -> list[Told]:
         """What these events tell."""
-        return self._told(activity.c.id.in_(list(ids)), None)
+        return list(chain.from_iterable(self._told(activity.c.id.in_(some), None) for some in portions(ids)))
 
     def _told(self, condition: Any, limit: int | None) -> list[Told]:
         query = select(activity.c.id, cast(activity.c.details, Text)).where(condition).order_by(activity.c.id).limit(limit)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from connector.model import Item
+from connector.store.portions import portions
 from connector.store.tables import inbox, storable
 
 if TYPE_CHECKING:
@@ -145,7 +147,8 @@ class Inbox:
 
     def among(self, ids: Iterable[int]) -> list[Kept]:
         """Those of these rows that still say something."""
-        return self._kept(inbox.c.id.in_(list(ids)) & (inbox.c.body != b""), None, None)
+        told = (self._kept(inbox.c.id.in_(some) & (inbox.c.body != b""), None, None) for some in portions(ids))
+        return list(chain.from_iterable(told))
 
     def rewrite(self, said: Mapping[int, bytes]) -> None:
         """Let rows that were dealt with say something else, or nothing. Blanked ones stay blank."""
@@ -154,14 +157,14 @@ class Inbox:
             self._tx.forgot = True
             told = (inbox.c.id == bindparam("row")) & (inbox.c.state != "pending") & (inbox.c.body != b"")
             self._db.execute(update(inbox).where(told).values(body=bindparam("said")), values)
-            emptied = inbox.c.id.in_([row for row, body in said.items() if not body]) & (inbox.c.body == b"")
-            self._db.execute(update(inbox).where(emptied).values(BLANK))
+            for some in portions(row for row, body in said.items() if not body):
+                self._db.execute(update(inbox).where(inbox.c.id.in_(some), inbox.c.body == b"").values(BLANK))
 
     def blank(self, ids: Sequence[int]) -> None:
         """Take away what these rows say and of whom; a repeat of the delivery is recognised all the same."""
-        if ids:
+        for some in portions(ids):
             self._tx.forgot = True
-            self._db.execute(update(inbox).where(inbox.c.id.in_(ids)).values(BLANK))
+            self._db.execute(update(inbox).where(inbox.c.id.in_(some)).values(BLANK))
 
     def _kept(self, condition: Any, source: str | None, limit: int | None) -> list[Kept]:
         columns = [inbox.c[name] for name in Kept.__dataclass_fields__]

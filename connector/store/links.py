@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from connector.model import ANSWERABLE, LIVING, SHARING, Contact, Link, LinkState, User
+from connector.store.portions import portions
 from connector.store.rows import contact_columns, email_of, from_row, user_columns
 from connector.store.tables import Json, Moment, alias, link
 
@@ -65,13 +66,15 @@ class Links:
 
     def in_use(self, emails: Iterable[str]) -> set[str]:
         """Those of these addresses (in normal form) that somebody living has."""
-        query = select(link.c.email).where(link.c.email.in_(list(emails)), link.c.state.in_(LIVING))
-        return set(self._db.execute(query).scalars())
+        return self._addresses(emails, link.c.state.in_(LIVING))
 
     def erasing(self, emails: Iterable[str]) -> set[str]:
         """Those of these addresses (in normal form) whose person is about to be erased."""
-        query = select(link.c.email).where(link.c.email.in_(list(emails)) & link.c.erasure)
-        return set(self._db.execute(query).scalars())
+        return self._addresses(emails, link.c.erasure)
+
+    def _addresses(self, emails: Iterable[str], which: Any) -> set[str]:
+        queries = (select(link.c.email).where(link.c.email.in_(some), which) for some in portions(emails))
+        return {email for query in queries for email in self._db.execute(query).scalars()}
 
     def create(self, rows: Sequence[dict[str, Any]]) -> None:
         """New links from attributes of `model.Link`; due now if their state can be."""

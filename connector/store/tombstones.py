@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from connector.store.portions import portions
 from connector.store.tables import tombstone
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 BURYING = 7305213
 """PostgreSQL's number for the lock between burying strangers and making something of newcomers; any will do."""
-
-ASKED = 1000
-"""Hashes in one query: how many a database takes is limited."""
 
 
 class Tombstones:
@@ -100,11 +98,8 @@ class Tombstones:
     def _found(self, asked: Iterable[tuple[str, str]]) -> list[tuple[datetime, str]]:
         """Time and what was asked for, of those (hash, what) that are there."""
         hashes = list(asked)
-        if not hashes:
-            return []
         times: dict[str, datetime] = {}
-        for start in range(0, len(hashes), ASKED):
-            some = [one for one, _ in hashes[start : start + ASKED]]
+        for some in portions(one for one, _ in hashes):
             query = select(tombstone.c.hash, tombstone.c.at).where(tombstone.c.hash.in_(some))
             times |= {row.hash: row.at for row in self._db.execute(query)}
         return [(times[one], what) for one, what in hashes if one in times]
