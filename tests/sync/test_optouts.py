@@ -223,6 +223,20 @@ def test_an_opt_out_at_the_former_address_that_an_answer_leaves_out_is_asked_for
     assert (status(world, email="new@example.com"), consent(world, user)) != ("granted", "granted")
 
 
+def test_what_an_answer_told_of_the_former_address_is_not_forgotten_when_the_next_leaves_it_out(world, monkeypatch):
+    both = [{"purpose": name, "state": "granted"} for name in ("newsletter", "product")]
+    user = world.idp.register(USER, consents=both)
+    world.run()
+    world.clock.pass_(60)
+    world.crm.prefer(ADA, "Newsletter", granted=False)
+    world.crm.events.clear()
+    world.crm.edit(world.contact_of(user), {"email": "new@example.com"})
+    leaves_out(monkeypatch, world, ["1002"], ["1001"], ["1001"])
+    world.run()
+    new = [status(world, type_id, "new@example.com") for type_id in ("1001", "1002")]
+    assert (new[0] == "granted", new[1], consent(world, user)) == (False, "granted", "revoked")
+
+
 def test_a_status_that_was_told_as_unspecified_is_asked_for_again_and_counts_as_none_at_last(world, monkeypatch):
     world.crm.preferences[ADA, "1001"] = Statement(ConsentState.UNKNOWN, source="hubspot")
     user = world.idp.register(USER)
