@@ -106,7 +106,7 @@ class Activities:
     def forget(self, provider: str, user_id: str) -> list[Made]:
         """Delete all events of one user. Returns the records that were made of them, or may have been."""
         rows = self.of_user(provider, user_id)
-        self._db.execute(delete(activity).where(activity.c.id.in_([row.id for row in rows])))
+        self._db.execute(delete(activity).where(_of(provider, [user_id])))
         told = [Made(row.sink, record_id=row.record_id) for row in rows if row.record_id]
         return told + [Made(row.sink, key=row.key) for row in rows if row.sink == CRM and row.state == "sending" and row.key]
 

@@ -1,9 +1,8 @@
 """Recording a batch: new base, what was seen, history, what is parked, when to look again. One transaction, fencing checked."""
 
-import random
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from connector.store.rows import email_of
 from connector.sync import activities, health, portal, standings, unlisted
 from connector.sync.brakes import may_withdraw, waits_for
 from connector.sync.case import Case, still_ours
+from connector.sync.due import backoff, next_look
 from connector.sync.forget import barred, forget
 from connector.sync.search import Search, search
 from connector.sync.work import Work, place
@@ -101,7 +101,7 @@ def _bare(work: Work, case: Case) -> None:
         since = link.failed_since or tx.now
         values: dict[str, Any] = {"attempts": link.attempts + link.lone, "lone": True, "failed_since": since}
         values["reason"] = waits_for(link, str(case.error))
-        values |= {"reread": True, "recheck": True, "due_at": tx.now + timedelta(seconds=_backoff(work, since, tx.now))}
+        values |= {"reread": True, "recheck": True, "due_at": tx.now + timedelta(seconds=backoff(work, since, tx.now))}
         if values["attempts"] >= work.retries.attempts:
             tx.parked.put(link.id, "link", f"{case.error}; gave up after {values['attempts']} attempts", values["attempts"])
             values["due_at"] = None
@@ -131,20 +131,12 @@ def _record(work: Work, tx: Tx, case: Case, row: Link, before: Search) -> None:
     values = _failed(work, tx, case) if case.error else _settled(work, tx, case, row)
     if case.replaced_by is not None:
         return
-    again = case.again or case.moved or case.grants_later
-    if row.rung != case.link.rung or (again and values.get("due_at") is None and "state" not in case.values):
-        values["due_at"] = tx.now  # something happened meanwhile, or there is more to do
+    values["due_at"] = next_look(work, tx, case, row, values)
     if row.rung != case.link.rung:
         _keep_hints(row, values)
-    state = values.get("state", row.state)
-    forgetting = row.erasure and state is not LinkState.ERASED
-    if state not in ANSWERABLE and not forgetting and not (state is LinkState.HELD and (case.error or case.again)):
-        values["due_at"] = None
-    if "state" in case.values and case.says_stop and may_withdraw(work, replace(row, state=state, reason=values.get("reason"))):
-        values["due_at"] = tx.now  # that does not wait for a person
-    if values.get("due_at") is None:
+    if values["due_at"] is None:
         values["cause"] = None  # dealt with: what happens next has another
-        values["run"] = row.run if state is LinkState.ERASED else None
+        values["run"] = row.run if values.get("state", row.state) is LinkState.ERASED else None
     if _keep(tx, case, values | {"settled_at": tx.now}):
         _park(tx, case)
         tx.history.add(case.entries)
@@ -176,7 +168,8 @@ def _keep_hints(row: Link, values: dict[str, Any]) -> None:
 def _overtaken(work: Work, tx: Tx, case: Case, row: Link) -> None:
     """Record what was written and nothing else. Somebody who was erased meanwhile is not met here: that ends our lease."""
     told = [one if one in case.unheard else one | {"told": True} for one in case.intents]
-    due = tx.now if row.state in ANSWERABLE or (case.says_stop and may_withdraw(work, row)) else None
+    news = case.says_stop or row.rung != case.link.rung
+    due = tx.now if row.state in ANSWERABLE or row.erasure or (news and may_withdraw(work, row)) else None
     tx.links.record(row.id, row.token, {"due_at": due, "intent": [*case.link.intent, *told]})
     tx.history.add(case.entries)
 
@@ -192,8 +185,7 @@ def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
     except IntegrityError:
         reason = f"contact {values.get('contact_id')} is linked to another user of {case.link.provider}; unlink one of them"
         case.note("hold", answer=reason)
-        held = {"state": LinkState.HELD, "reason": reason, "due_at": None}
-        return tx.links.record(case.link.id, case.link.token, values | held)
+        return tx.links.record(case.link.id, case.link.token, values | {"state": LinkState.HELD, "reason": reason})
 
 
 def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
@@ -344,14 +336,14 @@ def _failed(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     if counts and attempts >= work.retries.attempts:
         case.refused["link"] = (f"{error}; gave up after {attempts} attempts", None)
         return values | {"due_at": None}
-    wait = error.retry_in if isinstance(error, Paused) and error.retry_in else _backoff(work, since, tx.now)
+    wait = error.retry_in if isinstance(error, Paused) and error.retry_in else backoff(work, since, tx.now)
     return values | {"due_at": tx.now + timedelta(seconds=wait)}
 
 
 def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
     """A write that another record stands in the way of is tried again, with all patience but not for ever."""
     since = case.link.failed_since or tx.now
-    due = tx.now + timedelta(seconds=_backoff(work, since, tx.now))
+    due = tx.now + timedelta(seconds=backoff(work, since, tx.now))
     names = {name: reason for name, (reason, _) in case.waiting.items()}
     held = {
         one.field.user: f"{names.get(one.field.contact) or names[f'user.{one.field.user}']}; tried again"
@@ -359,12 +351,6 @@ def _later(work: Work, tx: Tx, case: Case) -> dict[str, Any]:
         if one.field.contact in names or f"user.{one.field.user}" in names
     }
     return {"attempts": case.link.attempts + 1, "failed_since": since, "due_at": due, "held": {**case.decided.held, **held}}
-
-
-def _backoff(work: Work, since: datetime, now: datetime) -> float:
-    """Seconds: as long again as it has failed already, within the configured bounds, with jitter."""
-    plain = max(work.retries.first, min(work.retries.longest, (now - since).total_seconds()))
-    return plain * (0.75 + 0.5 * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
 def _park(tx: Tx, case: Case) -> None:
