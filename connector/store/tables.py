@@ -29,6 +29,10 @@ metadata = MetaData()
 Key = BigInteger().with_variant(Integer, "sqlite")
 
 
+LATEST = 253_402_300_799.0
+"""The last second there is: as a double, a moment within it may be told as one after it."""
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware datetime in Python, seconds since 1970 in the database."""
 
@@ -41,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
         """Seconds to aware datetime; what somebody else put there and is no number is no time."""
-        return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
+        return datetime.fromtimestamp(min(value, LATEST), UTC) if isinstance(value, int | float) else None
 
 
 class Words(TypeDecorator[str]):
