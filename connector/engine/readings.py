@@ -86,7 +86,7 @@ def user_consent(name: str, user: User) -> Statement:
 
     name: a purpose, whatever its scope, or `purpose/scope` for that one alone.
     """
-    return combined(map(_statement, _entries(name, user)))
+    return combined(map(statement, _entries(name, user)))
 
 
 def has_entry(name: str, user: User) -> bool:
@@ -99,7 +99,8 @@ def _entries(name: str, user: User) -> list[Names[str, Any]]:
     return [one for one in entries if name in (str(one.get("purpose")), f"{one.get('purpose')}/{one.get('scope')}")]
 
 
-def _statement(entry: Any) -> Statement:
+def statement(entry: Any) -> Statement:
+    """What one entry of a user's consents says."""
     state = entry.get("state")
     if state not in (ConsentState.GRANTED, ConsentState.REVOKED):  # pending: asked, not answered yet
         return NOTHING

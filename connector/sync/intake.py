@@ -3,7 +3,7 @@
 One transaction takes rows, notices and marks them done, so a crash repeats all of it or nothing of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.engine.consent import REVOKED, decoded
 from connector.engine.readings import newer, same_user, whole
+from connector.engine.told import laid_over
 from connector.errors import BadDelivery, Unavailable
 from connector.mapping.model import Mapping as FieldMapping
 from connector.model import ANSWERABLE, CONTACT_KINDS, FINAL, USER_KINDS, Change, Link, LinkState, User
@@ -38,7 +39,8 @@ TRIES = 5
 Taking = Callable[[Work, Tx, Sequence[Stored], Search | None], None]
 """A way to take rows in, after a search for those who are to be forgotten; None: nobody searched yet."""
 
-Entries = tuple[Mapping[str, Any], ...]
+SKEW = timedelta(minutes=1)
+"""A provider's clock may be that much ahead of ours."""
 
 BURYING = ("erasure.requested", "contact.erased", "contact.merged")
 """Kinds of changes that may be about somebody who is on the way in just now."""
@@ -230,19 +232,24 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
     """The first deliveries about a user. A deletion seen first is kept, so that a late creation brings nobody back."""
     before = new.get(change.record_id)
     if before is not None and before["state"] == LinkState.DELETED:
-        return
+        if not _registered_after(before["settled_at"], change):
+            return
+        before = None
     if change.kind == "user.deleted":
         gone = {"state": LinkState.DELETED, "reason": "the user was deleted before it was ever seen", "user": None}
-        new[change.record_id] = _fresh(provider, row, change) | gone
+        new[change.record_id] = _fresh(provider, row, change) | gone | {"settled_at": change.occurred_at or row.received_at}
         return
     values = before or _fresh(provider, row, change)
-    user, told, mapping = _carried(change, row.received_at), values["user"], work.mappings[provider]
+    can_read, mapping, told = work.providers[provider].capabilities.read, work.mappings[provider], values["user"]
+    user = _carried(change, row.received_at, can_read)
+    if user is not None and told is not None and not can_read:
+        user = laid_over(told, user)
     tied = user is not None and told is not None and user.updated_at == told.updated_at and not same_user(mapping, user, told)
     if user is not None and (told is None or not newer(told, user)):
         values["user"] = user
     complete = values["user"] is not None and whole(mapping, values["user"])
     asks = values["refetch"] or tied or not complete or (user is None and change.kind != "user.login")
-    values["refetch"] = asks and work.providers[provider].capabilities.read
+    values["refetch"] = asks and can_read
     values["cause"] = row.sender_id
     new[change.record_id] = values
 
@@ -250,7 +257,7 @@ def _notice_unknown(work: Work, new: dict[str, dict[str, Any]], provider: str, r
 def _fresh(provider: str, row: Stored, change: Change) -> dict[str, Any]:
     return {
         "provider": provider, "user_id": change.record_id, "state": LinkState.PENDING, "user": None, "refetch": False,
-        "cause": row.sender_id, "reason": None,
+        "cause": row.sender_id, "reason": None, "settled_at": None,
     }  # fmt: skip
 
 
@@ -262,34 +269,55 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     if change.kind == "erasure.requested" and link.state is not LinkState.ERASED:
         tx.links.notice(link.id, {"erasure": True, "user_gone": True, "cause": row.sender_id}, tx.now)
         return replace(link, erasure=True, user_gone=True)
-    if link.state is LinkState.DELETED and not link.erasure and _registered_anew(link, change):
+    if link.state is LinkState.DELETED and not link.erasure and _registered_after(link.settled_at, change):
         return _begin_again(work, tx, link, row, change)
     if link.state in FINAL:
         return link
     can_read = work.providers[link.provider].capabilities.read
     ring = tx.now if link.state in ANSWERABLE or may_withdraw(work, link) else None
     if change.kind == "user.deleted":
+        at, known = change.occurred_at, link.user and link.user.updated_at
+        if not can_read and at and known and at < known:
+            return link  # of a life before this one
         ring = tx.now if link.contact_id is None else ring  # then there is no question left for a person
         tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)
         return replace(link, user_gone=True)
-    user = _carried(change, row.received_at)
-    mapping = work.mappings[link.provider]
-    if user is not None and link.user is not None and not can_read:
-        user = _laid_over(link.user, user)
+    user = _carried(change, row.received_at, can_read)
+    if not can_read:
+        return link if user is None else _hear(work, tx, link, row, user, ring)
+    return _compare(work, tx, link, row, change, user, ring)
+
+
+def _compare(work: Work, tx: Tx, link: Link, row: Stored, change: Change, user: User | None, ring: datetime | None) -> Link:
+    """What a delivery tells of a user who can be read: news, if it is whole and the later word for sure; else a reason to look.
+
+    A login may tell of the user as it was before.
+    """
+    mapping, later = work.mappings[link.provider], user is not None and _is_later(user, link)
     known = None if link.user_gone else link.user
-    from_before = can_read and change.kind == "user.login"  # a login may carry the user as it was before, unless that is newer
-    if user is not None and known is not None and same_user(mapping, user, known) and (newer(user, known) or not from_before):
-        if not newer(user, known):
-            return link
-        tx.links.see_user(link.id, user)
-        return replace(link, user=user)  # it tells nothing new: an echo of our own write, or a repeat
-    stale = user is not None and link.user is not None and not _outdates(user, link.user, can_read)
-    if user is None or stale or (can_read and not whole(mapping, user)):
-        if can_read and _asks_for_a_look(mapping, link, change):
+    repeats = user is not None and known is not None and same_user(mapping, user, known) and not link.on_lease(tx.now)
+    if user and repeats and (later or change.kind != "user.login"):
+        if later:  # it tells nothing new: an echo of our own write, or a repeat
+            tx.links.see_user(link.id, user)
+        return replace(link, user=user) if later else link
+    if user is None or not later or not whole(mapping, user):
+        if _asks_for_a_look(mapping, link, change):
             tx.links.notice(link.id, {"refetch": True, "cause": row.sender_id}, ring, user_only=True)
         return link
     tx.links.see_user(link.id, user, cause=row.sender_id)
-    tx.links.notice(link.id, {"refetch": True} if link.user_gone and can_read else {}, ring, user_only=True)
+    tx.links.notice(link.id, {"refetch": True} if link.user_gone else {}, ring, user_only=True)
+    return replace(link, user=user)
+
+
+def _hear(work: Work, tx: Tx, link: Link, row: Stored, told: User, ring: datetime | None) -> Link:
+    """What a delivery tells of a user who cannot be read."""
+    user = laid_over(link.user, told) if link.user else told
+    if link.user and not link.user_gone and same_user(work.mappings[link.provider], user, link.user):
+        if newer(user, link.user):
+            tx.links.see_user(link.id, user)
+        return replace(link, user=user)
+    tx.links.see_user(link.id, user, cause=row.sender_id)
+    tx.links.notice(link.id, {}, ring, user_only=True)
     return replace(link, user=user)
 
 
@@ -299,56 +327,47 @@ def _asks_for_a_look(mapping: FieldMapping, link: Link, change: Change) -> bool:
     return change.kind != "user.login" or (tells and mapping.field_by_user("last_login_at") is not None)
 
 
-def _registered_anew(link: Link, change: Change) -> bool:
-    """Whether somebody registered after the deletion was dealt with: not a late word about the one who went."""
-    return (
-        change.kind == "user.created" and change.occurred_at is not None and link.settled_at is not None
-        and change.occurred_at > link.settled_at
-    )  # fmt: skip
+def _registered_after(deletion: datetime | None, change: Change) -> bool:
+    """Whether somebody registered after a deletion: not a late word about the one who went. A time in whole seconds may be any
+    moment of that second."""
+    if change.kind != "user.created" or change.occurred_at is None or deletion is None:
+        return False
+    at = change.occurred_at
+    return (at if at.microsecond else at.replace(microsecond=999_999)) > deletion
 
 
 def _begin_again(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> Link:
     """The same id, a new life: nothing of the old one is kept but an opt-out, which only a newer grant lifts."""
     can_read = work.providers[link.provider].capabilities.read
-    user = _carried(change, row.received_at)
+    user = _carried(change, row.received_at, can_read)
     blank: dict[str, Any] = {
         "state": LinkState.PENDING, "reason": None, "contact_id": None, "base": {}, "echo": {}, "held": {}, "drift": [],
         "contact": None, "intent": [], "user_gone": False, "gone_since": None, "attempts": 0, "failed_since": None,
-        "recheck": True, "consents": {name: one for name, one in link.consents.items() if decoded(one).now.state is REVOKED},
+        "recheck": True, "user_seen_at": tx.now,
+        "consents": {name: one for name, one in link.consents.items() if decoded(one).now.state is REVOKED},
     }  # fmt: skip
     tx.links.notice(link.id, {**blank, **user_columns(user), "refetch": can_read, "cause": row.sender_id}, tx.now)
     return replace(link, state=LinkState.PENDING, user=user, user_gone=False)
 
 
-def _carried(change: Change, received_at: datetime) -> User | None:
-    """The user a delivery carries, with a version: its own time of change, or else the event's."""
+def _carried(change: Change, received_at: datetime, can_read: bool) -> User | None:
+    """The user a delivery carries, with a version: its own time of change, or else the event's.
+
+    Without one, or with one from the future, it orders nothing: who can be read is, others are believed as they are heard of.
+    """
     user = change.user
-    if user is None or not user.values:
+    if user is None or not (user.values or user.consents or user.memberships is not None):
         return None
     version = user.updated_at or change.occurred_at
-    if version is None or version > received_at + timedelta(minutes=10):  # a time from the future orders nothing
-        return None
-    return User(user.id, user.values, version, user.etag, user.memberships, user.consents)
+    if version is None or version > received_at + timedelta(minutes=10):
+        if can_read:
+            return None
+        version = received_at
+    return replace(user, updated_at=version)
 
 
-def _outdates(user: User, known: User, can_read: bool) -> bool:
-    """Whether a delivery's user replaces the stored one. Of two with one time, the later to arrive; who can be asked is."""
-    return newer(user, known) if can_read else not newer(known, user)
-
-
-def _laid_over(old: User, new: User) -> User:
-    """What a receive-only provider tells now, over what it told before: an absent field is not a blank one."""
-    memberships = old.memberships if new.memberships is None else new.memberships
-    values = {**old.values, **new.values}
-    return User(new.id, values, new.updated_at, new.etag, memberships, _consents_over(old.consents, new.consents))
-
-
-def _consents_over(old: Entries | None, new: Entries | None) -> Entries | None:
-    """Entries told now replace those about the same consent; the others stay."""
-    told = {_about(one) for one in new or ()}
-    kept = tuple(one for one in old or () if _about(one) not in told)
-    return None if old is None and new is None else (*kept, *(new or ()))
-
-
-def _about(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(entry.get(name)) for name in ("purpose", "scope", "channel"))
+def _is_later(user: User, link: Link) -> bool:
+    """Whether a delivery's user was so later than the stored one. One that was read and told no time was so when it was read."""
+    if link.user and link.user.updated_at is None and link.user_seen_at and user.updated_at:
+        return user.updated_at > link.user_seen_at + SKEW
+    return link.user is None or newer(user, link.user)
