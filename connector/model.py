@@ -191,7 +191,8 @@ class Link:
     intent: what was about to be written when nothing more was heard: {"kind", "changes"}, as in the history; "told" when it
         is there already.
     lone: settle this link in a batch of its own, it made others fail.
-    token: fencing token of the current lease. rung: counts hints; a change during a lease means "look again".
+    token: fencing token of the current lease, which ends at lease_until.
+    rung: counts hints; a change during a lease means "look again".
     cause: the sender's id of the delivery that last asked to look. settled_at: when a batch last recorded it.
     user_seen_at, contact_seen_at: when what is stored of that side was last known to be so.
     """
@@ -222,12 +223,17 @@ class Link:
     lone: bool = False
     due_at: datetime | None = None
     token: int = 0
+    lease_until: datetime | None = None
     rung: int = 0
     run: int | None = None
     cause: str | None = None
     settled_at: datetime | None = None
     user_seen_at: datetime | None = None
     contact_seen_at: datetime | None = None
+
+    def on_lease(self, now: datetime) -> bool:
+        """Whether somebody works on it: what is stored of either side may not be what was last seen."""
+        return self.lease_until is not None and self.lease_until > now
 
     @property
     def name(self) -> str:

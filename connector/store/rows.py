@@ -86,6 +86,7 @@ def from_row(row: Any) -> Link:
         cause=row.cause,
         settled_at=row.settled_at,
         user_seen_at=row.user_seen_at,
+        lease_until=row.lease_until,
         contact_seen_at=row.contact_seen_at,
     )
 

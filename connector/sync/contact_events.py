@@ -91,7 +91,7 @@ def _notice(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> None
         return
     if change.kind == "contact.deleted":
         tx.links.notice(link.id, cause | {"gone_since": link.gone_since or tx.now}, tx.now + work.grace)
-    elif change.kind == "contact.restored" or (change.kind == "contact.changed" and _matters(work, link, change)):
+    elif change.kind == "contact.restored" or (change.kind == "contact.changed" and _matters(work, tx, link, change)):
         tx.links.notice(link.id, cause | _hint(work, link, change), tx.now)
 
 
@@ -115,15 +115,18 @@ def _hint(work: Work, link: Link, change: Change) -> dict[str, Any]:
     return {"recheck": True} if about else {}
 
 
-def _matters(work: Work, link: Link, change: Change) -> bool:
-    """Whether an edit is of a mapped property and tells something we do not know: our own writes come back as events."""
+def _matters(work: Work, tx: Tx, link: Link, change: Change) -> bool:
+    """Whether an edit is of a mapped property and tells something we do not know: our own writes come back as events.
+
+    While somebody works on the link nobody can tell: that which is stored may have been read or written over since.
+    """
     mapping = work.mappings[link.provider]
     if change.property is None:
         return True
     if not watches(mapping, change.property):
         return False
     known = link.contact
-    if known is None or change.property not in known.properties:
+    if known is None or change.property not in known.properties or link.on_lease(tx.now):
         return True
     return not tells_nothing_new(mapping, known, change.property, change.value)
 

@@ -35,8 +35,8 @@ def see(work: Work, tx: Tx, provider: str, page: Sequence[User], run: int | None
 def _differs(work: Work, tx: Tx, link: Link, user: User) -> bool:
     """Whether a user is shown otherwise than known; if so, it is stored.
 
-    Without a time it may be older than what is stored, with an earlier one it is. Whoever can be read is read, in doubt, and
-    always before somebody counts as gone.
+    Without a time, or with the same one, it may be older than what is stored, with an earlier one it is. Whoever can be read is
+    read, in doubt, and always before somebody counts as gone.
     """
     known = link.user
     if user.gone:
@@ -48,7 +48,7 @@ def _differs(work: Work, tx: Tx, link: Link, user: User) -> bool:
         if newer(user, known):
             tx.links.see_user(link.id, user)
         return False
-    if known is not None and user.updated_at is None and work.providers[link.provider].capabilities.read:
+    if known is not None and user.updated_at in (None, known.updated_at) and work.providers[link.provider].capabilities.read:
         tx.links.notice(link.id, {"refetch": True}, None)
     else:
         tx.links.see_user(link.id, user)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.engine.normalise import to_contact
 from connector.engine.plan import Step
-from connector.engine.readings import newer
+from connector.engine.readings import newer, same_user
 from connector.errors import Fenced, Paused, Permanent, Transient, Unavailable
 from connector.model import ANSWERABLE, FINAL, Link, LinkState, User, Value
 from connector.store import Tx
@@ -191,7 +191,7 @@ def _keep(tx: Tx, case: Case, values: dict[str, Any]) -> bool:
 def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     """A link that could be looked at: what it agreed on, and its state."""
     seen = case.seen
-    user = _newest(case, row.user)
+    user = _newest(case, row)
     values: dict[str, Any] = {
         "attempts": 0, "failed_since": None, "lone": False, "due_at": None, "user": user, "contact": seen.contact or row.contact,
         "email": email_of(user, seen.contact), "gone_since": (case.link.gone_since or tx.now) if seen.contact_gone else None,
@@ -201,6 +201,8 @@ def _settled(work: Work, tx: Tx, case: Case, row: Link) -> dict[str, Any]:
     _tell_doubts(case)
     if case.fetched:
         values |= {"refetch": False, "user_gone": seen.user_gone}
+    if _undecided(case, row):
+        values["refetch"] = True
     if "user_id" in case.values and case.link.user_id and _hand_over(tx, case):
         return values
     if "state" not in case.values:
@@ -284,12 +286,20 @@ def _agreed(case: Case) -> dict[str, Any]:
     }
 
 
-def _newest(case: Case, stored: User | None) -> User | None:
-    """A delivery may have brought a later observation while we worked."""
-    seen = case.seen.user
-    if seen is None or seen is case.link.user or (stored is not None and newer(stored, seen)):
-        return stored
+def _newest(case: Case, row: Link) -> User | None:
+    """A delivery may have brought a later observation than what was read: by its time, or by coming while we worked."""
+    seen, told = case.seen.user, row.user
+    if seen is None or seen is case.link.user or (told and newer(told, seen) and (seen.updated_at or told != case.link.user)):
+        return told
     return seen
+
+
+def _undecided(case: Case, row: Link) -> bool:
+    """Whether a delivery came while the user was read or written, and nobody knows which of the two is the later."""
+    seen, told = case.seen.user, row.user
+    if seen is None or told is None or seen is case.link.user or told == case.link.user or not case.provider.capabilities.read:
+        return False
+    return (seen.updated_at is None or seen.updated_at == told.updated_at) and not same_user(case.mapping, seen, told)
 
 
 def _hand_over(tx: Tx, case: Case) -> bool:
