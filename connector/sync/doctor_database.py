@@ -165,9 +165,8 @@ def _rolling(settings: Settings, tx: Tx) -> Check:
 
 def _paused(tx: Tx) -> Iterator[Check]:
     """Parts that are closed to us; the rest goes on."""
-    mark = tx.cursors.get(subscriptions.PAUSED)
-    if mark and mark[0]:
-        yield split("paused: subscriptions", State.PROBLEM, mark[0])
+    for name, why in subscriptions.paused(tx).items():
+        yield split(f"paused: subscriptions of {name}", State.PROBLEM, why)
     for sink, why in sorted(tx.troubles.paused().items()):
         yield split("paused: activities" + ("" if sink == "crm" else f" to {sink}"), State.PROBLEM, why)
 

@@ -13,11 +13,11 @@ from connector.model import UNTOLD, Link, LinkState, Statement
 from connector.store import Tx
 from connector.sync.work import Work
 
-PAUSED = "paused:subscriptions"
-"""The mark that says why subscriptions are closed to us."""
+PAUSED = "paused:subscriptions:"
+"""Begins the mark that says why subscriptions are closed to a provider's links; its name comes after it."""
 
-OWED = "subscriptions:owed"
-"""The mark that they are open again, and that not everybody has been rung yet who was left unchecked meanwhile."""
+OWED = "subscriptions:owed:"
+"""Begins the mark that they are open again, and that not everybody has been rung yet who was left unchecked meanwhile."""
 
 SLICE = 5000
 """Links rung in one transaction."""
@@ -48,7 +48,7 @@ STEP = 0.1
 """Seconds between two looks at whether links wait for their turn."""
 
 PROBES = 5
-"""Links that try whether subscriptions are open again."""
+"""Links of a provider that try whether subscriptions are open again."""
 
 log = structlog.get_logger()
 
@@ -109,10 +109,19 @@ def _give_way(work: Work, seconds: float) -> None:
 
 
 def _try_again(work: Work) -> int:
-    """While subscriptions are closed to us, some links try whether they still are; the others follow once they are not."""
-    with work.store.write() as tx:
-        known = tx.cursors.get(PAUSED)
-        return tx.links.ring_unchecked(PROBES) if known and known[0] else 0
+    """While subscriptions are closed to a provider's links, some of them try whether they still are; the others follow once
+    they are not."""
+    with work.store.read() as tx:
+        known = paused(tx)
+    rung = 0
+    for name, why in known.items():
+        mapping = work.mappings.get(name)
+        if mapping is None or not any(one.subscription for one in mapping.consents):
+            closed(work, name, "")
+        elif work.types.lacking(mapping) != why:  # else the links could tell nothing new
+            with work.store.write() as tx:
+                rung += tx.links.ring_unchecked(name, PROBES)
+    return rung
 
 
 def _next(work: Work, page: int) -> list[Link]:
@@ -177,15 +186,20 @@ def _address(link: Link) -> str | None:
     return email.strip().lower() or None if email else None
 
 
-def closed(work: Work, why: str) -> None:
-    """Note that subscriptions are closed to us (or open again), for `status` and `doctor`."""
+def paused(tx: Tx) -> dict[str, str]:
+    """Why subscriptions are closed, by the provider whose links they are closed to."""
+    return {name: why for name, why in sorted(tx.cursors.beginning(PAUSED).items()) if why}
+
+
+def closed(work: Work, provider: str, why: str) -> None:
+    """Note that subscriptions are closed to a provider's links (or open again), for `status` and `doctor`."""
     with work.store.write() as tx:
-        known = tx.cursors.get(PAUSED)
+        known = tx.cursors.get(PAUSED + provider)
         if (known[0] if known else "") == why:
             return
-        tx.cursors.set(PAUSED, why)
-        tx.cursors.set(OWED, "" if why else "everybody")
-    log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
+        tx.cursors.set(PAUSED + provider, why)
+        tx.cursors.set(OWED + provider, "" if why else "everybody")
+    log.warning("subscriptions.closed" if why else "subscriptions.open", provider=provider, why=why)
     ring_owed(work)
 
 
@@ -193,13 +207,15 @@ def ring_owed(work: Work) -> int:
     """Once subscriptions are open again, ring who was left unchecked, some at a time; each sweep goes on with it. Returns how
     many that was."""
     with work.store.read() as tx:
-        owed = tx.cursors.get(OWED)
-    if not (owed and owed[0]):
-        return 0
+        owed = [name for name, who in sorted(tx.cursors.beginning(OWED).items()) if who and name in work.mappings]
+    return sum(_ring_some(work, name) for name in owed)
+
+
+def _ring_some(work: Work, provider: str) -> int:
     with work.store.write() as tx:
-        rung = tx.links.ring_unchecked(SLICE)
+        rung = tx.links.ring_unchecked(provider, SLICE)
         if rung < SLICE:
-            tx.cursors.set(OWED)
+            tx.cursors.set(OWED + provider)
     return rung
 
 
@@ -209,14 +225,13 @@ def lag(tx: Tx, every: float) -> dict[str, Any]:
     every: seconds between two rounds; 0: there are none. last_pass_at: when everybody had been looked at. lag_seconds: the worst
     case: as long as a look at everybody takes and the pause until the next one, so much of that one as an opt-out that was just
     missed may wait for within a round, and a minute to pass on what is found; None where there is none to tell. paused: why, when
-    it is closed.
+    it is closed to any provider's links.
     """
-    passed, paused = tx.cursors.get(PASSED), tx.cursors.get(PAUSED)
-    taking = _taking(tx, every)
+    passed, taking = tx.cursors.get(PASSED), _taking(tx, every)
     return {
         "last_pass_at": passed and passed[1].isoformat(),
         "lag_seconds": round(taking + every + min(taking, ROUND)) + PASSING_ON if every else None,
-        "paused": paused[0] or None if paused else None,
+        "paused": "; ".join(dict.fromkeys(paused(tx).values())) or None,
     }
 
 
