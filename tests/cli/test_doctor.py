@@ -462,6 +462,14 @@ def test_sweeps_and_rounds_that_are_overdue(doctor, store):
     assert found["subscription statuses"]["detail"] == "the last round ended 2 h ago"
 
 
+def test_people_whose_statuses_cannot_be_read_are_counted(doctor, store):
+    with store.write() as tx:
+        tx.cursors.count(subscriptions.UNREAD, 2)
+    code, found = doctor()
+    assert (code, found["subscription statuses"]["state"]) == (0, "warning")
+    assert found["subscription statuses"]["detail"].endswith("; HubSpot fails to tell the statuses of 2")
+
+
 def test_what_waits_for_a_person_is_counted(doctor, store):
     with store.write() as tx:
         tx.links.create([{"provider": "members", "user_id": "u-1"}, {"provider": "members", "user_id": "u-2"}])
