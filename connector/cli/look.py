@@ -73,7 +73,8 @@ def _lag(told: dict[str, Any]) -> dict[str, Any]:
     worst = told["lag_seconds"]
     lag = f"{worst:g} s at worst until an opt-out made in the CRM is noticed" if worst else "statuses are not read in turn"
     passed = told["last_pass_at"] or "never yet"
-    return {"lag": lag, "everybody looked at": passed} | ({"paused": told["paused"]} if told["paused"] else {})
+    left = {name: told[name] for name in ("unread", "paused") if told[name]}
+    return {"lag": lag, "everybody looked at": passed} | left
 
 
 def show(who_: Who, config: Config = None, as_json: Json = False) -> int:

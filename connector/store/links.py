@@ -289,9 +289,9 @@ class Links:
         free = select(link.c.id).where(waiting & ~alone).with_for_update(skip_locked=True)  # others are at it: they settle it
         self._db.execute(update(link).where(link.c.id.in_(free)).values(due_at=self._tx.now))
 
-    def ring_unchecked(self, limit: int) -> int:
+    def ring_unchecked(self, provider: str, limit: int) -> int:
         """Make up to `limit` links due whose subscription statuses are still to be looked at, or written. Returns how many."""
-        here = link.c.state.in_(SHARING) & link.c.recheck & link.c.due_at.is_(None)
+        here = (link.c.provider == provider) & link.c.state.in_(SHARING) & link.c.recheck & link.c.due_at.is_(None)
         some = select(link.c.id).where(here).order_by(link.c.id).limit(limit).with_for_update()
         changes = {"due_at": self._tx.now, "rung": link.c.rung + 1}
         return self._db.execute(update(link).where(link.c.id.in_(some)).values(changes)).rowcount

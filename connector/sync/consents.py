@@ -215,8 +215,9 @@ def _confirm(case: Case, ruling: Ruling, answer: User) -> None:
 
 
 def note_closed(work: Work, batch: list[Case]) -> None:
-    """Show in `status` and `doctor` that subscriptions are closed to us, or open again."""
-    if any(case.mapping.consents for case in batch):
-        why = next((case.closed for case in batch if case.closed), "")
-        if why or any(READING in case.answered or WRITING in case.answered for case in batch):
-            subscriptions.closed(work, why)
+    """Show in `status` and `doctor` that subscriptions are closed to a provider's links, or open again."""
+    for name in sorted({case.link.provider for case in batch if case.mapping.consents}):
+        cases = [case for case in batch if case.link.provider == name]
+        why = next((case.closed for case in cases if case.closed), "")
+        if why or any(READING in case.answered or WRITING in case.answered for case in cases):
+            subscriptions.closed(work, name, why)

@@ -149,25 +149,27 @@ def _sweep(settings: Settings, tx: Tx) -> Check:
 def _rolling(settings: Settings, tx: Tx) -> Check:
     """The reading of subscription statuses in turn: opt-outs made in HubSpot ring no bell."""
     name, every = "subscription statuses", settings.schedule.subscriptions
-    lag = subscriptions.lag(tx, every)["lag_seconds"]
+    told = subscriptions.lag(tx, every)
+    lag = told["lag_seconds"]
     if lag is None:
         return Check(
             name, State.WARNING, "never read in turn, so opt-outs made in HubSpot go unseen", "set schedule.subscriptions"
         )
     passed = tx.cursors.get(subscriptions.PASSED)
-    detail = f"an opt-out made in HubSpot is seen within {span(lag)}"
-    if passed is None:
-        return Check(name, State.OK, f"{detail}; no round has ended yet")
-    if tx.now - passed[1] > timedelta(seconds=2 * lag):
+    if passed and tx.now - passed[1] > timedelta(seconds=2 * lag):
         return Check(name, State.WARNING, f"the last round ended {ago(tx.now, passed[1])}", "is the connector running?")
-    return Check(name, State.OK, f"{detail}, the last round ended {ago(tx.now, passed[1])}")
+    ended = f", the last round ended {ago(tx.now, passed[1])}" if passed else "; no round has ended yet"
+    detail = f"an opt-out made in HubSpot is seen within {span(lag)}{ended}"
+    if told["unread"]:
+        detail += f"; HubSpot fails to tell the statuses of {told['unread']}"
+        return Check(name, State.WARNING, detail, "subscriptions.unread in the log says of whom")
+    return Check(name, State.OK, detail)
 
 
 def _paused(tx: Tx) -> Iterator[Check]:
     """Parts that are closed to us; the rest goes on."""
-    mark = tx.cursors.get(subscriptions.PAUSED)
-    if mark and mark[0]:
-        yield split("paused: subscriptions", State.PROBLEM, mark[0])
+    for name, why in subscriptions.paused(tx).items():
+        yield split(f"paused: subscriptions of {name}", State.PROBLEM, why)
     for sink, why in sorted(tx.troubles.paused().items()):
         yield split("paused: activities" + ("" if sink == "crm" else f" to {sink}"), State.PROBLEM, why)
 

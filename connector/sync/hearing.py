@@ -1,6 +1,5 @@
 """What is heard of a batch's consents before anything is decided for good: types, statuses, opt-outs, and what others said."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from connector.mapping.model import CONSENT
 from connector.model import Link, LinkState, Statement
 from connector.sync.case import Case
 from connector.sync.standings import addresses_before, remember_refusal
+from connector.sync.types import unknown
 from connector.sync.work import Work
 
 READING = "subscription.read"
@@ -29,7 +29,7 @@ def know_types(work: Work, batch: list[Case]) -> None:
         try:
             found = work.types.of(case.mapping)
             case.policy = replace(case.policy, subscriptions=found, readable=bool(found))
-            case.closed = _unknown_types(case, found)
+            case.closed = unknown(case.mapping, found)
         except Denied as error:
             case.closed = str(error)
             case.policy = replace(case.policy, subscriptions=_named_by_id(case))
@@ -41,14 +41,6 @@ def _named_by_id(case: Case) -> dict[str, str]:
     """Types that the mapping names by their id: what the contact tells of an opt-out from them can be heard all the same."""
     words = [one.subscription for one in case.mapping.consents if one.subscription]
     return {word: word for word in words if word.isdigit()}
-
-
-def _unknown_types(case: Case, found: Mapping[str, str]) -> str:
-    """Which consents go without, because the portal has no such subscription type (any more)."""
-    lacking = [one for one in case.mapping.consents if one.subscription and one.subscription not in found]
-    why = "the portal has no subscription type {0!r} of its own for {1}"
-    told = [f"{case.mapping.path}:{one.line}: {why.format(one.subscription, one.consent)}" for one in lacking]
-    return "; ".join(told)
 
 
 def look(work: Work, batch: list[Case]) -> None:

@@ -6,7 +6,7 @@ from connector.mapping.model import CONSENT, Consent
 from connector.model import ConsentState, Link
 from connector.store import Tx
 from connector.sync.beyond import unwritable
-from connector.sync.subscriptions import PAUSED
+from connector.sync.subscriptions import paused
 from connector.sync.work import Work
 
 
@@ -51,8 +51,8 @@ def owed(work: Work, tx: Tx, link: Link, consent: Consent) -> list[str]:
 def _not_to_contact(tx: Tx, link: Link, consent: Consent, stands: ConsentState) -> str:
     if stands is not REVOKED and not consent.direction.writes_contact:
         return f"direction: {consent.direction.value}"
-    paused = tx.cursors.get(PAUSED)
-    return _parked(tx, link, CONSENT + consent.consent) or (f"paused: {paused[0]}" if paused and paused[0] else "")
+    why = paused(tx).get(link.provider)
+    return _parked(tx, link, CONSENT + consent.consent) or (f"paused: {why}" if why else "")
 
 
 def _not_to_user(work: Work, tx: Tx, link: Link, consent: Consent) -> str:

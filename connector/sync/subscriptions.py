@@ -1,29 +1,38 @@
 """Which subscription types the CRM has, and a rolling look at everybody's statuses: opt-outs made there ring no bell."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from connector.engine.consent import GRANTED, REVOKED, UNKNOWN, Voice, decoded
-from connector.errors import Locked
+from connector.errors import Locked, Unavailable
 from connector.model import UNTOLD, Link, LinkState, Statement
 from connector.store import Tx
 from connector.sync.work import Work
 
-PAUSED = "paused:subscriptions"
-"""The mark that says why subscriptions are closed to us."""
+PAUSED = "paused:subscriptions:"
+"""Begins the mark that says why subscriptions are closed to a provider's links; its name comes after it."""
 
-OWED = "subscriptions:owed"
-"""The mark that they are open again, and that not everybody has been rung yet who was left unchecked meanwhile."""
+OWED = "subscriptions:owed:"
+"""Begins the mark that they are open again, and that not everybody has been rung yet who was left unchecked meanwhile."""
 
 SLICE = 5000
 """Links rung in one transaction."""
 
 PLACE, BEGAN, PASSED = "subscriptions:place", "subscriptions:began", "subscriptions:passed"
 """Marks: the last link looked at, when the first one was, and when everybody had been and how many seconds that took."""
+
+UNREAD = "subscriptions:unread"
+"""The mark that counts whose statuses could not be read, in the look at everybody that goes on, or else in the last one."""
+
+MOST_UNREAD = 10
+"""After so many in a round it ends: each costs some calls, and the CRM may be in trouble. The next one goes on behind them."""
+
+NOBODY = "nobody@example.com"
+"""An address nobody can have, for a read that only shows whether the CRM answers."""
 
 PAGES = 1000
 """Pages in one round at most, `Crm.statuses_per_read` links each: a call for their statuses and one for whether they opted out of
@@ -48,7 +57,7 @@ STEP = 0.1
 """Seconds between two looks at whether links wait for their turn."""
 
 PROBES = 5
-"""Links that try whether subscriptions are open again."""
+"""Links of a provider that try whether subscriptions are open again."""
 
 log = structlog.get_logger()
 
@@ -80,23 +89,50 @@ def _hold(work: Work, holder: str, begin: bool = False) -> None:
 
 
 def _round(work: Work, holder: str, pages: int) -> int:
-    rung, ends = 0, time.monotonic() + ROUND
+    rung, unread, ends = 0, 0, time.monotonic() + ROUND
     for _ in range(pages):
         began, page = time.monotonic(), work.crm.statuses_per_read
         links = _next(work, page)
-        found = _look(work, [link for link in links if link.provider in work.mappings])
+        seen, found = _look_as_far(work, holder, links)
+        ended = len(seen) == len(links) < page
         with work.store.write() as tx:
-            if len(links) < page:
+            if ended:
                 tx.cursors.set(PASSED, str((tx.now - (_under_way(tx) or tx.now)).total_seconds()))
-            tx.cursors.set(PLACE, str(links[-1].id) if len(links) == page else "0")
-        rung += found
+            tx.cursors.set(PLACE, "0" if ended else str(seen[-1].id))
+        rung += found or 0
+        unread += found is None
         if found:
             work.ring()
-        if len(links) < page or time.monotonic() > ends:
+        if ended or unread == MOST_UNREAD or time.monotonic() > ends:
             break
         _give_way(work, time.monotonic() - began)
         _hold(work, holder)
     return rung
+
+
+def _look_as_far(work: Work, holder: str, links: list[Link]) -> tuple[list[Link], int | None]:
+    """Look at these links, or, where an address among them cannot be read, at the first ones of them, down to that one alone.
+
+    Returns the links that are done with, and how many of them were rung; None: it is one that cannot be read. Raises Unavailable
+    when nobody can be.
+    """
+    types = {name: work.types.of(mapping) for name, mapping in work.mappings.items()}
+    while True:
+        try:
+            return links, _look(work, links, types)
+        except Unavailable as error:
+            _ask(work, [NOBODY])
+            if len(links) == 1:
+                _leave_unread(work, links[0], error)
+                return links, None
+        links = links[: len(links) // 2]
+        _hold(work, holder)
+
+
+def _leave_unread(work: Work, link: Link, error: Unavailable) -> None:
+    with work.store.write() as tx:
+        tx.cursors.count(UNREAD, 1)
+    log.warning("subscriptions.unread", link=link.id, contact=link.contact_id, why=str(error))
 
 
 def _give_way(work: Work, seconds: float) -> None:
@@ -109,10 +145,19 @@ def _give_way(work: Work, seconds: float) -> None:
 
 
 def _try_again(work: Work) -> int:
-    """While subscriptions are closed to us, some links try whether they still are; the others follow once they are not."""
-    with work.store.write() as tx:
-        known = tx.cursors.get(PAUSED)
-        return tx.links.ring_unchecked(PROBES) if known and known[0] else 0
+    """While subscriptions are closed to a provider's links, some of them try whether they still are; the others follow once
+    they are not."""
+    with work.store.read() as tx:
+        known = paused(tx)
+    rung = 0
+    for name, why in known.items():
+        mapping = work.mappings.get(name)
+        if mapping is None or not any(one.subscription for one in mapping.consents):
+            closed(work, name, "")
+        elif work.types.lacking(mapping) != why:  # else the links could tell nothing new
+            with work.store.write() as tx:
+                rung += tx.links.ring_unchecked(name, PROBES)
+    return rung
 
 
 def _next(work: Work, page: int) -> list[Link]:
@@ -121,6 +166,7 @@ def _next(work: Work, page: int) -> list[Link]:
         place = int(found[0]) if found else 0
         if not place and _under_way(tx) is None:
             tx.cursors.set(BEGAN)
+            tx.cursors.set(UNREAD, "0")
         return tx.links.after(place, page, LinkState.ACTIVE)
 
 
@@ -130,22 +176,24 @@ def _under_way(tx: Tx) -> datetime | None:
     return began[1] if began and (passed is None or began[1] > passed[1]) else None
 
 
-def _look(work: Work, links: list[Link]) -> int:
+def _look(work: Work, links: list[Link], types: Mapping[str, Mapping[str, str]]) -> int:
     """Ring the links whose status is another than when it was last heard."""
     addresses = {link.id: address for link in links if (address := _address(link))}
-    types = {name: work.types.of(mapping) for name, mapping in work.mappings.items()}
-    links = [link for link in links if link.id in addresses and types[link.provider]]
+    links = [link for link in links if link.id in addresses and types.get(link.provider)]
     if not links:
         return 0
-    asked = list(dict.fromkeys(addresses[link.id] for link in links))
-    found = work.crm.statuses(asked)
-    out = work.crm.opted_out_of_all(asked) if work.crm.optouts_apart else None
+    found, out = _ask(work, list(dict.fromkeys(addresses[link.id] for link in links)))
     moved = [link for link in links if _moved(work, link, types[link.provider], found.get(addresses[link.id], {}))]
     moved += [link for link in links if out is not None and link not in moved and _turned(work, link, addresses[link.id] in out)]
     with work.store.write() as tx:
         for link in sorted(moved, key=lambda one: one.id):  # see `Links.lock`
             tx.links.notice(link.id, {"recheck": True, "cause": None}, tx.now)
     return len(moved)
+
+
+def _ask(work: Work, addresses: list[str]) -> tuple[Mapping[str, Mapping[str, Statement]], Container[str] | None]:
+    """Their statuses, and which of them opted out of everything; None where the statuses tell that."""
+    return work.crm.statuses(addresses), work.crm.opted_out_of_all(addresses) if work.crm.optouts_apart else None
 
 
 def _moved(work: Work, link: Link, types: Mapping[str, str], found: Mapping[str, Statement]) -> bool:
@@ -177,15 +225,20 @@ def _address(link: Link) -> str | None:
     return email.strip().lower() or None if email else None
 
 
-def closed(work: Work, why: str) -> None:
-    """Note that subscriptions are closed to us (or open again), for `status` and `doctor`."""
+def paused(tx: Tx) -> dict[str, str]:
+    """Why subscriptions are closed, by the provider whose links they are closed to."""
+    return {name: why for name, why in sorted(tx.cursors.beginning(PAUSED).items()) if why}
+
+
+def closed(work: Work, provider: str, why: str) -> None:
+    """Note that subscriptions are closed to a provider's links (or open again), for `status` and `doctor`."""
     with work.store.write() as tx:
-        known = tx.cursors.get(PAUSED)
+        known = tx.cursors.get(PAUSED + provider)
         if (known[0] if known else "") == why:
             return
-        tx.cursors.set(PAUSED, why)
-        tx.cursors.set(OWED, "" if why else "everybody")
-    log.warning("subscriptions.closed" if why else "subscriptions.open", why=why)
+        tx.cursors.set(PAUSED + provider, why)
+        tx.cursors.set(OWED + provider, "" if why else "everybody")
+    log.warning("subscriptions.closed" if why else "subscriptions.open", provider=provider, why=why)
     ring_owed(work)
 
 
@@ -193,30 +246,32 @@ def ring_owed(work: Work) -> int:
     """Once subscriptions are open again, ring who was left unchecked, some at a time; each sweep goes on with it. Returns how
     many that was."""
     with work.store.read() as tx:
-        owed = tx.cursors.get(OWED)
-    if not (owed and owed[0]):
-        return 0
+        owed = [name for name, who in sorted(tx.cursors.beginning(OWED).items()) if who and name in work.mappings]
+    return sum(_ring_some(work, name) for name in owed)
+
+
+def _ring_some(work: Work, provider: str) -> int:
     with work.store.write() as tx:
-        rung = tx.links.ring_unchecked(SLICE)
+        rung = tx.links.ring_unchecked(provider, SLICE)
         if rung < SLICE:
-            tx.cursors.set(OWED)
+            tx.cursors.set(OWED + provider)
     return rung
 
 
 def lag(tx: Tx, every: float) -> dict[str, Any]:
-    """How late an opt-out made in the CRM may be noticed: {"last_pass_at", "lag_seconds", "paused"}.
+    """How late an opt-out made in the CRM may be noticed: {"last_pass_at", "lag_seconds", "unread", "paused"}.
 
     every: seconds between two rounds; 0: there are none. last_pass_at: when everybody had been looked at. lag_seconds: the worst
     case: as long as a look at everybody takes and the pause until the next one, so much of that one as an opt-out that was just
-    missed may wait for within a round, and a minute to pass on what is found; None where there is none to tell. paused: why, when
-    it is closed.
+    missed may wait for within a round, and a minute to pass on what is found; None where there is none to tell. unread: whom
+    that does not hold of, because their statuses could not be read. paused: why, when it is closed to any provider's links.
     """
-    passed, paused = tx.cursors.get(PASSED), tx.cursors.get(PAUSED)
-    taking = _taking(tx, every)
+    passed, unread, taking = tx.cursors.get(PASSED), tx.cursors.get(UNREAD), _taking(tx, every)
     return {
         "last_pass_at": passed and passed[1].isoformat(),
         "lag_seconds": round(taking + every + min(taking, ROUND)) + PASSING_ON if every else None,
-        "paused": paused[0] or None if paused else None,
+        "unread": int(unread[0]) if unread else 0,
+        "paused": "; ".join(dict.fromkeys(paused(tx).values())) or None,
     }
 
 

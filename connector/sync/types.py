@@ -37,6 +37,13 @@ class Types:
                 found[name] = one
         return found
 
+    def lacking(self, mapping: FieldMapping) -> str:
+        """Why some of the mapping's consents go without a type; "" where none does. Raises Transient."""
+        try:
+            return unknown(mapping, self.of(mapping))
+        except Denied as error:
+            return str(error)
+
     def known(self) -> Mapping[str, str]:
         """Ids by id, and by name in lower case where only one type has it. Raises Transient, Denied."""
         if time.monotonic() >= self._until:
@@ -54,6 +61,13 @@ class Types:
         names = Counter(map(_fold, types.values()))
         self._known = {_fold(name): one for one, name in types.items() if names[_fold(name)] == 1} | {one: one for one in types}
         self._until = time.monotonic() + (SOON if self._closed else KEPT)
+
+
+def unknown(mapping: FieldMapping, found: Mapping[str, str]) -> str:
+    """Which consents go without, because the portal has no such subscription type (any more). found: what `Types.of` tells."""
+    lacking = [one for one in mapping.consents if one.subscription and one.subscription not in found]
+    why = "the portal has no subscription type {0!r} of its own for {1}"
+    return "; ".join(f"{mapping.path}:{one.line}: {why.format(one.subscription, one.consent)}" for one in lacking)
 
 
 def _fold(name: str) -> str:

@@ -174,7 +174,7 @@ def test_status_has_the_shape_scripts_rely_on(connector):
         "last_sweep_at", "outages", "sinks",
     }  # fmt: skip
     assert set(told["inbox"]) == {"pending", "done", "quarantined"}
-    assert set(told["subscriptions"]) == {"last_pass_at", "lag_seconds", "paused"}
+    assert set(told["subscriptions"]) == {"last_pass_at", "lag_seconds", "unread", "paused"}
     assert set(told["links"]) == {"pending", "active", "held", "unlinked", "deleted", "merged", "erased"}
     assert "deliveries" in connector("status")[1]
 

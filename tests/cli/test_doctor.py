@@ -276,19 +276,19 @@ def test_webhooks_are_dated_once_one_came(doctor, stack):
 
 def test_parts_that_are_closed_to_us_say_why(doctor, store):
     with store.write() as tx:
-        tx.cursors.set(subscriptions.PAUSED, "hubspot: 403 missing scopes: x; grant the token x")
+        tx.cursors.set(f"{subscriptions.PAUSED}members", "hubspot: 403 missing scopes: x; grant the token x")
         tx.cursors.set("paused:activities", "hubspot: no custom objects; set events.as: note")
     code, found = doctor()
     assert code == 1
-    assert found["paused: subscriptions"]["way_out"] == "grant the token x"
+    assert found["paused: subscriptions of members"]["way_out"] == "grant the token x"
     assert found["paused: activities"]["detail"] == "hubspot: no custom objects"
 
 
 def test_a_part_that_is_open_again_is_not_mentioned(doctor, store):
     with store.write() as tx:
-        tx.cursors.set(subscriptions.PAUSED, "")
+        tx.cursors.set(f"{subscriptions.PAUSED}members", "")
     code, found = doctor()
-    assert (code, "paused: subscriptions" in found) == (0, False)
+    assert (code, "paused: subscriptions of members" in found) == (0, False)
 
 
 def test_records_of_erased_people_that_stay_in_the_crm_are_told(doctor, store):
@@ -460,6 +460,14 @@ def test_sweeps_and_rounds_that_are_overdue(doctor, store):
     found = doctor()[1]
     assert (found["sweep"]["state"], found["sweep"]["detail"]) == ("warning", "the last one was 8 min ago")
     assert found["subscription statuses"]["detail"] == "the last round ended 2 h ago"
+
+
+def test_people_whose_statuses_cannot_be_read_are_counted(doctor, store):
+    with store.write() as tx:
+        tx.cursors.count(subscriptions.UNREAD, 2)
+    code, found = doctor()
+    assert (code, found["subscription statuses"]["state"]) == (0, "warning")
+    assert found["subscription statuses"]["detail"].endswith("; HubSpot fails to tell the statuses of 2")
 
 
 def test_what_waits_for_a_person_is_counted(doctor, store):

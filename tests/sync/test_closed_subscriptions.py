@@ -9,12 +9,18 @@ from connector.sync import subscriptions, sweep
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .fakes import TYPES
 from .scenes import HOUR
-from .world import USER, World
+from .test_two_providers import Two
+from .world import MAPPING, USER, World, read_mapping
 
 
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path, mapping=CONSENTS)
+
+
+def paused(world):
+    with world.store.read() as tx:
+        return subscriptions.lag(tx, 900)["paused"]
 
 
 def test_who_is_not_subscribed_any_more_has_opted_out_where_the_crm_cannot_tell(world):
@@ -57,8 +63,7 @@ class TestWithoutStatusScopes:
 
     def test_it_is_shown(self, world):
         granted(world)
-        with world.store.read() as tx:
-            assert "grant the scope" in tx.cursors.get(subscriptions.PAUSED)[0]
+        assert "grant the scope" in paused(world)
 
 
 def test_scopes_granted_later_are_used(tmp_path):
@@ -100,8 +105,8 @@ def test_a_large_base_is_rung_some_at_a_time(world, monkeypatch):
     with world.store.write() as tx:
         for link in links:
             tx.links.notice(link, {"recheck": True}, None)
-    subscriptions.closed(world.work, "grant the scope")
-    subscriptions.closed(world.work, "")
+    subscriptions.closed(world.work, "members", "grant the scope")
+    subscriptions.closed(world.work, "members", "")
     rung = []
     for _ in range(4):
         with world.store.read() as tx:
@@ -114,9 +119,9 @@ def test_while_closed_again_nobody_is_rung(world, monkeypatch):
     monkeypatch.setattr(subscriptions, "SLICE", 1)
     user = world.idp.register(USER, consents=[GRANTED])
     world.run()
-    subscriptions.closed(world.work, "grant the scope")
-    subscriptions.closed(world.work, "")
-    subscriptions.closed(world.work, "grant it again")
+    subscriptions.closed(world.work, "members", "grant the scope")
+    subscriptions.closed(world.work, "members", "")
+    subscriptions.closed(world.work, "members", "grant it again")
     link = world.link(user).id
     with world.store.write() as tx:
         tx.links.notice(link, {"recheck": True}, None)
@@ -128,8 +133,68 @@ def test_a_subscription_type_that_vanished_is_shown_and_the_rest_goes_on(tmp_pat
     user = world.idp.register(USER, consents=[GRANTED, {"purpose": "product", "state": "granted"}])
     world.run()
     assert (status(world), status(world, "1002"), contact(world, user)["firstname"]) == (None, "granted", "Ada")
-    with world.store.read() as tx:
-        assert "no subscription type 'Gone'" in tx.cursors.get(subscriptions.PAUSED)[0]
+    assert "no subscription type 'Gone'" in paused(world)
+
+
+class TestOneOfTwoMappings:
+    """Shop's names a type that the portal does not have; members' has all it names."""
+
+    @pytest.fixture
+    def two(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("connector.sync.types.KEPT", 0)
+        two = Two(tmp_path)
+        two.work.mappings["shop"] = read_mapping(tmp_path, CONSENTS.replace('"1002"', '"1003"'))
+        for number in range(3):
+            two.shop.register({**USER, "email": f"s{number}@example.com"}, consents=[{**GRANTED, "purpose": "product"}])
+        two.idp.register(USER, consents=[GRANTED])
+        two.run()
+        return two
+
+    def looks(self, two, provider="shop"):
+        """How often a worker took a link of the provider."""
+        with two.store.read() as tx:
+            return sum(link.token for link in tx.links.page(provider, 0, 100))
+
+    def test_its_people_are_not_rung_for_again_and_again(self, two):
+        before = self.looks(two)
+        for yes in (False, True) * 3:
+            two.clock.pass_(HOUR)
+            two.crm.prefer(ADA, "Newsletter", yes)
+            roll(two)
+            sweep.sweep(two.work)
+            two.run()
+        assert (self.looks(two), self.looks(two, "members") > 6) == (before, True)
+
+    def test_it_is_shown_while_the_others_go_on(self, two):
+        two.crm.prefer(ADA, "Newsletter", False)
+        roll(two)
+        assert "no subscription type '1003'" in paused(two)
+        with two.store.read() as tx:
+            assert list(subscriptions.paused(tx)) == ["shop"]
+
+    def test_once_the_portal_has_it_all_of_its_people_are_seen_to(self, two, monkeypatch):
+        monkeypatch.setattr(subscriptions, "PROBES", 1)
+        monkeypatch.setattr(two.crm, "subscription_types", lambda: {**TYPES, "1003": "Offers"})
+        roll(two)
+        assert [status(two, "1003", f"s{number}@example.com") for number in range(3)] == ["granted"] * 3
+        assert paused(two) is None
+
+    def test_what_is_closed_to_both_is_told_once(self, two):
+        two.crm.denied = Denied("grant the scope", retry_in=60)
+        for idp in (two.idp, two.shop):
+            idp.register({**USER, "email": f"{idp.name}@example.com"}, consents=[GRANTED])
+        two.run()
+        assert paused(two) == "grant the scope"
+
+    def test_once_the_mapping_names_none_it_is_not_shown_any_more(self, two, tmp_path):
+        two.work.mappings["shop"] = read_mapping(tmp_path, MAPPING)
+        roll(two)
+        assert paused(two) is None
+
+    def test_once_the_provider_is_gone_it_is_not_shown_any_more(self, two):
+        del two.work.mappings["shop"]
+        roll(two)
+        assert paused(two) is None
 
 
 def test_a_type_that_two_consents_name_is_the_first_ones_alone(tmp_path):
@@ -139,8 +204,7 @@ def test_a_type_that_two_consents_name_is_the_first_ones_alone(tmp_path):
     world.run()
     roll(world)
     assert (status(world), consent(world, user), consent(world, user, "product")) == ("revoked", "revoked", "granted")
-    with world.store.read() as tx:
-        assert "no subscription type '1001' of its own for product" in tx.cursors.get(subscriptions.PAUSED)[0]
+    assert "no subscription type '1001' of its own for product" in paused(world)
 
 
 def test_a_name_that_two_types_have_is_nobodys(tmp_path, monkeypatch):

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
-from connector.errors import Locked
+from connector.errors import Locked, Paused, Unavailable
 from connector.sync import subscriptions, sweep
 from connector.sync.work import here
 
@@ -26,9 +27,18 @@ def world(tmp_path):
     return world
 
 
-def lag(world, every=EVERY):
+def told(world, every=EVERY):
     with world.store.read() as tx:
-        return subscriptions.lag(tx, every)["lag_seconds"]
+        return subscriptions.lag(tx, every)
+
+
+def lag(world, every=EVERY):
+    return told(world, every)["lag_seconds"]
+
+
+def links(world):
+    with world.store.read() as tx:
+        return tx.links.page("members", 0, 100)
 
 
 def slowly(world, monkeypatch, seconds):
@@ -100,6 +110,96 @@ def test_a_round_of_slow_calls_ends_after_a_while(world, monkeypatch):
     before = world.crm.made["statuses"]
     subscriptions.roll(world.work)
     assert (world.crm.made["statuses"], passed(world)) == (before + 1, None)
+
+
+class TestUnreadable:
+    """An address whose statuses HubSpot fails to tell, again and again, hides nobody else's."""
+
+    @pytest.fixture
+    def calls(self, world, monkeypatch):
+        """The addresses of each call from now on; those in `broken` fail."""
+        calls, statuses = [], world.crm.statuses
+
+        def failing(emails):
+            calls.append(list(emails))
+            if self.down or self.broken & set(emails):
+                raise Unavailable("hubspot: subscriptions: read: 500")
+            return statuses(emails)
+
+        self.broken, self.down = set(), False
+        monkeypatch.setattr(world.crm, "statuses", failing)
+        return calls
+
+    def heard(self, world):
+        """Who of the five is known to have opted out."""
+        return {link.contact.properties["email"][:2] for link in links(world) if link.due_at}
+
+    def everybody_opts_out(self, world):
+        for number in range(5):
+            world.crm.prefer(f"u{number}@example.com", "Newsletter", False)
+
+    @pytest.mark.parametrize("page", [1, 2, 4, 5, 100])
+    @pytest.mark.parametrize("broken", [{0}, {2}, {4}, {0, 1}, {1, 3, 4}, {3, 4}])
+    def test_all_others_are_looked_at(self, world, calls, page, broken):
+        world.crm.statuses_per_read = page
+        self.everybody_opts_out(world)
+        self.broken = {f"u{number}@example.com" for number in broken}
+        subscriptions.roll(world.work)
+        assert self.heard(world) == {f"u{number}" for number in range(5) if number not in broken}
+        assert passed(world)
+
+    def test_so_they_are_where_only_the_opt_out_of_everything_cannot_be_read(self, world, monkeypatch):
+        self.everybody_opts_out(world)
+        opted_out = world.crm.opted_out_of_all
+
+        def failing(emails):
+            if "u0@example.com" in emails:
+                raise Unavailable("hubspot: subscriptions: read opt-outs of everything: 500")
+            return opted_out(emails)
+
+        monkeypatch.setattr(world.crm, "opted_out_of_all", failing)
+        subscriptions.roll(world.work)
+        assert self.heard(world) == {"u1", "u2", "u3", "u4"}
+
+    def test_how_many_is_told_until_they_can_be_read(self, world, calls):
+        self.broken = {"u1@example.com", "u4@example.com"}
+        with capture_logs() as logs:
+            subscriptions.roll(world.work)
+        assert (told(world)["unread"], [one["event"] for one in logs]) == (2, ["subscriptions.unread"] * 2)
+        assert "example.com" not in str(logs)
+        self.broken = set()
+        world.clock.pass_(EVERY)
+        subscriptions.roll(world.work)
+        assert told(world)["unread"] == 0
+
+    def test_while_hubspot_is_down_one_more_call_shows_it_and_the_place_is_kept(self, world, calls):
+        subscriptions.roll(world.work, 1)
+        calls.clear()
+        self.down = True
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                subscriptions.roll(world.work)
+        assert calls == [["u2@example.com", "u3@example.com"], [subscriptions.NOBODY]] * 3
+        self.down = False
+        calls.clear()
+        subscriptions.roll(world.work)
+        assert (calls, told(world)["unread"]) == ([["u2@example.com", "u3@example.com"], ["u4@example.com"]], 0)
+
+    def test_who_is_asked_to_wait_waits(self, world, calls):
+        world.crm.fails = [Paused("hubspot: 429", 10)]
+        with pytest.raises(Paused):
+            subscriptions.roll(world.work)
+        assert len(calls) == 1
+
+    def test_a_round_in_which_many_cannot_be_read_ends_and_the_next_one_goes_on_behind_them(self, world, calls, monkeypatch):
+        monkeypatch.setattr(subscriptions, "MOST_UNREAD", 2)
+        self.everybody_opts_out(world)
+        self.broken = {f"u{number}@example.com" for number in range(4)}
+        subscriptions.roll(world.work)
+        assert (passed(world), told(world)["unread"]) == (None, 2)
+        subscriptions.roll(world.work)
+        subscriptions.roll(world.work)
+        assert (self.heard(world), told(world)["unread"]) == ({"u4"}, 4)
 
 
 class TestTurns:
