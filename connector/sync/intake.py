@@ -328,12 +328,9 @@ def _asks_for_a_look(mapping: FieldMapping, link: Link, change: Change) -> bool:
 
 
 def _registered_after(deletion: datetime | None, change: Change) -> bool:
-    """Whether somebody registered after a deletion: not a late word about the one who went. A time in whole seconds may be any
-    moment of that second."""
-    if change.kind != "user.created" or change.occurred_at is None or deletion is None:
-        return False
+    """Whether somebody registered after a deletion was dealt with: not a late word about the one who went."""
     at = change.occurred_at
-    return (at if at.microsecond else at.replace(microsecond=999_999)) > deletion
+    return change.kind == "user.created" and at is not None and deletion is not None and at > deletion
 
 
 def _begin_again(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -> Link:

@@ -202,7 +202,7 @@ def test_a_row_of_which_not_even_the_failure_can_be_recorded_keeps_its_lease(wor
             raise ValueError("no column holds this")
 
     monkeypatch.setattr("connector.sync.record._record", broken)
-    monkeypatch.setattr("connector.sync.record._backoff", lambda work, since, now: 1 / 0)
+    monkeypatch.setattr("connector.sync.record.backoff", lambda work, since, now: 1 / 0)
     assert world.settle() == 3
     monkeypatch.undo()
     assert world.link(users[0]).settled_at is None

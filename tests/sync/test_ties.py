@@ -202,19 +202,6 @@ def test_somebody_deleted_before_we_ever_saw_them_may_register(world):
     assert world.link("u-1").state is LinkState.ACTIVE
 
 
-def test_a_registration_in_the_second_of_the_deletion_is_one(world):
-    user = granted(world)
-    again = world.idp.users[user]
-    world.clock.pass_(0.3)
-    world.idp.remove(user)
-    world.run()
-    second = world.clock().replace(microsecond=0)
-    world.idp.users[user] = replace(again, updated_at=second)
-    world.deliver(Change("user.created", user, second, user=world.idp._told(user)))
-    world.run()
-    assert world.link(user).state is LinkState.ACTIVE
-
-
 # the last moment
 
 
