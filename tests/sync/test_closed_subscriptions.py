@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.errors import Denied, Unavailable
+from connector.errors import Denied, Missing, Rejected, Unavailable
 from connector.model import UNTOLD, ConsentState, Statement
 from connector.sync import subscriptions, sweep
 
@@ -10,6 +10,8 @@ from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll,
 from .fakes import TYPES
 from .scenes import HOUR
 from .world import USER, World
+
+LIST = "hubspot: subscription types: list"
 
 
 @pytest.fixture
@@ -90,6 +92,22 @@ def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
     world.clock.pass_(60)
     roll(world)
     assert {said.state.value for said in world.crm.preferences.values()} == {"revoked"}
+
+
+@pytest.mark.parametrize("error", [Missing(f"{LIST}: 404"), Rejected(f"{LIST}: 400")], ids=["404", "400"])
+def test_types_that_are_refused_for_good_hold_up_consents_alone(world, monkeypatch, error):
+    monkeypatch.setattr("connector.sync.types.SOON", 0)
+    world.crm.denied = error
+    user = granted(world)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert (contact(world, user)["firstname"], status(world), world.parked()) == ("Augusta", None, [])
+    with world.store.read() as tx:
+        assert tx.cursors.get(subscriptions.PAUSED)[0] == str(error)
+    world.crm.denied = None
+    world.clock.pass_(60)
+    roll(world)
+    assert status(world) == "granted"
 
 
 def test_a_large_base_is_rung_some_at_a_time(world, monkeypatch):
