@@ -4,7 +4,7 @@ import pytest
 
 from connector.errors import Denied, Missing, Rejected, Unavailable
 from connector.model import UNTOLD, ConsentState, Statement
-from connector.sync import subscriptions, sweep
+from connector.sync import intake, subscriptions, sweep
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .fakes import TYPES
@@ -177,3 +177,22 @@ def test_a_crm_that_is_down_parks_nobody(world):
     for _ in range(5):
         world.later(HOUR)
     assert (status(world), world.parked()) == ("revoked", [])
+
+
+def test_types_that_cannot_be_listed_are_asked_for_once_a_batch(world, monkeypatch):
+    asked = []
+
+    def down():
+        asked.append(1)
+        raise Unavailable(f"{LIST}: 503")
+
+    monkeypatch.setattr(world.crm, "subscription_types", down)
+    for one in range(40):
+        world.idp.register(USER | {"email": f"u{one}@example.com"})
+    world.deliver_all()
+    while intake.take(world.work):
+        pass
+    assert (world.settle(), len(asked)) == (40, 1)
+    monkeypatch.undo()
+    world.later(HOUR)
+    assert (len(world.crm.contacts), world.parked()) == (40, [])
