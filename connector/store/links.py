@@ -133,28 +133,23 @@ class Links:
     ) -> list[Link]:
         """Take up to `limit` due links (of these providers), oldest first; nobody else gets them until the lease ends.
 
-        A link marked `lone`, or lost by worker after worker, comes in a batch of its own. Each lease has a new, higher fencing
-        token. While a link to a contact is on lease, no other link to it is: what one writes the other has to have read.
+        A link marked `lone`, or lost by worker after worker, comes in a batch of its own, once it is the oldest: others may be
+        due without end. Each lease has a new, higher fencing token. While a link to a contact is on lease, no other link to it
+        is: what one writes the other has to have read.
         """
         self._one_at_a_time(LEASING)
-        here = self._of(run, providers)
-        alone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER)
-        return self._lease(limit, owner, lasting, and_(*here, ~alone)) or self._lease(1, owner, lasting, and_(*here, alone))
-
-    def _lease(self, limit: int, owner: str, lasting: timedelta, here: Any) -> list[Link]:
-        due = and_(self._due(), here)
-        some = select(link.c.id, link.c.user_id, link.c.contact_id).where(due).order_by(link.c.due_at, link.c.id).limit(limit)
-        chosen: dict[Any, int] = {}
-        for row in self._db.execute(some.with_for_update(skip_locked=True)):
-            alone = row.contact_id is None or row.user_id is None  # a contact's first users are made at once
-            chosen.setdefault(("link", row.id) if alone else row.contact_id, row.id)
+        lone = or_(link.c.lone, link.c.lost >= LOST_TOGETHER).label("goes_alone")
+        due = and_(self._due(), *self._of(run, providers))
+        some = select(link.c.id, link.c.user_id, link.c.contact_id, lone).where(due)
+        oldest = some.order_by(link.c.due_at, link.c.id).limit(limit).with_for_update(skip_locked=True)
+        chosen = _together(self._db.execute(oldest).all())
         if not chosen:
             return []
         values = {
             "token": link.c.token + 1, "lease_owner": owner, "lease_until": self._tx.now + lasting,
             "lost": link.c.lost + case((link.c.lease_owner.is_(None), 0), else_=1),
         }  # fmt: skip
-        statement = update(link).where(link.c.id.in_(chosen.values())).values(values).returning(*link.c)
+        statement = update(link).where(link.c.id.in_(chosen)).values(values).returning(*link.c)
         return sorted((from_row(row) for row in self._db.execute(statement)), key=lambda one: one.id)
 
     def _one_at_a_time(self, lock: int) -> None:
@@ -345,6 +340,18 @@ class Links:
 
     def _where(self, condition: Any) -> list[Link]:
         return [from_row(row) for row in self._db.execute(select(link).where(condition).order_by(link.c.id))]
+
+
+def _together(rows: Sequence[Any]) -> list[int]:
+    """Ids of those of due rows, oldest first, that go into one batch."""
+    if rows and rows[0].goes_alone:
+        return [rows[0].id]
+    chosen: dict[Any, int] = {}
+    for row in rows:
+        apart = row.contact_id is None or row.user_id is None  # a contact's first users are made at once
+        if not row.goes_alone:
+            chosen.setdefault(("link", row.id) if apart else row.contact_id, row.id)
+    return list(chosen.values())
 
 
 def _known(link_id: int) -> Any:

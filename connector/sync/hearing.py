@@ -25,16 +25,20 @@ LEFT_OUT = "hubspot: subscriptions: read: the answer leaves out the status of a 
 
 def know_types(work: Work, batch: list[Case]) -> None:
     """Tell each case which subscription types its mapping means. Where the CRM tells none, consents go without."""
-    for case in batch:
-        try:
-            found = work.types.of(case.mapping)
-            case.policy = replace(case.policy, subscriptions=found, readable=bool(found))
-            case.closed = unknown(case.mapping, found)
-        except Denied as error:
+    asking = [case for case in batch if any(one.subscription for one in case.mapping.consents)]
+    try:
+        found = {case.link.provider: work.types.of(case.mapping) for case in asking}
+    except Denied as error:
+        for case in asking:
             case.closed = str(error)
             case.policy = replace(case.policy, subscriptions=_named_by_id(case))
-        except Transient as error:
-            case.failed(READING, error)
+    except Transient as error:
+        _fail(asking, READING, error)
+    else:
+        for case in asking:
+            types = found[case.link.provider]
+            case.policy = replace(case.policy, subscriptions=types, readable=bool(types))
+            case.closed = unknown(case.mapping, types)
 
 
 def _named_by_id(case: Case) -> dict[str, str]:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 
 from connector.crm.base import Access, EventType, NewProperty, Property
-from connector.errors import ConfigError, Denied, Paused
+from connector.errors import ConfigError, Denied, Paused, Permanent
 from connector.mapping.model import Field, FieldType
 from connector.mapping.model import Mapping as FieldMapping
 from connector.settings import Settings
@@ -271,18 +271,13 @@ def _subscriptions(work: Work, mappings: Mapping[str, FieldMapping], access: Acc
     needs = [need for mapping in mappings.values() for need in demands.subscriptions(mapping)]
     if not needs:
         return
-    try:
-        types = work.crm.subscription_types()
-    except Denied:
-        types = None
+    types, untold = _subscription_types(work, access)
     for mapping in mappings.values():
         first: dict[str, str] = {}
         for need in demands.subscriptions(mapping):
-            if types is None or access.subscriptions == "none":
-                yield Finding(need.where, need.consent.consent, "subscriptions are closed to the token", _subscription_way_out())
-            elif problem := _type(need, types, first):
+            if problem := untold or _type(need, types, first):
                 yield Finding(need.where, need.consent.consent, *problem)
-    if types is not None and access.subscriptions in MODES:
+    if not untold and access.subscriptions in MODES:
         yield Finding(needs[0].where, "subscriptions", *MODES[access.subscriptions], Grade.NOTE)
 
 
@@ -303,9 +298,18 @@ MODES = {
 """What a way of reading statuses means that is not the best."""
 
 
-def _subscription_way_out() -> str:
+def _subscription_types(work: Work, access: Access) -> tuple[dict[str, str], tuple[str, str] | None]:
+    """The portal's, or why they cannot be had and the way out."""
     scopes = "communication_preferences.read and communication_preferences.write"
-    return f"grant it {scopes} in the app's settings, or leave `subscription` out: `property` is the only way then"
+    instead = "leave `subscription` out: `property` is the only way then"
+    closed = "subscriptions are closed to the token", f"grant it {scopes} in the app's settings, or {instead}"
+    try:
+        types = work.crm.subscription_types()
+    except Denied:
+        return {}, closed
+    except Permanent as error:
+        return {}, (f"the portal does not list its subscription types ({error})", f"ask HubSpot's support why, or {instead}")
+    return types, closed if access.subscriptions == "none" else None
 
 
 def _type(need: SubscriptionNeed, types: Mapping[str, str], first: dict[str, str]) -> tuple[str, str] | None:

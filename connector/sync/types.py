@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connector.crm.base import Crm
-from connector.errors import Denied
+from connector.errors import Denied, Permanent
 from connector.mapping.model import Mapping as FieldMapping
 
 KEPT, SOON = 3600.0, 60.0
@@ -24,7 +24,7 @@ class Types:
     _closed: str = ""
 
     def of(self, mapping: FieldMapping) -> Mapping[str, str]:
-        """The mapping's words for types -> their ids. Raises Transient, Denied.
+        """The mapping's words for types -> their ids. Raises Transient; Denied also when the CRM refuses to list them.
 
         Absent: a word nobody knows, and one for a type that an earlier consent has, whose yes would be taken for this one's.
         """
@@ -56,7 +56,7 @@ class Types:
         try:
             types = self.crm.subscription_types()
             self._closed = ""
-        except Denied as error:
+        except (Denied, Permanent) as error:  # nothing but consents needs them
             types, self._closed = {}, str(error)
         names = Counter(map(_fold, types.values()))
         self._known = {_fold(name): one for one, name in types.items() if names[_fold(name)] == 1} | {one: one for one in types}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from connector.crm.hubspot.paths import TYPES
 from connector.sandbox.faults import Answer
 from connector.sandbox.schema import Property
 from connector.sync.demands import OBJECT_PROPERTIES
@@ -157,6 +158,11 @@ WRONG = [
         "no scope for subscriptions",
         without(*OF_SUBSCRIPTIONS),
         f"{CONSENT}: newsletter: subscriptions are closed to the token; grant it communication_preferences.read",
+    ),
+    (
+        "subscription types that the portal refuses to list",
+        lambda stack: stack.portal.faults.status_queue.extend([Answer(404, {"status": "error"}, prefix=TYPES)] * 2),
+        f"{CONSENT}: newsletter: the portal does not list its subscription types (hubspot: subscription types: list: 404",
     ),
     (
         "no scope to write contacts",

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.crm.hubspot import records
 from connector.crm.hubspot.limits import SEARCH
 from connector.errors import Paused, Rejected, Unavailable
 from tests.crm.conftest import Call, Say, error, record, results
@@ -201,19 +200,18 @@ def test_changes_come_oldest_first_and_from_the_store(hubspot, stub):
 
 
 def test_changes_go_past_hubspots_10000_per_query(hubspot, stub):
-    """Two contacts share each millisecond, so a restart from the last moment repeats one and loses none."""
+    """Two contacts share each millisecond: each page begins with the last two of the one before it, and none is lost."""
     stub.says(Index({SINCE + timedelta(milliseconds=one): 2 for one in range(5_100)}))
     found = changed(hubspot)
     assert set(found) == {str(one + 1) for one in range(10_200)}
-    assert len(found) < 10_210
+    assert len(found) == 10_200 + 51 * 2
     assert sum(call.path.endswith("/search") for call in stub.calls) == 52
 
 
-def test_more_changes_in_one_millisecond_than_a_query_gives(hubspot, stub, monkeypatch):
-    """The cap is lowered to keep the test quick; only what the driver counts with changes."""
-    monkeypatch.setattr(records, "SEARCH_CAP", 400)
+def test_more_changes_in_one_millisecond_than_a_page_has(hubspot, stub):
     stub.says(Index({SINCE: 1, SINCE + timedelta(milliseconds=1): 1_250, SINCE + timedelta(milliseconds=2): 3}))
     assert set(changed(hubspot)) == {str(one + 1) for one in range(1_254)}
+    assert sum(call.path.endswith("/search") for call in stub.calls) == 10
 
 
 def test_a_search_that_does_not_advance_is_stopped(hubspot, stub):

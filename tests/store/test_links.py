@@ -263,11 +263,12 @@ def test_one_link_is_taken_due_or_not_unless_somebody_has_it(store):
     assert not record(store, link)
 
 
-def test_a_lone_link_comes_alone_and_after_the_others(store):
-    make(store, 3)
-    notice(store, get(store, "u-1"), {"lone": True})
-    notice(store, get(store, "u-2"), {"lone": True})
-    assert [[link.id for link in lease(store)] for _ in range(4)] == [[3], [1], [2], []]
+def test_a_lone_link_comes_alone_and_waits_for_nobody_who_is_due_later(store):
+    make(store, 6)
+    for number, lone in enumerate((False, True, False, True, True, False), 1):
+        notice(store, get(store, f"u-{number}"), {"lone": lone}, AT + timedelta(seconds=number))
+    assert [link.id for link in lease(store, 3)] == [1, 3]
+    assert [[link.id for link in lease(store)] for _ in range(5)] == [[2], [4], [5], [6], []]
 
 
 def test_a_ring_during_a_lease_is_seen_by_whoever_records(store):

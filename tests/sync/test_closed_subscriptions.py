@@ -2,15 +2,17 @@
 
 import pytest
 
-from connector.errors import Denied, Unavailable
+from connector.errors import Denied, Missing, Rejected, Unavailable
 from connector.model import UNTOLD, ConsentState, Statement
-from connector.sync import subscriptions, sweep
+from connector.sync import intake, subscriptions, sweep
 
 from .consenting import ADA, CONSENTS, GRANTED, consent, contact, granted, roll, status
 from .fakes import TYPES
 from .scenes import HOUR
 from .test_two_providers import Two
 from .world import MAPPING, USER, World, read_mapping
+
+LIST = "hubspot: subscription types: list"
 
 
 @pytest.fixture
@@ -95,6 +97,22 @@ def test_scopes_that_come_back_are_used_for_what_was_owed(world, monkeypatch):
     world.clock.pass_(60)
     roll(world)
     assert {said.state.value for said in world.crm.preferences.values()} == {"revoked"}
+
+
+@pytest.mark.parametrize("error", [Missing(f"{LIST}: 404"), Rejected(f"{LIST}: 400")], ids=["404", "400"])
+def test_types_that_are_refused_for_good_hold_up_consents_alone(world, monkeypatch, error):
+    monkeypatch.setattr("connector.sync.types.SOON", 0)
+    world.crm.denied = error
+    user = granted(world)
+    world.idp.edit(user, {"first_name": "Augusta"})
+    world.run()
+    assert (contact(world, user)["firstname"], status(world), world.parked()) == ("Augusta", None, [])
+    with world.store.read() as tx:
+        assert tx.cursors.get(subscriptions.PAUSED)[0] == str(error)
+    world.crm.denied = None
+    world.clock.pass_(60)
+    roll(world)
+    assert status(world) == "granted"
 
 
 def test_a_large_base_is_rung_some_at_a_time(world, monkeypatch):
@@ -223,3 +241,22 @@ def test_a_crm_that_is_down_parks_nobody(world):
     for _ in range(5):
         world.later(HOUR)
     assert (status(world), world.parked()) == ("revoked", [])
+
+
+def test_types_that_cannot_be_listed_are_asked_for_once_a_batch(world, monkeypatch):
+    asked = []
+
+    def down():
+        asked.append(1)
+        raise Unavailable(f"{LIST}: 503")
+
+    monkeypatch.setattr(world.crm, "subscription_types", down)
+    for one in range(40):
+        world.idp.register(USER | {"email": f"u{one}@example.com"})
+    world.deliver_all()
+    while intake.take(world.work):
+        pass
+    assert (world.settle(), len(asked)) == (40, 1)
+    monkeypatch.undo()
+    world.later(HOUR)
+    assert (len(world.crm.contacts), world.parked()) == (40, [])

@@ -81,19 +81,20 @@ class Contacts:
     def changed_since(self, since: datetime, properties: Sequence[str]) -> Iterator[list[Contact]]:
         """See Crm.changed_since. The index says which; what they hold is read from the store, which is ahead of it.
 
-        A query ends after 10,000 contacts: the next one starts from the last moment seen.
+        Each query begins at the last moment seen, and repeats its contacts: pages by number leave out who moves up when one
+        that was listed already changes, and so moves to the end.
         """
         mark = int(since.timestamp() * 1000)
         while True:
-            last, again = mark, False
-            for found, cut in self._records.search([_filter(MODIFIED, "GTE", str(mark))], MODIFIED):
-                yield self._stored(found, properties)
-                last, again = max([last, *map(_millis, found)]), cut
-            if not again:
-                return
-            if last == mark:
+            found, more = self._first([_filter(MODIFIED, "GTE", str(mark))], MODIFIED)
+            last = max([mark, *map(_millis, found[-1:])])
+            if more and last == mark:
                 yield from self._changed_at_once(mark, properties)
-                last += 1
+                mark += 1
+                continue
+            yield self._stored(found, properties)
+            if not more:
+                return
             mark = last
 
     def changed_at(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, datetime]]:
@@ -126,21 +127,29 @@ class Contacts:
         """Contacts whose `key` is one of the values: which, as the index has it, but read from the store."""
         ids: list[str] = []
         for some in fitting(values):
-            for found, cut in self._records.search([{**_filter(key, "IN"), "values": some}], ID):
-                ids += [record["id"] for record in found]
-                if cut:
-                    raise Rejected(f"hubspot: contacts: find: more than 10,000 contacts match on {key}")
+            pages = list(self._records.search([{**_filter(key, "IN"), "values": some}], ID))
+            ids += [record["id"] for found, _ in pages for record in found]
+            if pages[-1][1]:
+                raise Rejected(f"hubspot: contacts: find: more than 10,000 contacts match on {key}")
         return list(self._records.stored(ids, properties).values())
 
     def _changed_at_once(self, mark: int, properties: Sequence[str]) -> Iterator[list[Contact]]:
-        """More contacts than one query gives, changed in the same millisecond: in the order of their ids."""
-        last, again = "0", True
-        while again:
-            again = False
-            for found, cut in self._records.search([_filter(MODIFIED, "EQ", str(mark)), _filter(ID, "GT", last)], ID):
-                yield self._stored(found, properties)
-                last = max([last, *(record["id"] for record in found)], key=int)
-                again = cut and bool(found)
+        """More contacts than a page has, changed in the same millisecond: in the order of their ids."""
+        last, more = 0, True
+        while more:
+            found, more = self._first([_filter(MODIFIED, "EQ", str(mark)), _filter(ID, "GT", str(last))], ID)
+            yield self._stored(found, properties)
+            before, last = last, max([last, *(int(record["id"]) for record in found)])
+            if more and last == before:
+                raise Rejected("hubspot: contacts: search: the listing does not end")
+
+    def _first(self, filters: Sequence[Record], sort: str) -> tuple[list[Record], bool]:
+        """The first page of what matches that holds anything, and whether there is more."""
+        page: tuple[list[Record], bool] = [], False
+        for page in self._records.search(filters, sort):
+            if page[0]:
+                break
+        return page
 
     def _stored(self, found: Iterable[Record], properties: Sequence[str]) -> list[Contact]:
         records = self._records.stored((record["id"] for record in found), properties)

@@ -72,16 +72,16 @@ class Records:
         return answers.contact(reply.body or {}).id
 
     def search(self, filters: Sequence[Record], sort: str) -> Iterator[tuple[list[Record], bool]]:
-        """Ids (and `sort`) of what matches, as the index has it, in ascending order: pages, each with whether the query was
-        cut after it. Raises Rejected when a page leads to one that was seen already."""
+        """Ids (and `sort`) of what matches, as the index has it, in ascending order: pages, each with whether there is
+        more; after the last page there is when the query was cut. Raises Rejected when a page leads to one that was seen."""
         body: Record = {"filterGroups": [{"filters": list(filters)}], "sorts": [{"propertyName": sort, "direction": "ASCENDING"}]}
         body |= {"limit": SEARCH_PAGE, "after": "0", "properties": [ID, sort]}
         seen: set[str] = set()
         what = "contacts: search"
-        for left in reversed(range(SEARCH_CAP // SEARCH_PAGE)):
+        for _ in range(SEARCH_CAP // SEARCH_PAGE):
             reply = self._transport.call(what, lambda api, options: api.search.do_search(body, **options), search=True)
             after = answers.next_cursor(reply)
-            yield answers.records(what, reply), after is not None and left == 0
+            yield answers.records(what, reply), after is not None
             if after is None:
                 return
             _advance(seen, after, what)

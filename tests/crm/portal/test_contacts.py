@@ -208,6 +208,22 @@ def test_changes_since_a_moment(hubspot, portal, clock):
     assert old not in {one.id for one in found}
 
 
+@pytest.mark.parametrize(("before", "apart"), [(0, 0.1), (0, 0), (1, 0)], ids=["one by one", "an import", "an import later"])
+def test_a_listing_of_changes_leaves_nobody_out_while_others_change(hubspot, portal, clock, before, apart):
+    """Whoever is written to moves to the end, and all behind move up."""
+    since = datetime.fromtimestamp(clock.now - before, UTC)
+    ids = []
+    for one in range(650):
+        ids.append(portal.create({"email": f"u{one}@example.com"}))
+        clock.now += apart
+    found = []
+    for page in hubspot.changed_since(since, ["city"]):
+        clock.now += 60
+        hubspot.update([Write(one.id, one.id, {"city": "Oslo"}) for one in page[:10] if one.id not in found], [])
+        found += [one.id for one in page]
+    assert set(found) == set(ids)
+
+
 def test_a_listing_of_changes_tells_when_contacts_were_made_and_which_are_merged(hubspot, portal, clock):
     since = datetime.fromtimestamp(clock.now, UTC)
     ids = [portal.create({"email": f"u{one}@example.com"}) for one in range(3)]
