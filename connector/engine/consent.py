@@ -188,27 +188,32 @@ def _since_written(said: Statement, before: Standing) -> bool:
 
 def _last_word(said: Statement, *yes: Statement) -> Statement:
     """A no as late as the yes that it takes back, which lifts it no more, should it come again."""
-    return replace(said, at=max(one.at for one in (said, *yes) if one.at)) if said.at else said
+    return replace(said, at=max((one.at for one in (said, *yes) if one.at), key=_at_last)) if said.at else said
 
 
 def settle(before: Statement, news: Iterable[Statement]) -> Statement:
     """What stands after new statements: the latest grant when every opt-out is known to be older, else opted out.
 
-    Of an opt-out without a time nobody knows whether a grant is later, so it stays, and stays without a time.
+    Of an opt-out without a time nobody knows whether a grant is later, so it stays, and stays without a time. One told in whole
+    seconds may be of any moment of its second.
     """
     told = [before, *news]
     outs = [one for one in told if one.state is REVOKED]
     grants = [one for one in told if one.state is GRANTED]
     if not outs:
         return _latest(grants) if grants else before
-    timed = [one.at for one in outs if one.at is not None]
-    if len(timed) == len(outs):
-        later = [one for one in grants if one.at is not None and one.at > max(timed) and one.source]
-        if later:
-            return _latest(later)
-        return _latest(outs)
+    ends = [(_at_last(one.at), one) for one in outs if one.at is not None]
+    if len(ends) == len(outs):
+        end, last = max(ends, key=lambda found: found[0])
+        later = [one for one in grants if one.at is not None and one.at > end and one.source]
+        return _latest(later) if later else last
     untimed = next(one for one in outs if one.at is None)
     return before if before.state is REVOKED and before.at is None else untimed
+
+
+def _at_last(at: datetime) -> datetime:
+    """The last moment that a time may mean: many providers cut the fraction of a second off."""
+    return at if at.microsecond else at.replace(microsecond=999_999)
 
 
 def combined(entries: Iterable[Statement]) -> Statement:

@@ -299,7 +299,7 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
         return hold(rule, Sides(base, known, Reading(base), Reading(base)), str(error))
     sides = _unheard(rule, link, _alike(rule, link, seen, sides))
     if (kept_back := withheld(rule, sides, found)) is not None:
-        return kept_back
+        return kept_back if known or rule.user not in seen.written else _written_before(kept_back)
     if seen.user is not None and rule.user != "id" and rule.user not in seen.user.values:  # not told is not blank
         if not sides.known and rule.direction != "to_user":  # to_user: the contact decides anyway
             drift = sides.contact.value is not None
@@ -309,6 +309,11 @@ def _decide(rule: Field, link: Link, seen: Seen, policy: Policy, found: tuple[Ru
     if seen.times is not None:
         times = Times(seen.user.updated_at if seen.user else None, seen.times.get(rule.contact))
     return decide(rule, sides, times, policy.mapping.defaults.newest_fallback, policy.options.get(rule.contact))
+
+
+def _written_before(one: Decision) -> Decision:
+    """The contact was made with the value just before its consent was out: it goes, or stays, like any other that was agreed."""
+    return Decision(one.field, one.sides, "neither", one.rule, agreed=one.sides.contact.value)
 
 
 def _released(one: Decision, link: Link, found: tuple[Ruling, ...]) -> Decision:

@@ -112,7 +112,7 @@ class Generic:
         """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
         what = "find by email"
         found = self._page(what, {"email": email})[0]
-        same = [user for user in found if str(user.values.get("email") or "").strip().casefold() == email.strip().casefold()]
+        same = [user for user in found if str(user.values.get("email") or "").strip().lower() == email.strip().lower()]
         if found and not same:
             raise Rejected(f"{self.name}: {what}: the answer holds users with other addresses")
         return same

@@ -19,6 +19,9 @@ from connector.sync.brakes import APPROVED, BRAKE
 from connector.sync.options import ASKED
 from connector.sync.work import LEASE, Work
 
+AFRESH: dict[str, Any] = {"attempts": 0, "failed_since": None, "lone": False}
+"""Of a link that is tried as if it had never failed."""
+
 
 def hold(tx: Tx, link: Link, reason: str) -> None:
     """Stop synchronising a link until it is released. What it is due for is looked at once more: it may be a withdrawal."""
@@ -39,11 +42,14 @@ def release(tx: Tx, link: Link) -> None:
 
 
 def unlink(tx: Tx, link: Link, reason: str = "unlinked by a person") -> None:
-    """Cut a link; both sides stay as they are and are never synchronised again until a person relinks."""
+    """Cut a link; both sides stay as they are and are never synchronised again until a person relinks. Who is to be forgotten is
+    forgotten all the same."""
     link = _now(tx, link)
     _require(link, *LIVING, doing="unlink")
     tx.parked.drop([row.id for row in tx.parked.of_links([link.id]).get(link.id, [])])
     _set(tx, link, "unlink", {"state": LinkState.UNLINKED, "reason": reason, "due_at": None})
+    if link.erasure:
+        tx.links.notice(link.id, AFRESH, tx.now)
 
 
 def relink(work: Work, link: Link, contact_id: str | None) -> None:
@@ -120,7 +126,7 @@ def retry(tx: Tx, rows: Sequence[ParkedRow]) -> int:
     tx.parked.drop([row.id for row in rows])
     tx.cursors.set(ASKED)
     for link_id in alive:
-        tx.links.notice(link_id, {"attempts": 0, "failed_since": None, "lone": False}, tx.now)
+        tx.links.notice(link_id, AFRESH, tx.now)
     return sum(row.link_id in alive for row in rows)
 
 

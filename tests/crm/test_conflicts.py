@@ -45,6 +45,12 @@ def test_a_whole_conflict_over_an_additional_address_finds_its_row(hubspot, stub
     assert by_ref(hubspot.upsert(KEY, rows("a", "b"), []))["r-b"].error.record_id == "500"
 
 
+def test_a_whole_conflict_is_not_put_down_to_another_domain(hubspot, stub):
+    stub.says(Holding({"b": record("500", email="b@strasse.de")}))
+    a, b = hubspot.upsert(KEY, [Write("x", "a", {"email": "b@straße.de"}), Write("y", "b", {"email": "b@strasse.de"})], [])
+    assert (a.contact.id, b.error.record_id) == ("9a", "500")
+
+
 def test_many_conflicts_named_one_at_a_time_are_settled_in_six_calls(hubspot, stub):
     users = [f"u{number}" for number in range(100)]
     taken = {user: record(f"5{number}", email=f"{user}@example.no") for number, user in enumerate(users) if number % 2}

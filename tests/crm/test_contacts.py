@@ -100,6 +100,15 @@ def test_emails_are_found_in_any_case_and_keyed_as_asked(hubspot, stub):
     assert len(stub.calls) == 1
 
 
+@pytest.mark.parametrize("holds", [{"email": "info@strasse.de"}, {"email": "x@x.de", "hs_additional_emails": "info@strasse.de"}])
+def test_a_domain_with_a_letter_of_its_own_is_another_one(hubspot, stub, holds):
+    """Since IDNA 2008; whoever looks for one must not be given the contact of the other."""
+    stub.says(lambda call: results(record("1", **holds)))
+    assert hubspot.find("email", ["Info@Straße.de"], []) == {}
+    assert stub.calls[0].ids == ["info@straße.de"]
+    assert [one.id for one in hubspot.find("email", ["Info@Strasse.de"], [])["Info@Strasse.de"]] == ["1"]
+
+
 def test_an_additional_address_that_the_batch_read_matches_needs_no_search(hubspot, stub):
     stub.says(results(record("1", email="new@x.no", hs_additional_emails="old@x.no;older@x.no")))
     assert [one.id for one in hubspot.find("email", ["old@x.no"], [])["old@x.no"]] == ["1"]

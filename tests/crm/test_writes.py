@@ -35,6 +35,12 @@ def test_an_upsert_by_email_does_not_make_it_the_primary_address(hubspot, stub):
     assert stub.calls[0].body["inputs"][0]["properties"] == {"city": "Oslo"}
 
 
+def test_a_row_gets_no_answer_about_another_domain(hubspot, stub):
+    stub.says(results(record("2", email="info@straße.de"), record("1", email="info@strasse.de")))
+    sent = [Write("x", "info@strasse.de", {"city": "Oslo"}), Write("y", "Info@Straße.de", {"city": "Oslo"})]
+    assert {ref: one.contact.id for ref, one in by_ref(hubspot.upsert("email", sent, [])).items()} == {"x": "1", "y": "2"}
+
+
 def test_an_update_goes_by_record_id(hubspot, stub):
     stub.says(results(record("2", city="Bergen"), record("1", city="Oslo")))
     outcomes = hubspot.update([Write("x", "1", {"city": "Oslo"}), Write("y", "2", {"city": "Bergen"})], [])

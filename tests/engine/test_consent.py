@@ -19,12 +19,12 @@ def at(minute):
     return NOON + timedelta(minutes=minute)
 
 
-def yes(minute=None, source="form"):
-    return Statement(GRANTED, None if minute is None else at(minute), source)
+def yes(minute=None, source="form", **fraction):
+    return Statement(GRANTED, None if minute is None else at(minute) + timedelta(**fraction), source)
 
 
-def no(minute=None, source="preference page"):
-    return Statement(REVOKED, None if minute is None else at(minute), source)
+def no(minute=None, source="preference page", **fraction):
+    return Statement(REVOKED, None if minute is None else at(minute) + timedelta(**fraction), source)
 
 
 @pytest.mark.parametrize(("before", "news", "state"), [
@@ -40,6 +40,12 @@ def no(minute=None, source="preference page"):
     pytest.param(no(2), [yes(3, None)], REVOKED, id="a later grant without a source"),
     pytest.param(no(2), [yes(None)], REVOKED, id="a grant without a time"),
     pytest.param(no(2), [yes(2)], REVOKED, id="in the same moment the opt-out wins"),
+    pytest.param(yes(2, milliseconds=999), [no(2)], REVOKED, id="an opt-out in whole seconds may be of any moment of its second"),
+    pytest.param(no(2), [yes(2, milliseconds=999)], REVOKED, id="and be later than a grant that comes after it"),
+    pytest.param(no(2), [yes(2, seconds=1)], GRANTED, id="a grant in the next second is later"),
+    pytest.param(no(2, milliseconds=1), [yes(2, milliseconds=2)], GRANTED, id="an opt-out with a fraction is of that moment"),
+    pytest.param(no(2, milliseconds=350), [yes(2)], REVOKED, id="a grant in whole seconds may be of the beginning of its second"),
+    pytest.param(no(2), [no(2, milliseconds=350), yes(2, milliseconds=700)], REVOKED, id="of two opt-outs the vaguer one counts"),
     pytest.param(no(None), [yes(9)], REVOKED, id="nothing lifts an opt-out of unknown time"),
     pytest.param(NOTHING, [yes(5), no(2)], GRANTED, id="both at once, the grant is later"),
     pytest.param(NOTHING, [yes(1), no(2)], REVOKED, id="both at once, the opt-out is later"),
@@ -48,8 +54,9 @@ def test_settle(before, news, state):
     assert settle(before, news).state is state
 
 
+moments = st.integers(0, 8).map(lambda third: NOON + timedelta(seconds=third // 3, milliseconds=third % 3 * 300))
 statements = st.builds(
-    Statement, st.sampled_from([GRANTED, REVOKED]), st.none() | st.integers(0, 5).map(at), st.none() | st.just("form"),
+    Statement, st.sampled_from([GRANTED, REVOKED]), st.none() | moments, st.none() | st.just("form"),
 )  # fmt: skip
 
 
@@ -57,7 +64,12 @@ def opted_out_for_sure(told):
     """Whether some opt-out is not known to be older than any grant that names its source."""
     outs = [one for one in told if one.state is REVOKED]
     grants = [one.at for one in told if one.state is GRANTED and one.at and one.source]
-    return any(one.at is None or not grants or one.at >= max(grants) for one in outs)
+    return any(one.at is None or not grants or ends(one.at) >= max(grants) for one in outs)
+
+
+def ends(moment):
+    """A whole second lasts until the next one."""
+    return moment if moment.microsecond else moment + timedelta(milliseconds=999)
 
 
 @given(st.lists(statements, max_size=5))
@@ -142,6 +154,12 @@ def test_who_takes_back_what_stands_has_the_last_word(voice):
     ruling = ruled(before, **{voice: no(2)})
     assert ruling.now == no(5)
     assert ruled(Standing(ruling.now, ruling.said), **{voice: yes(5)}).now.state is REVOKED
+
+
+def test_what_takes_back_a_yes_of_its_second_stays_as_vague_as_it_is():
+    before = Standing(yes(5, milliseconds=300), {"user": yes(5, milliseconds=300)})
+    ruling = ruled(before, user=no(5))
+    assert ruled(Standing(ruling.now), subscription=yes(5, milliseconds=700)).now == ruling.now == no(5)
 
 
 def test_who_takes_back_something_older_than_what_stands_does_not():

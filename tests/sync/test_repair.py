@@ -4,7 +4,7 @@ import pytest
 
 from connector.errors import Locked, Rejected, Unavailable
 from connector.model import LinkState
-from connector.sync import batch, repair
+from connector.sync import batch, intake, repair
 
 from .scenes import BOB, PAST_LEASE, link
 from .world import USER, Crash, World
@@ -14,6 +14,10 @@ def do(world, what, user, *given):
     found = world.link(user)
     with world.store.write() as tx:
         return what(tx, found, *given)
+
+
+def refuses(contact_id):
+    raise Rejected("no")
 
 
 def retry_all(world):
@@ -81,15 +85,37 @@ class TestRetry:
     def test_an_erasure_that_was_refused_is_tried_again_after_the_link_was_cut(self, world, monkeypatch):
         _, user, _ = link(world)
         do(world, repair.unlink, user)
-
-        def refuses(contact_id):
-            raise Rejected("no")
-
         monkeypatch.setattr(world.crm, "erase", refuses)
         world.idp.ask_to_be_forgotten(user)
         world.run()
         monkeypatch.undo()
         assert retry_all(world) == 1
+        world.run()
+        assert (world.link(user).state, world.crm.contacts) == (LinkState.ERASED, {})
+
+
+class TestUnlink:
+    def asked(self, world):
+        """Somebody who wants to be forgotten; nobody has come to it yet."""
+        _, user, _ = link(world)
+        world.idp.ask_to_be_forgotten(user)
+        world.deliver_all()
+        intake.take(world.work)
+        return user
+
+    def test_who_is_to_be_forgotten_is_forgotten_all_the_same(self, world):
+        user = self.asked(world)
+        do(world, repair.unlink, user)
+        world.run()
+        assert (world.link(user).state, world.crm.contacts) == (LinkState.ERASED, {})
+
+    def test_an_erasure_that_was_refused_is_tried_again(self, world, monkeypatch):
+        user = self.asked(world)
+        with monkeypatch.context() as patched:
+            patched.setattr(world.crm, "erase", refuses)
+            world.run()
+        assert world.parked() == [("link", "no")]
+        do(world, repair.unlink, user)
         world.run()
         assert (world.link(user).state, world.crm.contacts) == (LinkState.ERASED, {})
 

@@ -77,6 +77,29 @@ class TestWithdrawals:
         assert (status(world), consent(world, user)) == ("granted", "granted")
 
 
+class TestWholeSeconds:
+    """HubSpot tells milliseconds, the provider cuts them off."""
+
+    def test_a_withdrawal_may_be_of_any_moment_of_its_second(self, world):
+        world.clock.pass_(0.1)
+        world.crm.prefer(ADA, "Newsletter", granted=True)
+        world.clock.pass_(0.3)
+        said = world.clock().replace(microsecond=0)
+        user = world.idp.register(USER, consents=[{**GRANTED, "state": "revoked", "at": said.isoformat()}])
+        world.run()
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+        assert [state for _, state, _ in ledger(world, user)] == ["revoked"]
+
+    def test_a_grant_may_be_of_its_beginning(self, world):
+        world.clock.pass_(0.3)
+        world.crm.prefer(ADA, "Newsletter", granted=False)
+        world.clock.pass_(0.3)
+        said = world.clock().replace(microsecond=0)
+        user = world.idp.register(USER, consents=[{**GRANTED, "at": said.isoformat()}])
+        world.run()
+        assert (status(world), consent(world, user)) == ("revoked", "revoked")
+
+
 class TestDays:
     """A withdrawal dated with a day alone, on the day on which a yes of HubSpot was given."""
 

@@ -65,7 +65,7 @@ class Contacts:
         refuses a second contact with it.
         """
         if key == EMAIL:
-            plain = {value: value.strip().casefold() for value in values if "@" in value}  # nobody holds anything else
+            plain = {value: value.strip().lower() for value in values if "@" in value}  # nobody holds anything else
             found = self._find_emails(list(plain.values()), properties)
             return _by_value(plain, found, addresses, properties)
         definition = self._definition(key)

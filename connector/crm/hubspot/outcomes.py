@@ -71,7 +71,7 @@ def _row_of(rows: Sequence[Write], result: Mapping[str, Any], key: str | None) -
 
 def kept(value: str, key: str | None) -> str:
     """An id, or a value of the unique property `key`, as HubSpot keeps it: emails in lower case."""
-    return value.strip().casefold() if key == "email" else value
+    return value.strip().lower() if key == "email" else value
 
 
 def _rows_named(rows: Sequence[Write], fault: Fault) -> list[Write]:

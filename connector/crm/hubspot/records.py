@@ -143,7 +143,7 @@ def by_value(found: Iterable[Record], key: str) -> dict[str, Record]:
 
 def addresses(record: Mapping[str, Any]) -> set[str]:
     """A contact's email addresses, primary and additional, in lower case."""
-    return {one.strip().casefold() for one in [text(record, EMAIL), *text(record, ADDITIONAL_EMAILS).split(";")]} - {""}
+    return {one.strip().lower() for one in [text(record, EMAIL), *text(record, ADDITIONAL_EMAILS).split(";")]} - {""}
 
 
 def text(record: Mapping[str, Any], name: str) -> str:

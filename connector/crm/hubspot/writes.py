@@ -181,7 +181,7 @@ def _partly(outcome: Outcome, row: Write, properties: Sequence[str]) -> bool:
 
 
 def _email(row: Write, key: str | None) -> str:
-    return (row.id if key == EMAIL else row.properties.get(EMAIL, "")).strip().casefold()
+    return (row.id if key == EMAIL else row.properties.get(EMAIL, "")).strip().lower()
 
 
 def _match(rows: Sequence[Write], found: Sequence[Record], key: str | None) -> dict[str, str]:

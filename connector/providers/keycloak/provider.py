@@ -115,10 +115,10 @@ class Keycloak:
 
     def find(self, email: str) -> list[User]:
         """See Provider. Raises Rejected when the answer is about other people: then it was not filtered."""
-        what, wanted = "find by email", email.strip().casefold()
+        what, wanted = "find by email", email.strip().lower()
         query = {"email": wanted, "exact": "true", "briefRepresentation": "false", "max": str(PAGE)}
         found = self._listing.page(what, "/users", query)
-        same = [one for one in found if str(one.get("email") or "").strip().casefold() == wanted]
+        same = [one for one in found if str(one.get("email") or "").strip().lower() == wanted]
         if found and not same:
             raise Rejected(f"{self.name}: {what}: the answer holds users with other addresses")
         return [self._user(one) for one in _people(same)]
@@ -270,10 +270,10 @@ class Keycloak:
     def _holder(self, body: Mapping[str, Any]) -> str | None:
         """The id of who has the name or the address of a user to create; None when nobody tells."""
         for name in ("email", "username"):
-            wanted = str(body.get(name) or "").strip().casefold()
+            wanted = str(body.get(name) or "").strip().lower()
             query = {name: wanted, "exact": "true", "briefRepresentation": "true"}
             for one in self._listing.page(f"find by {name}", "/users", query) if wanted else []:
-                if str(one.get(name) or "").casefold() == wanted:
+                if str(one.get(name) or "").lower() == wanted:
                     return str(one["id"])
         return None
 

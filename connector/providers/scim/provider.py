@@ -102,10 +102,8 @@ class Scim:
 
     def find(self, email: str) -> list[User]:
         """See Provider. Where no filter is understood or applied, everybody is read for it."""
-        wanted = email.strip().casefold()
-        return [
-            user for user in self._users(self._asked(email.strip())) if str(user.values.get("email") or "").casefold() == wanted
-        ]
+        wanted = email.strip().lower()
+        return [user for user in self._users(self._asked(email.strip())) if str(user.values.get("email") or "").lower() == wanted]
 
     def pages(self) -> Iterator[list[User]]:
         """See Provider. Those who are switched off are gone, if that counts as deleted."""

@@ -130,6 +130,10 @@ class TestFind:
         web.get(f"{URL}/users", json={"items": [user(1), user(2)]})
         assert [one.id for one in api.find("2@example.com")] == ["u-2"]
 
+    def test_another_domain_is_somebody_else(self, web, api):
+        web.get(f"{URL}/users", json={"items": [user(1, email="ada@strasse.de"), user(2, email="ada@straße.de")]})
+        assert [one.id for one in api.find("Ada@Straße.de")] == ["u-2"]
+
     def test_an_answer_about_others_only_was_not_filtered(self, web, api):
         web.get(f"{URL}/users", json={"items": [user(1), user(2)]})
         with pytest.raises(Rejected, match="other addresses"):

@@ -205,6 +205,13 @@ class TestListing:
         with pytest.raises(Rejected, match="other addresses"):
             api.find(ADA)
 
+    def test_another_domain_is_not_asked_for(self, world):
+        realm, vendor, api = world()
+        realm.add("u-1", "ada@strasse.de")
+        realm.add("u-2", "ada@straße.de")
+        assert [user.id for user in api.find("Ada@Straße.de")] == ["u-2"]
+        assert [user.id for user in api.find("Ada@Strasse.de")] == ["u-1"]
+
 
 class TestMemberships:
     def test_groups_and_roles(self, world):

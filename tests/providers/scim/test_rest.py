@@ -229,6 +229,11 @@ class TestFind:
         assert [user.id for user in api.find("P110@example.com")] == ["u-110"]
         assert api.find("nobody@example.com") == []
 
+    def test_another_domain_is_somebody_else(self, world):
+        server, vendor, api = world("filter ignored")
+        server.add("u-1", "ada@strasse.de")
+        assert api.find("Ada@Straße.de") == []
+
     def test_who_has_no_emails_but_a_name(self, world):
         server, vendor, api = world()
         server.users["7"] = fixture("user_minimal")
