@@ -122,6 +122,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).update(headers)
+                self._note(scope, status)  # before the answer is there: whoever has it may count at once
             await send(message)
 
         try:
@@ -131,8 +132,12 @@ class Gate:
             else:
                 await self._answer(faults.next_answer(scope["method"], path), scope, receive, note)
         finally:
-            template = str(getattr(scope.get("route"), "path", path))
-            self._calls.add(Call(scope["method"], template, status or 500))
+            if not status:
+                self._note(scope, 500)
+
+    def _note(self, scope: Scope, status: int) -> None:
+        template = str(getattr(scope.get("route"), "path", scope["path"]))
+        self._calls.add(Call(scope["method"], template, status))
 
     def _refusal(self, scope: Scope) -> Response | None:
         if not self._has_token(scope):

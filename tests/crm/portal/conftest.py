@@ -1,6 +1,5 @@
 """The sandbox portal over real HTTP, and a driver that talks to it without real waiting."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -60,11 +59,3 @@ def url(portal: Portal, served: Served) -> str:
 @pytest.fixture
 def hubspot(url: str, clock: Clock, limiter: Limiter) -> HubSpot:
     return HubSpot(url, TOKEN, PORTAL, limiter, None, sleep=clock.sleep, clock=clock)  # type: ignore[arg-type]
-
-
-def forget_calls(hubspot: HubSpot, portal: Portal) -> None:
-    """Start counting anew. The portal counts a call only after it has sent the answer, so the last one is waited for."""
-    ends = time.monotonic() + 5
-    while len(portal.calls) < hubspot.calls and time.monotonic() < ends:
-        time.sleep(0.001)
-    portal.calls.clear()

@@ -11,7 +11,6 @@ from connector.crm.hubspot.driver import HubSpot
 from connector.errors import ConnectorError, Denied, Exists, Unavailable
 from connector.sandbox.portal import Answer, Portal
 from tests.crm.conftest import PORTAL, TOKEN
-from tests.crm.portal.conftest import forget_calls
 
 OBJECT, EVENT, NOTE = (EventSchema(kind, "identity_event") for kind in ("custom_object", "custom_event", "note"))
 AT = datetime(2026, 11, 24, 9, 30, 0, 123000, tzinfo=UTC)
@@ -43,7 +42,7 @@ def errors(outcomes) -> list[type]:
 @pytest.fixture
 def objects(hubspot: HubSpot, portal: Portal) -> HubSpot:
     hubspot.create_event_schema(OBJECT, [])
-    forget_calls(hubspot, portal)
+    portal.calls.clear()
     return hubspot
 
 
@@ -156,7 +155,7 @@ def test_records_are_found_by_the_keys_of_their_events(objects, contact):
 @pytest.fixture
 def events(hubspot: HubSpot, portal: Portal) -> HubSpot:
     hubspot.create_event_schema(EVENT, ["ip_country", "new_device"])
-    forget_calls(hubspot, portal)
+    portal.calls.clear()
     return hubspot
 
 
@@ -241,7 +240,7 @@ def test_a_note_whose_answer_was_lost_is_found_and_not_made_twice(hubspot, porta
     portal.faults.status_queue.append(Answer(504, "<html>", prefix="/crm/v3/objects/notes/batch/create", after=True))
     with pytest.raises(Unavailable):
         hubspot.record_events(NOTE, rows)
-    forget_calls(hubspot, portal)
+    portal.calls.clear()
     again = hubspot.record_events(NOTE, [*(replace(row, sent_before=True) for row in rows), login("k3", other)])
     assert not any(one.error for one in again)
     assert len({one.record_id for one in again}) == 4
