@@ -277,7 +277,7 @@ def _notice_known(work: Work, tx: Tx, link: Link, row: Stored, change: Change) -
     ring = tx.now if link.state in ANSWERABLE or may_withdraw(work, link) else None
     if change.kind == "user.deleted":
         at, known = change.occurred_at, link.user and link.user.updated_at
-        if not can_read and at and known and at < known:
+        if not can_read and at and known and at + SKEW < known:
             return link  # of a life before this one
         ring = tx.now if link.contact_id is None else ring  # then there is no question left for a person
         tx.links.notice(link.id, {"user_gone": True, "refetch": can_read, "cause": row.sender_id}, ring, user_only=True)

@@ -114,6 +114,15 @@ def test_a_deletion_from_before_what_is_known_deletes_nobody(world):
     assert world.contact_of("x-1") in world.crm.contacts
 
 
+def test_a_deletion_told_in_whole_seconds_is_not_before_an_edit_of_its_second(world):
+    world.clock.pass_(0.5)
+    registers(world)
+    world.run()
+    world.deliver(Change("user.deleted", "x-1", START))
+    world.run()
+    assert world.link("x-1").state is LinkState.DELETED
+
+
 def test_a_grant_of_a_new_registration_keeps_its_time(world):
     """So that it lifts the opt-out of the life before."""
     registers(world, entry("revoked", world.clock()))
