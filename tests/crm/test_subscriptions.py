@@ -1,6 +1,7 @@
 """Subscriptions, where the portal answers in ways that no document promises."""
 
 import logging
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +50,21 @@ def test_a_time_may_be_iso_or_milliseconds(hubspot, stub):
     stub.says(results({"subscriberIdString": "A@x.no", "statuses": told}))
     found = hubspot.statuses(["a@x.no"])["a@x.no"]
     assert {one.at.isoformat() for one in found.values()} == {"2025-11-24T16:00:00+00:00"}
+
+
+@pytest.fixture
+def madrid(monkeypatch):
+    """A machine whose own time is not UTC."""
+    monkeypatch.setenv("TZ", "Europe/Madrid")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_machine_stands(hubspot, stub, madrid):
+    stub.says(results({"subscriberIdString": "a@x.no", "statuses": [state("a", timestamp="2025-11-24T16:00:00")]}))
+    assert hubspot.statuses(["a@x.no"])["a@x.no"][NEWS].at == datetime(2025, 11, 24, 16, tzinfo=UTC)
 
 
 def test_other_channels_and_states_nobody_knows(hubspot, stub):

@@ -215,12 +215,13 @@ def contact(record: Mapping[str, Any], asked: Sequence[str] | None = None) -> Co
 
 
 def moment(value: object) -> datetime | None:
-    """A time as HubSpot writes it (ISO 8601, or epoch milliseconds), UTC; None when it is neither."""
+    """A time as HubSpot writes it (ISO 8601, without a zone: UTC, or epoch milliseconds), UTC; None when it is neither."""
     text = str(value or "")
     try:
         if text.isdigit():
             return datetime.fromtimestamp(int(text) / 1000, UTC)
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
