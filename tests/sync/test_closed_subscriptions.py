@@ -108,7 +108,7 @@ def test_types_that_are_refused_for_good_hold_up_consents_alone(world, monkeypat
     world.run()
     assert (contact(world, user)["firstname"], status(world), world.parked()) == ("Augusta", None, [])
     with world.store.read() as tx:
-        assert tx.cursors.get(subscriptions.PAUSED)[0] == str(error)
+        assert tx.cursors.get(subscriptions.PAUSED + "members")[0] == str(error)
     world.crm.denied = None
     world.clock.pass_(60)
     roll(world)
