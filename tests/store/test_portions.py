@@ -3,6 +3,14 @@
 from connector.store.portions import MOST, portions
 
 MANY = range(1, 70_001)
+EVENT = {"provider": "members", "user_id": "u-1", "sink": "crm", "kind": "user.login", "entry_point": None, "details": {}}
+
+
+def test_any_number_of_events_of_a_person_is_forgotten(store):
+    with store.write() as tx:
+        tx.activities.add([EVENT | {"event_id": str(number), "occurred_at": tx.now} for number in MANY])
+        assert tx.activities.forget("members", "u-1") == []
+        assert tx.activities.of_user("members", "u-1") == []
 
 
 def test_portions_are_whole_and_in_order():

@@ -8,14 +8,14 @@ from connector.sync import intake, repair
 
 from .consenting import CONSENTS, GRANTED, status
 from .scenes import BOB, HOUR
-from .world import USER, World
+from .world import MAPPING, USER, World
 
 BOTH = [GRANTED, {"purpose": "product", "state": "granted"}]
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path, mapping=CONSENTS)
+def world(request, tmp_path):
+    return World(tmp_path, mapping=getattr(request, "param", CONSENTS))
 
 
 def meanwhile(world, place, *happens):
@@ -79,6 +79,7 @@ def test_a_withdrawal_told_with_a_merge_goes_out(world, merging):
     assert (world.link(ada).state, status(world)) == (LinkState.HELD, "revoked")
 
 
+@pytest.mark.parametrize("world", [CONSENTS, MAPPING], indirect=True, ids=["consents", "none"])
 def test_an_erasure_asked_for_with_a_merge_is_carried_out(world, merging):
     ada, merge = merging
     meanwhile(world, "contact.update", merge, lambda: world.idp.ask_to_be_forgotten(ada))
